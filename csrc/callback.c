@@ -1,0 +1,55 @@
+#include "callback.h"
+
+#include <limits.h>
+
+enum { UV_FUNCTION = 1, UV_CONTEXT, UV_ARGUMENTS };
+
+static void run_callback(lua_State *L, tide_runtime *rt, int job) {
+    tide_callback_call(L, rt, job);
+}
+
+static const tide_job_type callback_type = {"callback", run_callback, NULL};
+
+tide_callback *tide_callback_new(lua_State *L, tide_runtime *rt, tide_handle_kind kind, int f,
+                                 int n) {
+    if (n > USHRT_MAX - UV_ARGUMENTS)
+        luaL_error(L, "too many arguments");
+    tide_callback *c = lua_newuserdatauv(L, sizeof *c, UV_CONTEXT + n);
+    *c = (tide_callback){{&callback_type}, rt, kind, n, false, true, LUA_NOREF, 0};
+    if (kind != TIDE_MICROTASK) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_handle_meta);
+        lua_setmetatable(L, -2);
+    }
+    lua_insert(L, -n - 1);
+    int self = lua_gettop(L) - n;
+    for (int i = n; i >= 1; i--)
+        lua_setiuservalue(L, self, UV_CONTEXT + i);
+    lua_pushvalue(L, f);
+    lua_setiuservalue(L, self, UV_FUNCTION);
+    tide_context_push(L, rt);
+    lua_setiuservalue(L, self, UV_CONTEXT);
+    return c;
+}
+
+void tide_callback_call(lua_State *L, tide_runtime *rt, int callback) {
+    tide_callback *c = lua_touserdata(L, callback);
+    lua_getiuservalue(L, callback, UV_CONTEXT);
+    tide_context_set(L, rt);
+    luaL_checkstack(L, c->nargs + 1, "too many arguments");
+    lua_getiuservalue(L, callback, UV_FUNCTION);
+    for (int i = 1; i <= c->nargs; i++)
+        lua_getiuservalue(L, callback, UV_CONTEXT + i);
+    lua_call(L, c->nargs, 0);
+}
+
+/* queue_microtask(f, ...) */
+static int queue_microtask(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    tide_check_callable(L, 1);
+    tide_callback_new(L, rt, TIDE_MICROTASK, 1, lua_gettop(L) - 1);
+    lua_pushnil(L);
+    tide_microtask_enqueue(L, rt);
+    return 0;
+}
+
+const luaL_Reg tide_callback_functions[] = {{"queue_microtask", queue_microtask}, {NULL, NULL}};

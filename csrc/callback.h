@@ -1,0 +1,33 @@
+/*
+ * A callback: a function to be called later, with its arguments and the async context in which
+ * it was handed over. Microtasks, timers and immediates are callbacks.
+ */
+#ifndef TIDE_CALLBACK_H
+#define TIDE_CALLBACK_H
+
+#include "microtask.h"
+
+typedef enum tide_handle_kind { TIDE_MICROTASK, TIDE_TIMEOUT, TIDE_INTERVAL, TIDE_IMMEDIATE } tide_handle_kind;
+
+typedef struct tide_callback {
+    tide_job job;
+    tide_runtime *rt;
+    tide_handle_kind kind;
+    int nargs;
+    bool active; /* to be called; keeps the loop alive if refd */
+    bool refd;
+    int slot;          /* timers: of the anchor table */
+    uint64_t interval; /* timers: ns */
+} tide_callback;
+
+/* A callback of the function at the index f and the n values on top; it has the handle metatable
+ * unless it is a microtask. [-n, +1, m] */
+tide_callback *tide_callback_new(lua_State *L, tide_runtime *rt, tide_handle_kind kind, int f,
+                                 int n);
+
+/* Calls it, in its context, and drops its results. [-0, +0, e] */
+void tide_callback_call(lua_State *L, tide_runtime *rt, int callback);
+
+extern const luaL_Reg tide_callback_functions[];
+
+#endif

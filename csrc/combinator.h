@@ -1,0 +1,11 @@
+/*
+ * Promise.all and its kin.
+ */
+#ifndef TIDE_COMBINATOR_H
+#define TIDE_COMBINATOR_H
+
+#include "promise.h"
+
+extern const luaL_Reg tide_combinator_functions[];
+
+#endif

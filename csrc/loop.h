@@ -1,0 +1,13 @@
+/*
+ * The loop: the phases of a turn, and who may drive it.
+ */
+#ifndef TIDE_LOOP_H
+#define TIDE_LOOP_H
+
+#include "runtime.h"
+
+void tide_loop_open(tide_runtime *rt);
+
+extern const luaL_Reg tide_loop_functions[];
+
+#endif

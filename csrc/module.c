@@ -1,0 +1,100 @@
+/*
+ * require "moontide.core"
+ */
+#include "callback.h"
+#include "combinator.h"
+#include "error.h"
+#include "fs.h"
+#include "immediate.h"
+#include "loop.h"
+#include "operation.h"
+#include "promise.h"
+#include "rejection.h"
+#include "runtime.h"
+#include "task.h"
+#include "timer.h"
+#include "traceback.h"
+
+#if LUA_VERSION_NUM != 504
+#error "moontide needs Lua 5.4"
+#endif
+
+/* stats() -> how much of each kind is live, for tests and reports */
+static int stats(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    const struct {
+        const char *name;
+        lua_Integer count;
+    } rows[] = {
+        {"microtasks", (lua_Integer)rt->jobs.count},
+        {"timers", (lua_Integer)(rt->timers.count - rt->timers.cancelled)},
+        {"immediates", rt->immediates.tail - rt->immediates.head},
+        {"operations", (lua_Integer)rt->operation_count},
+        {"rejections", rt->rejections.live},
+    };
+    lua_createtable(L, 0, sizeof rows / sizeof *rows);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        lua_pushinteger(L, rows[i].count);
+        lua_setfield(L, -2, rows[i].name);
+    }
+    return 1;
+}
+
+static const luaL_Reg functions[] = {{"stats", stats}, {NULL, NULL}};
+
+/* Makes the metatable of handles: closing is also what <close> does. */
+static void open_handles(lua_State *L, tide_runtime *rt) {
+    lua_createtable(L, 0, 3);
+    lua_pushliteral(L, "moontide.Handle");
+    lua_setfield(L, -2, "__name");
+    lua_newtable(L);
+    tide_setfuncs(L, rt, tide_timer_methods);
+    lua_getfield(L, -1, "close");
+    lua_setfield(L, -3, "__close");
+    lua_setfield(L, -2, "__index");
+    rt->ref_handle_meta = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+/* Makes the runtime of the state, or finds it when the module is loaded again. */
+static tide_runtime *open_runtime(lua_State *L) {
+    tide_runtime *rt = tide_runtime_find(L);
+    if (rt != NULL)
+        return rt->closed ? (luaL_error(L, "the runtime is closed"), NULL) : rt;
+    rt = tide_runtime_new(L);
+    tide_error_open(L, rt);
+    tide_promise_open(L, rt);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_promise_meta);
+    lua_getfield(L, -1, "__index");
+    tide_setfuncs(L, rt, tide_task_methods);
+    lua_pop(L, 2);
+    open_handles(L, rt);
+    tide_rejection_open(rt);
+    tide_loop_open(rt);
+    tide_runtime_register(L);
+    return rt;
+}
+
+/* Sets a field of the table on top to a table of the functions. */
+static void set_module(lua_State *L, tide_runtime *rt, const char *name, const luaL_Reg *list) {
+    lua_newtable(L);
+    tide_setfuncs(L, rt, list);
+    lua_setfield(L, -2, name);
+}
+
+__attribute__((visibility("default"))) int luaopen_moontide_core(lua_State *L) {
+    static const luaL_Reg *const parts[] = {
+        tide_callback_functions, tide_context_functions, tide_error_functions,
+        tide_immediate_functions, tide_loop_functions,    tide_rejection_functions,
+        tide_task_functions,      tide_timer_functions,   tide_traceback_functions,
+        functions};
+    tide_runtime *rt = open_runtime(L);
+    lua_newtable(L);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        tide_setfuncs(L, rt, parts[i]);
+    lua_newtable(L);
+    tide_setfuncs(L, rt, tide_promise_statics);
+    tide_setfuncs(L, rt, tide_combinator_functions);
+    lua_setfield(L, -2, "Promise");
+    set_module(L, rt, "fs", tide_fs_functions);
+    return 1;
+}

@@ -1,0 +1,51 @@
+/*
+ * Operations in flight: what libuv works on, and the promise that it will settle.
+ *
+ * An operation is a full userdata that begins with tide_operation. From its start until its
+ * completion it is anchored, so libuv may write to it; its first user value is its promise. The
+ * uv callback calls tide_operation_complete, which touches nothing but C lists; the loop settles
+ * the promise later, outside libuv.
+ */
+#ifndef TIDE_OPERATION_H
+#define TIDE_OPERATION_H
+
+#include "runtime.h"
+
+typedef struct tide_operation tide_operation;
+
+typedef struct tide_operation_type {
+    /* Pushes what the promise is fulfilled with and returns how many, or pushes the reason of
+     * its rejection and returns -1. [-0, +n, m] */
+    int (*finish)(lua_State *L, tide_runtime *rt, tide_operation *operation);
+    /* Gives back what is not Lua's; called once, after finish or when the runtime closes. */
+    void (*release)(tide_operation *operation);
+} tide_operation_type;
+
+struct tide_operation {
+    tide_list link;
+    tide_runtime *rt;
+    const tide_operation_type *type;
+    uv_req_t *request; /* to be cancelled when the runtime closes */
+    int slot;          /* of the anchor table */
+};
+
+/* Pushes a new operation, with so many user values, and above it its promise. [-0, +2, m] */
+void *tide_operation_new(lua_State *L, tide_runtime *rt, size_t size, int user_values,
+                         const tide_operation_type *type);
+
+/* Anchors the operation at the index; from here until completion it is in flight. [-0, +0, m] */
+void tide_operation_begin(lua_State *L, tide_operation *operation, int index);
+
+/* The uv callback's part, also where the request could not be started. Cannot fail. */
+void tide_operation_complete(tide_operation *operation);
+
+/* Settles the promise of the operation completed first. [-0, +0, m] */
+void tide_operation_settle_next(lua_State *L, tide_runtime *rt);
+
+/* Closing: asks libuv to give up what it has not begun. */
+void tide_operation_cancel_all(tide_runtime *rt);
+
+/* Closing: releases the operations that have come back. */
+void tide_operation_free_all(tide_runtime *rt);
+
+#endif

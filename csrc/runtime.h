@@ -1,0 +1,167 @@
+/*
+ * The runtime: all state that moontide keeps for one lua_State, in one struct.
+ *
+ * The struct is a full userdata that the registry anchors for as long as the state lives, so its
+ * address is stable and C code may keep it. Lua values that C must hold stand in registry slots
+ * (the ref_* fields). Nothing here is static and mutable: any number of states live side by side.
+ */
+#ifndef TIDE_RUNTIME_H
+#define TIDE_RUNTIME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <uv.h>
+
+#include "list.h"
+
+/* Idle coroutines kept for reuse. */
+#define TIDE_CARRIERS_MAX 64
+
+typedef struct tide_runtime tide_runtime;
+
+/* Why a coroutine of ours has just yielded; TIDE_YIELD_FOREIGN is somebody else's yield. */
+typedef enum tide_yield {
+    TIDE_YIELD_FOREIGN,
+    TIDE_YIELD_AWAIT, /* the yielded value is the promise to wait for */
+    TIDE_YIELD_VALUE, /* the yielded values are the results, one microtask later */
+    TIDE_YIELD_START  /* the yielded value is a task to start first */
+} tide_yield;
+
+typedef enum tide_phase {
+    TIDE_PHASE_TIMERS,
+    TIDE_PHASE_POLL,
+    TIDE_PHASE_COMPLETIONS,
+    TIDE_PHASE_IMMEDIATES,
+    TIDE_PHASE_END
+} tide_phase;
+
+typedef struct tide_timer_entry {
+    uint64_t due; /* ns, of uv_hrtime's clock */
+    uint64_t seq; /* order of creation among equals */
+    int slot;     /* of the anchor table: what is to be fired, or false once cancelled */
+} tide_timer_entry;
+
+struct tide_runtime {
+    bool closed;    /* also before it is wholly made */
+    bool running;   /* the loop is being driven */
+    bool interrupt; /* the drain must return to whoever drives the loop */
+    bool stopped;   /* stop() was called */
+
+    int ref_anchors;       /* table: slot -> what a timer or an operation keeps alive */
+    int ref_carriers;      /* table: idle coroutines, parallel to carriers.idle */
+    int ref_context;       /* the current async context, or false */
+    int ref_error_meta;    /* metatable of error objects */
+    int ref_handle_meta;   /* metatable of timer and immediate handles */
+    int ref_immediates;    /* table: queue of what the next immediates phase runs */
+    int ref_jobs;          /* table: the microtask ring */
+    int ref_on_handled;    /* callback of on_rejection_handled, or false */
+    int ref_on_unhandled;  /* callback of on_unhandled_rejection, or false */
+    int ref_promise_meta;  /* metatable of promises */
+    int ref_rejected;      /* table: rejected promises without a handler, in order */
+    int ref_late;          /* table: reported promises that got a handler since */
+    int ref_traces;        /* table, weak keys: coroutine -> trace box, see traceback.h */
+    const void *promise_meta; /* the same metatable, to compare with */
+
+    struct { /* microtask.c: jobs are pairs (object, argument), the running one still at head */
+        size_t head, count, capacity;
+        lua_Integer batch, batch_size; /* position in a promise's list of reactions */
+        bool running, failing;
+    } jobs;
+
+    struct { /* task.c */
+        struct tide_promise *current; /* the async function that runs now */
+        int depth;                    /* coroutines of ours resumed inside one another */
+        bool direct;                  /* current was resumed by the queue, nobody waits for it */
+        bool failed;                  /* the coroutine that just finished did so with an error */
+        tide_yield yield;
+    } tasks;
+
+    struct {
+        lua_State *idle[TIDE_CARRIERS_MAX];
+        int count;
+    } carriers;
+
+    bool has_context;
+
+    struct { /* rejection.c */
+        lua_Integer count, head, live, pass; /* of the list of unhandled ones */
+        lua_Integer late, late_head;        /* of those that got a handler late */
+    } rejections;
+
+    struct { /* timer.c: a 4-ary heap */
+        tide_timer_entry *heap;
+        size_t count, capacity, cancelled;
+        size_t refs; /* timers that keep the loop alive */
+        uint64_t seq;
+        int firing; /* slot of the interval whose callback runs, or LUA_NOREF */
+    } timers;
+
+    struct { /* immediate.c */
+        lua_Integer head, tail, limit, refs;
+    } immediates;
+
+    tide_list operations; /* in flight, owned by libuv until their callback */
+    tide_list completed;  /* their callback has run; not settled yet */
+    size_t operation_count;
+
+    tide_phase phase;
+    uint64_t turn_now; /* what the timers of this turn are compared with, ns */
+    uv_loop_t loop;
+    uv_timer_t alarm; /* ends a poll when the next timer is due */
+    bool loop_open;
+
+    /* Drives the loop until the interrupt; set by loop.c, so that task.c need not know it. */
+    void (*drive)(lua_State *L, tide_runtime *rt);
+    /* HostPromiseRejectionTracker; set by rejection.c. */
+    void (*track)(lua_State *L, tide_runtime *rt, int promise, bool handled);
+};
+
+#ifdef TIDE_GC_STRESS
+#define tide_stress(L) lua_gc((L), LUA_GCCOLLECT, 0)
+#else
+#define tide_stress(L) ((void)(L))
+#endif
+
+/* A new runtime, not yet open for use. [-0, +1, m] */
+tide_runtime *tide_runtime_new(lua_State *L);
+
+/* Pops a runtime and makes it, wholly set up now, the state's. [-1, +0, m] */
+void tide_runtime_register(lua_State *L);
+
+/* The state's runtime, or NULL. [-0, +0, m] */
+tide_runtime *tide_runtime_find(lua_State *L);
+
+/* The runtime of a C function whose first upvalue it is; raises when it is closed. */
+static inline tide_runtime *tide_runtime_here(lua_State *L) {
+    tide_runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
+    if (rt->closed)
+        luaL_error(L, "the runtime is closed");
+    return rt;
+}
+
+/* lua_Alloc's realloc with the state's allocator, so that a host's limit and count hold for us
+ * too; raises when there is no memory. [-0, +0, m] */
+void *tide_realloc(lua_State *L, void *block, size_t old_size, size_t new_size);
+
+/* Registers functions with the runtime as their first upvalue in the table on top. [-0, +0, m] */
+void tide_setfuncs(lua_State *L, tide_runtime *rt, const luaL_Reg *functions);
+
+/* Whether the value can be called: a function or anything with __call. [-0, +0, m] */
+bool tide_callable(lua_State *L, int index);
+
+/* Raises a bad-argument error unless the value can be called. */
+void tide_check_callable(lua_State *L, int argument);
+
+/* Context: pops a table, or nil for none, and makes it the current one. [-1, +0, -] */
+void tide_context_set(lua_State *L, tide_runtime *rt);
+
+/* Context: pushes the current one. [-0, +1, -] */
+void tide_context_push(lua_State *L, tide_runtime *rt);
+
+extern const luaL_Reg tide_context_functions[];
+
+#endif

@@ -1,0 +1,441 @@
+/*
+ * Async functions and await.
+ *
+ * A call makes a task: a promise whose VALUE is its coroutine until the coroutine is done. The
+ * coroutine runs task_body, which calls the function under lua_pcallk: so clean-up after an
+ * uncaught error (<close>) runs in the coroutine and may itself await.
+ *
+ * await, on the coroutine, only checks and yields; the side that resumed it registers the task as
+ * a reaction of the promise. When that has settled, the task's job moves the values over and
+ * resumes. A call beyond MAX_DEPTH yields too: whoever resumed the caller starts the callee and
+ * then continues the caller, so that recursion does not nest C calls.
+ */
+#include "task.h"
+
+#include "error.h"
+#include "traceback.h"
+
+/* Coroutines resumed inside one another by us; each takes up to three of Lua's 200 C calls, and
+ * the user's own pcalls, sorts and metamethods need theirs. */
+#define MAX_DEPTH 24
+
+#define UV_COROUTINE TIDE_UV_VALUE
+
+/* lua_closethread came with 5.4.6, and took the place of lua_resetthread. */
+#if LUA_VERSION_RELEASE_NUM >= 50406
+#define lua_resetthread(co) lua_closethread((co), NULL)
+#endif
+
+/* ---- coroutines ---- */
+
+/* Pushes a coroutine with an empty stack, an idle one if there is one. The table of idle ones
+ * goes on holding it until it suspends or its place is needed: most calls never suspend, and
+ * take and return theirs without touching the table. [-0, +1, m] */
+static lua_State *carrier_take(lua_State *L, tide_runtime *rt, tide_promise *task) {
+    while (rt->carriers.count > 0) {
+        lua_State *co = rt->carriers.idle[--rt->carriers.count];
+        if (lua_gethook(co) != lua_gethook(L) || lua_gethookmask(co) != lua_gethookmask(L))
+            continue; /* made under another debug hook */
+        task->carrier = (int8_t)rt->carriers.count;
+        lua_pushthread(co);
+        lua_xmove(co, L, 1);
+        return co;
+    }
+    task->carrier = -1;
+    return lua_newthread(L);
+}
+
+/* The task suspends: only what will resume it may keep its coroutine alive. */
+static void carrier_release(lua_State *L, tide_runtime *rt, tide_promise *task) {
+    int i = task->carrier;
+    task->carrier = -1;
+    if (i < 0 || rt->carriers.idle[i] != task->co)
+        return;
+    rt->carriers.idle[i] = NULL;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_carriers);
+    lua_pushboolean(L, 0);
+    lua_rawseti(L, -2, i + 1);
+    lua_pop(L, 1);
+}
+
+/* Keeps a finished coroutine, whose stack is empty, so that it looks dead to everybody else. */
+static void carrier_return(lua_State *L, tide_runtime *rt, lua_State *co) {
+    int i = rt->carriers.count;
+    if (i == TIDE_CARRIERS_MAX)
+        return;
+    if (rt->carriers.idle[i] != co) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_carriers);
+        lua_pushthread(co);
+        lua_xmove(co, L, 1);
+        lua_rawseti(L, -2, i + 1);
+        lua_pop(L, 1);
+        rt->carriers.idle[i] = co;
+    }
+    rt->carriers.count++;
+}
+
+/* ---- the body of a coroutine ---- */
+
+/* Below the results stands the message handler, at 1. */
+static int task_body_done(lua_State *L, int status, lua_KContext context) {
+    (void)context;
+    if (status == LUA_OK || status == LUA_YIELD)
+        return lua_gettop(L) - 1;
+    tide_runtime_find(L)->tasks.failed = true;
+    return 1;
+}
+
+static int task_body(lua_State *L) {
+    int status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 1, 0, task_body_done);
+    return task_body_done(L, status, 0);
+}
+
+/* ---- running ---- */
+
+static void run_task_job(lua_State *L, tide_runtime *rt, int job);
+
+static void fail_task_job(lua_State *L, tide_runtime *rt, int job) {
+    tide_promise *t = lua_touserdata(L, job);
+    if (t->state == TIDE_PENDING)
+        tide_promise_reject(L, rt, job);
+    else
+        lua_pop(L, 1);
+}
+
+static const tide_job_type task_type = {"async", run_task_job, fail_task_job};
+
+/* The coroutine is done for: rejects the task at the index with the error on co's stack. */
+static void task_fail(lua_State *L, tide_runtime *rt, int task) {
+    tide_promise *t = lua_touserdata(L, task);
+    lua_State *co = t->co;
+    t->co = NULL;
+    lua_xmove(co, L, 1);
+    tide_traceback_take(L, rt, co);
+    tide_promise_reject_traced(L, rt, task);
+}
+
+/* The coroutine has yielded, but not to us: it is closed, there where it stands. */
+static void task_abandon(lua_State *L, tide_runtime *rt, int task) {
+    tide_promise *t = lua_touserdata(L, task);
+    luaL_checkstack(t->co, LUA_MINSTACK, NULL);
+    luaL_where(t->co, 1);
+    lua_pushliteral(t->co, "an async function yielded without await");
+    lua_concat(t->co, 2);
+    tide_traceback_capture(t->co);
+    lua_xmove(t->co, L, 1);
+    lua_resetthread(t->co);
+    lua_settop(t->co, 0);
+    lua_xmove(L, t->co, 1);
+    task_fail(L, rt, task);
+}
+
+/* Deals with a coroutine that has just been resumed; the task stands on top. [-0, +0, m] */
+static void task_resumed(lua_State *L, tide_runtime *rt, int status, int n) {
+    int task = lua_gettop(L);
+    tide_promise *t = lua_touserdata(L, task);
+    if (status == LUA_YIELD) {
+        carrier_release(L, rt, t);
+        if (rt->tasks.yield == TIDE_YIELD_AWAIT) {
+            lua_xmove(t->co, L, 1);
+            lua_pushvalue(L, task);
+            tide_promise_then(L, rt, task + 1);
+            lua_settop(L, task);
+        } else if (rt->tasks.yield == TIDE_YIELD_VALUE) {
+            t->u.yielded = (uint32_t)n;
+            lua_pushvalue(L, task);
+            lua_pushnil(L);
+            tide_microtask_enqueue(L, rt);
+        } else {
+            task_abandon(L, rt, task);
+        }
+    } else if (status != LUA_OK) {
+        lua_resetthread(t->co);
+        task_fail(L, rt, task);
+    } else if (rt->tasks.failed) {
+        task_fail(L, rt, task);
+    } else {
+        lua_State *co = t->co;
+        luaL_checkstack(L, n + LUA_MINSTACK, "too many results");
+        lua_xmove(co, L, n);
+        t->co = NULL;
+        if (t->flags & TIDE_NOTED)
+            tide_traceback_forget(co, rt);
+        carrier_return(L, rt, co);
+        tide_promise_resolve(L, rt, task, n);
+    }
+}
+
+/* Resumes the task on top of L's stack with the nargs values on its own; current, depth and
+ * context are the caller's again afterwards. Returns lua_resume's status. [-0, +0, -] */
+static int resume(lua_State *L, tide_runtime *rt, bool direct, int nargs, int *nresults) {
+    int task = lua_gettop(L);
+    tide_promise *t = lua_touserdata(L, task), *caller = rt->tasks.current;
+    bool caller_direct = rt->tasks.direct;
+    tide_context_push(L, rt);
+    bool had_context = lua_getiuservalue(L, task, TIDE_UV_CONTEXT) != LUA_TNIL;
+    if (had_context || rt->has_context)
+        tide_context_set(L, rt);
+    else
+        lua_pop(L, 1);
+    tide_stress(L);
+    rt->tasks.failed = false;
+    rt->tasks.current = t;
+    rt->tasks.direct = direct;
+    rt->tasks.yield = TIDE_YIELD_FOREIGN;
+    rt->tasks.depth++;
+    int status = lua_resume(t->co, L, nargs, nresults);
+    rt->tasks.depth--;
+    rt->tasks.direct = caller_direct;
+    rt->tasks.current = caller;
+    if (rt->has_context || had_context) {
+        tide_context_push(L, rt);
+        lua_setiuservalue(L, task, TIDE_UV_CONTEXT);
+    }
+    if (rt->has_context || !lua_isnil(L, -1))
+        tide_context_set(L, rt);
+    else
+        lua_pop(L, 1);
+    return status;
+}
+
+/* Runs the task on top until it suspends or is done, with the nargs values on its stack; direct:
+ * nobody waits for that on the C stack. Tasks that wait for the one they have just started stand
+ * below it. [-0, +0, m] */
+static void task_run(lua_State *L, tide_runtime *rt, int nargs, bool direct) {
+    int base = lua_gettop(L);
+    for (;;) {
+        int n;
+        int status = resume(L, rt, direct && lua_gettop(L) == base, nargs, &n);
+        tide_promise *t = lua_touserdata(L, -1);
+        if (status == LUA_YIELD && rt->tasks.yield == TIDE_YIELD_START) {
+            carrier_release(L, rt, t);
+            luaL_checkstack(L, 8, "too many nested async calls");
+            lua_xmove(t->co, L, 1);
+            t = lua_touserdata(L, -1);
+            nargs = lua_gettop(t->co) - 1;
+            continue;
+        }
+        task_resumed(L, rt, status, n);
+        if (lua_gettop(L) == base)
+            return;
+        t = lua_touserdata(L, -2);
+        lua_xmove(L, t->co, 1);
+        nargs = 1;
+    }
+}
+
+/* What the task awaits has settled; await itself, on the coroutine, still has the promise. Where
+ * it waited for no promise, the values to return stand on the coroutine. */
+static void run_task_job(lua_State *L, tide_runtime *rt, int job) {
+    tide_promise *t = lua_touserdata(L, job);
+    if (lua_status(t->co) != LUA_YIELD) {
+        lua_pushliteral(L, "the coroutine of an async function was closed while it awaited");
+        t->co = NULL;
+        tide_promise_reject(L, rt, job);
+        return;
+    }
+    int n = (int)t->u.yielded;
+    t->u.yielded = 0;
+    lua_settop(L, job);
+    task_run(L, rt, n, true);
+}
+
+/* ---- async ---- */
+
+static int start_done(lua_State *L, int status, lua_KContext context) {
+    (void)L, (void)status, (void)context;
+    return 1;
+}
+
+/* Makes the task of a call: the stack holds the arguments and, on top, the function. Leaves the
+ * task alone there; everything else is on its coroutine. */
+static tide_promise *task_new(lua_State *L, tide_runtime *rt) {
+    int nargs = lua_gettop(L) - 1;
+    tide_promise *t = tide_promise_new_of(L, rt, &task_type, TIDE_UV_CONTEXT);
+    lua_State *co = carrier_take(L, rt, t);
+    lua_setiuservalue(L, -2, UV_COROUTINE);
+    if (!lua_checkstack(co, nargs + 3))
+        luaL_error(L, "too many arguments");
+    if (rt->has_context) {
+        tide_context_push(L, rt);
+        lua_setiuservalue(L, -2, TIDE_UV_CONTEXT);
+    }
+    t->co = co;
+    lua_pushcfunction(co, task_body);
+    lua_pushcfunction(co, tide_traceback_capture);
+    lua_insert(L, -2);
+    lua_xmove(L, co, 1); /* the function */
+    lua_insert(L, 1);
+    lua_xmove(L, co, nargs);
+    return t;
+}
+
+static bool is_current(lua_State *L, const tide_runtime *rt) {
+    return rt->tasks.current != NULL && rt->tasks.current->co == L;
+}
+
+int tide_task_start(lua_State *L, tide_runtime *rt) {
+    tide_promise *t = task_new(L, rt);
+    if (rt->tasks.depth >= MAX_DEPTH && is_current(L, rt) && lua_isyieldable(L)) {
+        rt->tasks.yield = TIDE_YIELD_START;
+        return lua_yieldk(L, 1, 0, start_done);
+    }
+    task_run(L, rt, lua_gettop(t->co) - 1, false);
+    return 1;
+}
+
+/* What async(fn) returns; upvalues: the runtime, fn. */
+static int async_call(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    lua_pushvalue(L, lua_upvalueindex(2));
+    return tide_task_start(L, rt);
+}
+
+static int async(lua_State *L) {
+    tide_runtime_here(L);
+    tide_check_callable(L, 1);
+    lua_settop(L, 1);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_pushcclosure(L, async_call, 2);
+    return 1;
+}
+
+static int spawn(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    tide_check_callable(L, 1);
+    lua_rotate(L, 1, -1);
+    return tide_task_start(L, rt);
+}
+
+/* ---- await ---- */
+
+int tide_task_outcome(lua_State *L, tide_runtime *rt, int promise) {
+    tide_promise *p = lua_touserdata(L, promise);
+    if (p->state == TIDE_FULFILLED)
+        return tide_promise_push(L, promise);
+    tide_promise_mark_handled(L, rt, promise);
+    tide_traceback_note(L, rt, promise);
+    tide_promise_push(L, promise);
+    return lua_error(L);
+}
+
+/* The awaiting coroutine goes on: with the outcome of the promise at 1, or the values there. */
+static int await_done(lua_State *L, int status, lua_KContext of_promise) {
+    tide_runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
+    (void)status;
+    if (!is_current(L, rt))
+        return luaL_error(L, "an async function was resumed by somebody else");
+    return of_promise ? tide_task_outcome(L, rt, 1) : lua_gettop(L);
+}
+
+/* A promise for the value at 1, which is no promise, left alone on the stack; false: the value is
+ * no thenable, nothing has changed. */
+static bool await_thenable(lua_State *L, tide_runtime *rt) {
+    int type = lua_type(L, 1);
+    if (type != LUA_TTABLE && type != LUA_TUSERDATA)
+        return false;
+    if (type == LUA_TTABLE && !lua_getmetatable(L, 1)) {
+        lua_pushstring(L, "then");
+        bool absent = lua_rawget(L, 1) == LUA_TNIL;
+        lua_pop(L, 1);
+        if (absent)
+            return false;
+    }
+    lua_settop(L, 1);
+    tide_promise_from(L, rt);
+    return true;
+}
+
+/* ---- top level ---- */
+
+/* Stands among the reactions of what the top level waits for. */
+typedef struct waiter {
+    tide_job job;
+    bool done;
+} waiter;
+
+static void run_waiter(lua_State *L, tide_runtime *rt, int job) {
+    ((waiter *)lua_touserdata(L, job))->done = true;
+    rt->interrupt = true;
+}
+
+static const tide_job_type waiter_type = {"await", run_waiter, NULL};
+
+bool tide_task_drive(lua_State *L, tide_runtime *rt, int promise) {
+    waiter *w = lua_newuserdatauv(L, sizeof *w, 1);
+    *w = (waiter){{&waiter_type}, false};
+    lua_pushvalue(L, -1);
+    tide_promise_then(L, rt, promise);
+    rt->drive(L, rt);
+    lua_pop(L, 1);
+    return w->done;
+}
+
+int tide_task_deadlock(lua_State *L, tide_runtime *rt, const char *what) {
+    lua_pushfstring(L, "%s: %s", what,
+                    rt->stopped ? "the loop was stopped"
+                                : "nothing is left to run that could settle the promise");
+    tide_error_new(L, rt, "DeadlockError");
+    return lua_error(L);
+}
+
+/* await at top level: drives the loop from here. */
+static int await_top(lua_State *L, tide_runtime *rt) {
+    int n = lua_gettop(L);
+    tide_promise *p = tide_promise_test(L, rt, 1);
+    if (p == NULL && !await_thenable(L, rt)) {
+        tide_promise_new(L, rt);
+        lua_insert(L, 1);
+        tide_promise_fulfil(L, rt, 1, n);
+    }
+    lua_settop(L, 1);
+    p = lua_touserdata(L, 1);
+    bool at_once = p->state != TIDE_PENDING && rt->jobs.count == 0;
+    if (!at_once && !tide_task_drive(L, rt, 1))
+        return tide_task_deadlock(L, rt, "await");
+    return tide_task_outcome(L, rt, 1);
+}
+
+/* Raises what stands in the way of an await that cannot suspend. */
+static int await_misplaced(lua_State *L, tide_runtime *rt) {
+    if (rt->tasks.current == NULL)
+        return luaL_error(L, "await outside an async function");
+    if (!is_current(L, rt))
+        return luaL_error(L, "await inside a coroutine that is not an async function");
+    tide_traceback_push_barrier(L);
+    return luaL_error(L, "await cannot suspend inside %s", lua_tostring(L, -1));
+}
+
+static int await(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    if (tide_task_at_top_level(rt))
+        return await_top(L, rt);
+    if (!is_current(L, rt) || !lua_isyieldable(L))
+        return await_misplaced(L, rt);
+    tide_promise *p = tide_promise_test(L, rt, 1);
+    bool at_once = rt->tasks.direct && tide_microtask_idle(rt);
+    if (p == NULL && !await_thenable(L, rt)) {
+        int n = lua_gettop(L);
+        if (at_once)
+            return n;
+        rt->tasks.yield = TIDE_YIELD_VALUE;
+        return lua_yieldk(L, n, 0, await_done);
+    }
+    lua_settop(L, 1);
+    if (p != NULL && p->state != TIDE_PENDING && at_once)
+        return tide_task_outcome(L, rt, 1);
+    lua_pushvalue(L, 1);
+    rt->tasks.yield = TIDE_YIELD_AWAIT;
+    return lua_yieldk(L, 1, 1, await_done);
+}
+
+static int promise_await(lua_State *L) {
+    tide_promise_check(L, tide_runtime_here(L), 1);
+    return await(L);
+}
+
+const luaL_Reg tide_task_functions[] = {
+    {"async", async}, {"spawn", spawn}, {"await", await}, {NULL, NULL}};
+
+const luaL_Reg tide_task_methods[] = {{"await", promise_await}, {NULL, NULL}};

@@ -1,0 +1,31 @@
+/*
+ * Async functions: a task is the promise of the call plus, until it returns, its coroutine.
+ */
+#ifndef TIDE_TASK_H
+#define TIDE_TASK_H
+
+#include "promise.h"
+
+/* Starts the call whose arguments and, on top, function are the stack; leaves its promise. To be
+ * called last by a C function, since it may yield: returns what that is to return. */
+int tide_task_start(lua_State *L, tide_runtime *rt);
+
+/* Whether await may drive the loop from here: nothing of ours runs. */
+static inline bool tide_task_at_top_level(const tide_runtime *rt) {
+    return !rt->running && rt->tasks.current == NULL;
+}
+
+/* Drives the loop until the promise at the index has been looked at by a reaction of its own,
+ * and returns true; false: nothing is left that could settle it, or stop() was called.
+ * [-0, +0, e] */
+bool tide_task_drive(lua_State *L, tide_runtime *rt, int promise);
+
+/* Pushes the outcome of a settled promise; raises its reason. */
+int tide_task_outcome(lua_State *L, tide_runtime *rt, int promise);
+
+/* Raises a DeadlockError. */
+int tide_task_deadlock(lua_State *L, tide_runtime *rt, const char *what);
+
+extern const luaL_Reg tide_task_functions[], tide_task_methods[];
+
+#endif

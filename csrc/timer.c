@@ -1,0 +1,287 @@
+/*
+ * The heap holds when and in which order, and a slot of the anchor table that holds what: a
+ * handle (tide_callback) or the promise of a sleeper. Cancelling puts false into the slot and
+ * leaves the entry until it comes up or cancelled ones are the most.
+ */
+#include "timer.h"
+
+#include "callback.h"
+#include "promise.h"
+
+#define LONGEST_MS 9007199254740992.0 /* 2^53 */
+
+/* ---- heap ---- */
+
+static bool before(const tide_timer_entry *a, const tide_timer_entry *b) {
+    return a->due != b->due ? a->due < b->due : a->seq < b->seq;
+}
+
+static void sift_up(tide_timer_entry *heap, size_t i) {
+    tide_timer_entry moved = heap[i];
+    while (i > 0) {
+        size_t parent = (i - 1) / 4;
+        if (!before(&moved, &heap[parent]))
+            break;
+        heap[i] = heap[parent];
+        i = parent;
+    }
+    heap[i] = moved;
+}
+
+static void sift_down(tide_timer_entry *heap, size_t count, size_t i) {
+    tide_timer_entry moved = heap[i];
+    for (;;) {
+        size_t child = i * 4 + 1, end = child + 4 < count ? child + 4 : count;
+        if (child >= count)
+            break;
+        for (size_t other = child + 1; other < end; other++)
+            if (before(&heap[other], &heap[child]))
+                child = other;
+        if (!before(&heap[child], &moved))
+            break;
+        heap[i] = heap[child];
+        i = child;
+    }
+    heap[i] = moved;
+}
+
+static void reserve(lua_State *L, tide_runtime *rt) {
+    if (rt->timers.count < rt->timers.capacity)
+        return;
+    size_t old = rt->timers.capacity, capacity = old == 0 ? 64 : old * 2;
+    const size_t size = sizeof(tide_timer_entry);
+    rt->timers.heap = tide_realloc(L, rt->timers.heap, old * size, capacity * size);
+    rt->timers.capacity = capacity;
+}
+
+/* There is room. */
+static void push(tide_runtime *rt, uint64_t due, int slot) {
+    rt->timers.heap[rt->timers.count] = (tide_timer_entry){due, ++rt->timers.seq, slot};
+    sift_up(rt->timers.heap, rt->timers.count++);
+}
+
+static void pop(tide_runtime *rt) {
+    tide_timer_entry *heap = rt->timers.heap;
+    heap[0] = heap[--rt->timers.count];
+    if (rt->timers.count > 0)
+        sift_down(heap, rt->timers.count, 0);
+}
+
+/* Drops all cancelled entries; the anchor table is on top. */
+static void sweep(lua_State *L, tide_runtime *rt) {
+    size_t kept = 0;
+    for (size_t i = 0; i < rt->timers.count; i++) {
+        bool live = lua_rawgeti(L, -1, rt->timers.heap[i].slot) != LUA_TBOOLEAN;
+        lua_pop(L, 1);
+        if (live)
+            rt->timers.heap[kept++] = rt->timers.heap[i];
+        else
+            luaL_unref(L, -1, rt->timers.heap[i].slot);
+    }
+    rt->timers.count = kept;
+    rt->timers.cancelled = 0;
+    for (size_t i = kept / 4 + 1; i-- > 0;)
+        if (i < kept)
+            sift_down(rt->timers.heap, kept, i);
+}
+
+bool tide_timer_next(const tide_runtime *rt, uint64_t *due) {
+    if (rt->timers.count == 0)
+        return false;
+    *due = rt->timers.heap[0].due;
+    return true;
+}
+
+/* ---- starting and cancelling ---- */
+
+/* The ms at the index as ns: at least 1 ms, NaN included, and never for ever. */
+static uint64_t check_delay(lua_State *L, int argument) {
+    lua_Number ms = luaL_checknumber(L, argument);
+    if (!(ms >= 1))
+        ms = 1;
+    if (ms > LONGEST_MS)
+        ms = LONGEST_MS;
+    return ms > 1e12 ? (uint64_t)ms * 1000 : (uint64_t)(ms * 1e6);
+}
+
+/* Starts a timer for what is on top. [-1, +0, m] */
+static int start(lua_State *L, tide_runtime *rt, uint64_t delay) {
+    reserve(L, rt);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_anchors);
+    lua_insert(L, -2);
+    int slot = luaL_ref(L, -2);
+    lua_pop(L, 1);
+    push(rt, uv_hrtime() + delay, slot);
+    return slot;
+}
+
+static void cancel(lua_State *L, tide_runtime *rt, tide_callback *handle) {
+    handle->active = false;
+    rt->timers.refs -= handle->refd;
+    if (rt->timers.firing == handle->slot)
+        return; /* not in the heap: it just will not be re-armed */
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_anchors);
+    lua_pushboolean(L, 0);
+    lua_rawseti(L, -2, handle->slot);
+    if (++rt->timers.cancelled > 64 && rt->timers.cancelled > rt->timers.count / 2)
+        sweep(L, rt);
+    lua_pop(L, 1);
+}
+
+static int set_timer(lua_State *L, tide_handle_kind kind) {
+    tide_runtime *rt = tide_runtime_here(L);
+    tide_check_callable(L, 1);
+    uint64_t delay = lua_isnoneornil(L, 2) ? 1000000 : check_delay(L, 2);
+    int nargs = lua_gettop(L) - 2;
+    tide_callback *handle = tide_callback_new(L, rt, kind, 1, nargs > 0 ? nargs : 0);
+    handle->interval = delay;
+    lua_pushvalue(L, -1);
+    handle->slot = start(L, rt, delay);
+    handle->active = true;
+    rt->timers.refs++;
+    return 1;
+}
+
+/* set_timeout(f, ms, ...) -> handle */
+static int set_timeout(lua_State *L) {
+    return set_timer(L, TIDE_TIMEOUT);
+}
+
+/* set_interval(f, ms, ...) -> handle */
+static int set_interval(lua_State *L) {
+    return set_timer(L, TIDE_INTERVAL);
+}
+
+/* sleep(ms) -> promise */
+static int sleep_for(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    uint64_t delay = check_delay(L, 1);
+    tide_promise_new(L, rt);
+    lua_pushvalue(L, -1);
+    start(L, rt, delay);
+    rt->timers.refs++;
+    return 1;
+}
+
+/* ---- firing ---- */
+
+/* Puts the interval that has just run back into the heap. */
+void tide_timer_rearm(lua_State *L, tide_runtime *rt) {
+    int slot = rt->timers.firing;
+    if (slot == LUA_NOREF)
+        return;
+    rt->timers.firing = LUA_NOREF;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_anchors);
+    lua_rawgeti(L, -1, slot);
+    tide_callback *handle = lua_touserdata(L, -1);
+    if (handle->active)
+        push(rt, uv_hrtime() + handle->interval, slot); /* there is room: it was popped */
+    else
+        luaL_unref(L, -2, slot);
+    lua_pop(L, 2);
+}
+
+/* Fires what stands on top, the anchor table below it, and its slot. */
+static void fire(lua_State *L, tide_runtime *rt, int slot) {
+    int self = lua_gettop(L);
+    if (tide_promise_test(L, rt, self) != NULL) {
+        luaL_unref(L, self - 1, slot);
+        rt->timers.refs--;
+        tide_promise_fulfil(L, rt, self, 0);
+        return;
+    }
+    tide_callback *handle = lua_touserdata(L, self);
+    if (handle->kind == TIDE_INTERVAL) {
+        rt->timers.firing = slot;
+        tide_callback_call(L, rt, self);
+        tide_timer_rearm(L, rt);
+        return;
+    }
+    luaL_unref(L, self - 1, slot);
+    handle->active = false;
+    rt->timers.refs -= handle->refd;
+    tide_callback_call(L, rt, self);
+}
+
+bool tide_timer_fire(lua_State *L, tide_runtime *rt, uint64_t now) {
+    bool fired = false;
+    int base = lua_gettop(L);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_anchors);
+    while (!fired && rt->timers.count > 0 && rt->timers.heap[0].due <= now) {
+        int slot = rt->timers.heap[0].slot;
+        fired = lua_rawgeti(L, -1, slot) != LUA_TBOOLEAN;
+        pop(rt);
+        if (fired) {
+            fire(L, rt, slot);
+        } else {
+            rt->timers.cancelled--;
+            lua_pop(L, 1);
+            luaL_unref(L, -1, slot);
+        }
+    }
+    lua_settop(L, base);
+    return fired;
+}
+
+/* ---- handles ---- */
+
+static tide_callback *check_handle(lua_State *L, int argument) {
+    tide_runtime *rt = tide_runtime_here(L);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_handle_meta);
+    if (!lua_getmetatable(L, argument) || !lua_rawequal(L, -1, -2))
+        luaL_typeerror(L, argument, "timer handle");
+    lua_pop(L, 2);
+    return lua_touserdata(L, argument);
+}
+
+static void close_handle(lua_State *L, tide_callback *handle) {
+    if (!handle->active)
+        return;
+    if (handle->kind == TIDE_IMMEDIATE) {
+        handle->active = false;
+        handle->rt->immediates.refs -= handle->refd;
+    } else {
+        cancel(L, handle->rt, handle);
+    }
+}
+
+static int handle_close(lua_State *L) {
+    close_handle(L, check_handle(L, 1));
+    return 0;
+}
+
+static int clear(lua_State *L) {
+    if (!lua_isnoneornil(L, 1))
+        close_handle(L, check_handle(L, 1));
+    return 0;
+}
+
+static int set_refd(lua_State *L, bool refd) {
+    tide_callback *handle = check_handle(L, 1);
+    if (handle->active && handle->refd != refd) {
+        int change = refd ? 1 : -1;
+        if (handle->kind == TIDE_IMMEDIATE)
+            handle->rt->immediates.refs += change;
+        else
+            handle->rt->timers.refs += (size_t)change;
+    }
+    handle->refd = refd;
+    lua_settop(L, 1);
+    return 1;
+}
+
+static int handle_ref(lua_State *L) {
+    return set_refd(L, true);
+}
+
+static int handle_unref(lua_State *L) {
+    return set_refd(L, false);
+}
+
+const luaL_Reg tide_timer_functions[] = {
+    {"set_timeout", set_timeout}, {"set_interval", set_interval}, {"clear_timeout", clear},
+    {"clear_interval", clear},    {"clear_immediate", clear},     {"sleep", sleep_for},
+    {NULL, NULL}};
+
+const luaL_Reg tide_timer_methods[] = {
+    {"ref", handle_ref}, {"unref", handle_unref}, {"close", handle_close}, {NULL, NULL}};

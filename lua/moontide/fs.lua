@@ -1,0 +1,2 @@
+--- Files, through libuv's thread pool; the annotations are in meta.lua.
+return require("moontide.core").fs

@@ -1,0 +1,66 @@
+--- The public face of moontide; its annotations are in meta.lua.
+local core = require "moontide.core"
+
+local M = {
+  async = core.async,
+  spawn = core.spawn,
+  await = core.await,
+  queue_microtask = core.queue_microtask,
+  set_timeout = core.set_timeout,
+  clear_timeout = core.clear_timeout,
+  set_interval = core.set_interval,
+  clear_interval = core.clear_interval,
+  set_immediate = core.set_immediate,
+  clear_immediate = core.clear_immediate,
+  sleep = core.sleep,
+  yield = core.yield,
+  run = core.run,
+  step = core.step,
+  stop = core.stop,
+  alive = core.alive,
+  backend_fd = core.backend_fd,
+  backend_timeout = core.backend_timeout,
+  on_unhandled_rejection = core.on_unhandled_rejection,
+  on_rejection_handled = core.on_rejection_handled,
+  traceback = core.traceback,
+  now = core.now,
+  import = require "moontide.import",
+  ContextVar = require "moontide.context",
+}
+
+M.Promise = setmetatable(core.Promise, {
+  __call = function(_, executor)
+    return core.Promise.new(executor)
+  end,
+})
+
+function M.join(...)
+  local results = core.await(core.Promise.all(table.pack(...)))
+  return table.unpack(results, 1, results.n)
+end
+
+local function is_callable(f)
+  local meta = getmetatable(f)
+  return type(f) == "function" or type(meta) == "table" and meta.__call ~= nil
+end
+
+function M.promisify(f)
+  if not is_callable(f) then
+    error("bad argument #1 to 'promisify' (function expected, got " .. type(f) .. ")", 2)
+  end
+  return function(...)
+    local args = table.pack(...)
+    return core.Promise.new(function(resolve, reject)
+      args[args.n + 1] = function(err, ...)
+        if err ~= nil and err ~= false then
+          reject(err)
+        else
+          resolve(...)
+        end
+      end
+      f(table.unpack(args, 1, args.n + 1))
+    end)
+  end
+end
+
+return M
