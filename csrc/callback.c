@@ -4,7 +4,8 @@
 
 enum { UV_FUNCTION = 1, UV_CONTEXT, UV_ARGUMENTS };
 
-static void run_callback(lua_State *L, tide_runtime *rt, int job) {
+static void run_callback(lua_State *L, tide_runtime *rt, int job, void *self) {
+    (void)self;
     tide_callback_call(L, rt, job);
 }
 
@@ -15,7 +16,7 @@ tide_callback *tide_callback_new(lua_State *L, tide_runtime *rt, tide_handle_kin
     if (n > USHRT_MAX - UV_ARGUMENTS)
         luaL_error(L, "too many arguments");
     tide_callback *c = lua_newuserdatauv(L, sizeof *c, UV_CONTEXT + n);
-    *c = (tide_callback){{&callback_type}, rt, kind, n, false, true, LUA_NOREF, 0};
+    *c = (tide_callback){{&callback_type}, kind, n, false, true, LUA_NOREF, rt, 0};
     if (kind != TIDE_MICROTASK) {
         lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_handle_meta);
         lua_setmetatable(L, -2);
@@ -26,15 +27,16 @@ tide_callback *tide_callback_new(lua_State *L, tide_runtime *rt, tide_handle_kin
         lua_setiuservalue(L, self, UV_CONTEXT + i);
     lua_pushvalue(L, f);
     lua_setiuservalue(L, self, UV_FUNCTION);
-    tide_context_push(L, rt);
-    lua_setiuservalue(L, self, UV_CONTEXT);
+    if (rt->has_context) {
+        tide_context_push(L, rt);
+        lua_setiuservalue(L, self, UV_CONTEXT);
+    }
     return c;
 }
 
 void tide_callback_call(lua_State *L, tide_runtime *rt, int callback) {
     tide_callback *c = lua_touserdata(L, callback);
-    lua_getiuservalue(L, callback, UV_CONTEXT);
-    tide_context_set(L, rt);
+    tide_context_enter(L, rt, callback, UV_CONTEXT);
     luaL_checkstack(L, c->nargs + 1, "too many arguments");
     lua_getiuservalue(L, callback, UV_FUNCTION);
     for (int i = 1; i <= c->nargs; i++)
@@ -47,8 +49,7 @@ static int queue_microtask(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     tide_check_callable(L, 1);
     tide_callback_new(L, rt, TIDE_MICROTASK, 1, lua_gettop(L) - 1);
-    lua_pushnil(L);
-    tide_microtask_enqueue(L, rt);
+    tide_microtask_enqueue(L, rt, 0);
     return 0;
 }
 

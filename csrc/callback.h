@@ -11,12 +11,12 @@ typedef enum tide_handle_kind { TIDE_MICROTASK, TIDE_TIMEOUT, TIDE_INTERVAL, TID
 
 typedef struct tide_callback {
     tide_job job;
-    tide_runtime *rt;
     tide_handle_kind kind;
     int nargs;
     bool active; /* to be called; keeps the loop alive if refd */
     bool refd;
-    int slot;          /* timers: of the anchor table */
+    int slot; /* timers: of the anchor table */
+    tide_runtime *rt;
     uint64_t interval; /* timers: ns */
 } tide_callback;
 

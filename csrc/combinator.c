@@ -64,18 +64,18 @@ static void reject_with_results(lua_State *L, tide_runtime *rt, int aggregate) {
 }
 
 /* Stores the value on top as the element's result; the last one settles. [-1, +0, m] */
-static void store(lua_State *L, tide_runtime *rt, int job, int aggregate,
+static void store(lua_State *L, tide_runtime *rt, const element *e, int aggregate,
                   void (*finish)(lua_State *, tide_runtime *, int)) {
     tide_promise *a = lua_touserdata(L, aggregate);
     lua_getiuservalue(L, aggregate, TIDE_UV_VALUE);
     lua_insert(L, -2);
-    lua_rawseti(L, -2, ((element *)lua_touserdata(L, job))->index);
+    lua_rawseti(L, -2, e->index);
     lua_pop(L, 1);
     if (--a->u.remaining == 0)
         finish(L, rt, aggregate);
 }
 
-static void run_all(lua_State *L, tide_runtime *rt, int job) {
+static void run_all(lua_State *L, tide_runtime *rt, int job, void *self) {
     tide_promise *source = lua_touserdata(L, job + 1);
     if (push_aggregate(L, job) == NULL)
         return;
@@ -84,10 +84,10 @@ static void run_all(lua_State *L, tide_runtime *rt, int job) {
         return;
     }
     push_first(L, job + 1);
-    store(L, rt, job, job + 2, fulfil_with_results);
+    store(L, rt, self, job + 2, fulfil_with_results);
 }
 
-static void run_all_settled(lua_State *L, tide_runtime *rt, int job) {
+static void run_all_settled(lua_State *L, tide_runtime *rt, int job, void *self) {
     tide_promise *source = lua_touserdata(L, job + 1);
     if (push_aggregate(L, job) == NULL)
         return;
@@ -97,10 +97,10 @@ static void run_all_settled(lua_State *L, tide_runtime *rt, int job) {
     lua_setfield(L, -2, "status");
     push_first(L, job + 1);
     lua_setfield(L, -2, fulfilled ? "value" : "reason");
-    store(L, rt, job, job + 2, fulfil_with_results);
+    store(L, rt, self, job + 2, fulfil_with_results);
 }
 
-static void run_any(lua_State *L, tide_runtime *rt, int job) {
+static void run_any(lua_State *L, tide_runtime *rt, int job, void *self) {
     tide_promise *source = lua_touserdata(L, job + 1);
     if (push_aggregate(L, job) == NULL)
         return;
@@ -109,16 +109,18 @@ static void run_any(lua_State *L, tide_runtime *rt, int job) {
         return;
     }
     push_first(L, job + 1);
-    store(L, rt, job, job + 2, reject_with_results);
+    store(L, rt, self, job + 2, reject_with_results);
 }
 
-static void run_race(lua_State *L, tide_runtime *rt, int job) {
+static void run_race(lua_State *L, tide_runtime *rt, int job, void *self) {
+    (void)self;
     if (push_aggregate(L, job) != NULL)
         tide_promise_settle_like(L, rt, job + 2, job + 1);
 }
 
 /* A memory error while an element is dealt with rejects the aggregate. */
-static void fail_element(lua_State *L, tide_runtime *rt, int job) {
+static void fail_element(lua_State *L, tide_runtime *rt, int job, void *self) {
+    (void)self;
     if (push_aggregate(L, job) == NULL)
         return;
     lua_insert(L, -2);
@@ -133,12 +135,12 @@ static const tide_job_type race_type = {"Promise.race", run_race, fail_element};
 /* Attaches an element to the promise for the value on top. [-1, +0, m] */
 static void attach(lua_State *L, tide_runtime *rt, int aggregate, const tide_job_type *type,
                    lua_Integer index) {
-    tide_promise_from(L, rt);
+    tide_promise *p = tide_promise_from(L, rt);
     element *e = lua_newuserdatauv(L, sizeof *e, 1);
     *e = (element){{type}, index};
     lua_pushvalue(L, aggregate);
     lua_setiuservalue(L, -2, 1);
-    tide_promise_then(L, rt, lua_gettop(L) - 1);
+    tide_promise_then(L, rt, lua_gettop(L) - 1, p);
     lua_pop(L, 1);
 }
 

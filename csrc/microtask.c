@@ -29,29 +29,29 @@ static void grow(lua_State *L, tide_runtime *rt) {
     rt->jobs.capacity = old * 2;
 }
 
-void tide_microtask_reserve(lua_State *L, tide_runtime *rt) {
-    if (rt->jobs.count < rt->jobs.capacity)
-        return;
+void tide_microtask_grow(lua_State *L, tide_runtime *rt) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_jobs);
     grow(L, rt);
     lua_pop(L, 1);
 }
 
-void tide_microtask_enqueue(lua_State *L, tide_runtime *rt) {
+void tide_microtask_enqueue(lua_State *L, tide_runtime *rt, int argument) {
     tide_microtask_reserve(L, rt);
     size_t tail = (rt->jobs.head + rt->jobs.count) & (rt->jobs.capacity - 1);
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_jobs);
-    lua_insert(L, -3); /* ring, object, argument */
-    lua_rawseti(L, -3, argument_at(tail));
+    lua_pushvalue(L, -2);
     lua_rawseti(L, -2, object_at(tail));
-    lua_pop(L, 1);
+    if (argument != 0) {
+        lua_pushvalue(L, argument);
+        lua_rawseti(L, -2, argument_at(tail));
+    }
+    lua_pop(L, 2);
     rt->jobs.count++;
 }
 
 /* Pushes the object and the argument of the job at the head; the ring is at index ring. */
 static void push_head(lua_State *L, tide_runtime *rt, int ring) {
-    lua_rawgeti(L, ring, object_at(rt->jobs.head));
-    if (lua_istable(L, -1)) {
+    if (lua_rawgeti(L, ring, object_at(rt->jobs.head)) == LUA_TTABLE) {
         if (rt->jobs.batch_size == 0)
             rt->jobs.batch_size = (lua_Integer)lua_rawlen(L, -1);
         if (!rt->jobs.running)
@@ -96,7 +96,8 @@ void tide_microtask_drain(lua_State *L, tide_runtime *rt) {
         tide_stress(L);
         push_head(L, rt, ring);
         rt->jobs.running = true;
-        ((tide_job *)lua_touserdata(L, ring + 1))->type->run(L, rt, ring + 1);
+        tide_job *job = lua_touserdata(L, ring + 1);
+        job->type->run(L, rt, ring + 1, job);
         finish_head(L, rt, ring);
         lua_settop(L, ring);
     }
@@ -118,7 +119,7 @@ bool tide_microtask_recover(lua_State *L, tide_runtime *rt) {
     if (taken) {
         rt->jobs.failing = true; /* an error in here leaves the loop */
         lua_pushvalue(L, failure);
-        job->type->fail(L, rt, failure + 2);
+        job->type->fail(L, rt, failure + 2, job);
     }
     rt->jobs.failing = false;
     finish_head(L, rt, failure + 1);

@@ -11,10 +11,10 @@
 
 typedef struct tide_job_type {
     const char *name; /* for traces */
-    /* The object stands at the index job, its argument above it, nothing above that. */
-    void (*run)(lua_State *L, tide_runtime *rt, int job);
+    /* The object, self, stands at the index job, its argument above it, nothing above that. */
+    void (*run)(lua_State *L, tide_runtime *rt, int job, void *self);
     /* Takes the error that run raised, on top. NULL: the error leaves the loop. [-1, +0, m] */
-    void (*fail)(lua_State *L, tide_runtime *rt, int job);
+    void (*fail)(lua_State *L, tide_runtime *rt, int job, void *self);
 } tide_job_type;
 
 typedef struct tide_job {
@@ -24,11 +24,17 @@ typedef struct tide_job {
 /* Makes the ring; returns its registry reference. [-0, +0, m] */
 int tide_microtask_open(lua_State *L, tide_runtime *rt);
 
-/* Makes room for one more job; the next enqueue cannot fail. [-0, +0, m] */
-void tide_microtask_reserve(lua_State *L, tide_runtime *rt);
+void tide_microtask_grow(lua_State *L, tide_runtime *rt);
 
-/* Pops an argument and an object, or a table that lists objects, and queues them. [-2, +0, m] */
-void tide_microtask_enqueue(lua_State *L, tide_runtime *rt);
+/* Makes room for one more job; the next enqueue cannot fail. [-0, +0, m] */
+static inline void tide_microtask_reserve(lua_State *L, tide_runtime *rt) {
+    if (rt->jobs.count == rt->jobs.capacity)
+        tide_microtask_grow(L, rt);
+}
+
+/* Pops an object, or a table that lists objects, and queues it with the argument at an index, a
+ * userdata, or 0 for none. [-1, +0, m] */
+void tide_microtask_enqueue(lua_State *L, tide_runtime *rt, int argument);
 
 /* Runs jobs until none is left, or the interrupt. An error of a job leaves it at the head, to be
  * taken by tide_microtask_recover. [-0, +0, e] */

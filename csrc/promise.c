@@ -13,12 +13,12 @@
 #define resolver_promise lua_upvalueindex(1)
 #define resolver_generation lua_upvalueindex(2)
 
-static void reject_with_error(lua_State *L, tide_runtime *rt, int job);
+static void reject_with_error(lua_State *L, tide_runtime *rt, int job, void *self);
 
 /* ---- making ---- */
 
-static void run_nothing(lua_State *L, tide_runtime *rt, int job) {
-    (void)L, (void)rt, (void)job;
+static void run_nothing(lua_State *L, tide_runtime *rt, int job, void *self) {
+    (void)L, (void)rt, (void)job, (void)self;
 }
 
 static const tide_job_type plain_type = {"Promise", run_nothing, reject_with_error};
@@ -39,15 +39,6 @@ tide_promise *tide_promise_new(lua_State *L, tide_runtime *rt) {
     return tide_promise_new_of(L, rt, &plain_type, TIDE_UV_REACTIONS);
 }
 
-tide_promise *tide_promise_test(lua_State *L, tide_runtime *rt, int index) {
-    tide_promise *p = lua_touserdata(L, index);
-    if (p == NULL || !lua_getmetatable(L, index))
-        return NULL;
-    bool same = lua_topointer(L, -1) == rt->promise_meta;
-    lua_pop(L, 1);
-    return same ? p : NULL;
-}
-
 tide_promise *tide_promise_check(lua_State *L, tide_runtime *rt, int argument) {
     tide_promise *p = tide_promise_test(L, rt, argument);
     if (p == NULL)
@@ -58,8 +49,8 @@ tide_promise *tide_promise_check(lua_State *L, tide_runtime *rt, int argument) {
 /* ---- settling ---- */
 
 /* Pops the payload and settles; n as in the struct. The queue has room. [-1, +0, m] */
-static void settle(lua_State *L, tide_runtime *rt, int promise, tide_state state, int n) {
-    tide_promise *p = lua_touserdata(L, promise);
+static void settle(lua_State *L, tide_runtime *rt, int promise, tide_promise *p, tide_state state,
+                   int n) {
     int reactions = p->n;
     if (state == TIDE_REJECTED && !(p->flags & TIDE_HANDLED))
         rt->track(L, rt, promise, false);
@@ -76,8 +67,7 @@ static void settle(lua_State *L, tide_runtime *rt, int promise, tide_state state
     lua_getiuservalue(L, promise, TIDE_UV_REACTIONS);
     lua_pushnil(L);
     lua_setiuservalue(L, promise, TIDE_UV_REACTIONS);
-    lua_pushvalue(L, promise);
-    tide_microtask_enqueue(L, rt);
+    tide_microtask_enqueue(L, rt, promise);
 }
 
 /* Replaces n values by one: nil, the value itself, or a table of them. [-n, +1, m] */
@@ -97,18 +87,19 @@ static void pack(lua_State *L, int n) {
 void tide_promise_fulfil(lua_State *L, tide_runtime *rt, int promise, int n) {
     tide_microtask_reserve(L, rt);
     pack(L, n);
-    settle(L, rt, promise, TIDE_FULFILLED, n);
+    settle(L, rt, promise, lua_touserdata(L, promise), TIDE_FULFILLED, n);
 }
 
 void tide_promise_reject(lua_State *L, tide_runtime *rt, int promise) {
     tide_microtask_reserve(L, rt);
-    settle(L, rt, promise, TIDE_REJECTED, 1);
+    settle(L, rt, promise, lua_touserdata(L, promise), TIDE_REJECTED, 1);
 }
 
 void tide_promise_reject_traced(lua_State *L, tide_runtime *rt, int promise) {
+    tide_promise *p = lua_touserdata(L, promise);
     tide_microtask_reserve(L, rt);
-    settle(L, rt, promise, TIDE_REJECTED, 1);
-    ((tide_promise *)lua_touserdata(L, promise))->flags |= TIDE_TRACED;
+    settle(L, rt, promise, p, TIDE_REJECTED, 1);
+    p->flags |= TIDE_TRACED;
 }
 
 int tide_promise_push(lua_State *L, int promise) {
@@ -135,7 +126,7 @@ void tide_promise_settle_like(lua_State *L, tide_runtime *rt, int promise, int s
     tide_promise *p = lua_touserdata(L, promise), *s = lua_touserdata(L, source);
     tide_microtask_reserve(L, rt);
     lua_getiuservalue(L, source, TIDE_UV_VALUE);
-    settle(L, rt, promise, s->state, s->n);
+    settle(L, rt, promise, p, s->state, s->n);
     p->flags |= s->flags & TIDE_TRACED;
 }
 
@@ -171,21 +162,20 @@ void tide_promise_mark_handled(lua_State *L, tide_runtime *rt, int promise) {
         rt->track(L, rt, promise, true);
 }
 
-void tide_promise_then(lua_State *L, tide_runtime *rt, int promise) {
-    tide_promise *p = lua_touserdata(L, promise);
+void tide_promise_then(lua_State *L, tide_runtime *rt, int promise, tide_promise *p) {
     if (p->state == TIDE_PENDING) {
         append_reaction(L, p, promise);
         p->flags |= TIDE_HANDLED;
         return;
     }
-    lua_pushvalue(L, promise);
-    tide_microtask_enqueue(L, rt);
-    tide_promise_mark_handled(L, rt, promise);
+    tide_microtask_enqueue(L, rt, promise);
+    if (!(p->flags & TIDE_HANDLED))
+        tide_promise_mark_handled(L, rt, promise);
 }
 
 /* The fail function of jobs whose object is a promise: it is rejected, unless settled. */
-static void reject_with_error(lua_State *L, tide_runtime *rt, int job) {
-    tide_promise *p = lua_touserdata(L, job);
+static void reject_with_error(lua_State *L, tide_runtime *rt, int job, void *self) {
+    tide_promise *p = self;
     if (p->state != TIDE_PENDING) {
         lua_pop(L, 1);
         return;
@@ -222,7 +212,8 @@ static int get_then(lua_State *L) {
 }
 
 /* As reaction: takes over the outcome of the promise that it has adopted. */
-static void run_adopt(lua_State *L, tide_runtime *rt, int job) {
+static void run_adopt(lua_State *L, tide_runtime *rt, int job, void *self) {
+    (void)self;
     tide_promise *source = lua_touserdata(L, job + 1);
     if (source->state == TIDE_FULFILLED && source->n > 0)
         tide_promise_resolve(L, rt, job, tide_promise_push(L, job + 1));
@@ -233,26 +224,26 @@ static void run_adopt(lua_State *L, tide_runtime *rt, int job) {
 static const tide_job_type adopt_type = {"Promise", run_adopt, reject_with_error};
 
 /* NewPromiseResolveThenableJob for a promise: what its method next would do. */
-static void run_adopt_promise(lua_State *L, tide_runtime *rt, int job) {
-    ((tide_promise *)lua_touserdata(L, job))->job.type = &adopt_type;
+static void run_adopt_promise(lua_State *L, tide_runtime *rt, int job, void *self) {
+    ((tide_promise *)self)->job.type = &adopt_type;
     lua_pushvalue(L, job);
-    tide_promise_then(L, rt, job + 1);
+    tide_promise_then(L, rt, job + 1, lua_touserdata(L, job + 1));
 }
 
 static const tide_job_type adopt_promise_type = {"Promise", run_adopt_promise, reject_with_error};
 
 /* A throw of a thenable counts only while neither of its functions has been called. */
-static void fail_adopt_thenable(lua_State *L, tide_runtime *rt, int job) {
-    tide_promise *p = lua_touserdata(L, job);
+static void fail_adopt_thenable(lua_State *L, tide_runtime *rt, int job, void *self) {
+    tide_promise *p = self;
     if (p->flags & TIDE_RESOLVED)
         lua_pop(L, 1);
     else
-        reject_with_error(L, rt, job);
+        reject_with_error(L, rt, job, self);
 }
 
 /* NewPromiseResolveThenableJob: the function read from the thenable is the promise's VALUE. */
-static void run_adopt_thenable(lua_State *L, tide_runtime *rt, int job) {
-    tide_promise *p = lua_touserdata(L, job);
+static void run_adopt_thenable(lua_State *L, tide_runtime *rt, int job, void *self) {
+    tide_promise *p = self;
     (void)rt;
     p->u.generation++;
     p->flags &= (uint8_t)~TIDE_RESOLVED;
@@ -278,8 +269,8 @@ static void adopt(lua_State *L, tide_runtime *rt, int promise, int n, const tide
     }
     p->job.type = type;
     lua_pushvalue(L, promise);
-    lua_insert(L, -2);
-    tide_microtask_enqueue(L, rt);
+    tide_microtask_enqueue(L, rt, lua_gettop(L) - 1);
+    lua_pop(L, 1);
 }
 
 /* Looks for a thenable; fulfils when there is none, rejects when looking raises. */
@@ -388,39 +379,35 @@ void tide_promise_functions(lua_State *L, tide_promise *p, int promise) {
 
 /* Calls the handler on top with the n values of a settled promise; leaves the results and returns
  * how many. [-1, +n, e] */
-static int call_handler(lua_State *L, tide_runtime *rt, int job, int values) {
-    tide_promise *p = lua_touserdata(L, job);
+static int call_handler(lua_State *L, tide_runtime *rt, int job, tide_promise *p, int values) {
     int base = lua_gettop(L) - 1;
-    if (p->user_values >= TIDE_UV_CONTEXT)
-        lua_getiuservalue(L, job, TIDE_UV_CONTEXT);
-    else
-        lua_pushnil(L);
-    tide_context_set(L, rt);
+    if (p->flags & TIDE_CONTEXT || rt->has_context)
+        tide_context_enter(L, rt, job, TIDE_UV_CONTEXT);
     int n = values != 0 ? tide_promise_push(L, values) : 0;
     lua_call(L, n, LUA_MULTRET);
     return lua_gettop(L) - base;
 }
 
 /* PromiseReactionJob: VALUE and EXTRA hold the handlers. */
-static void run_reaction(lua_State *L, tide_runtime *rt, int job) {
-    tide_promise *p = lua_touserdata(L, job), *source = lua_touserdata(L, job + 1);
+static void run_reaction(lua_State *L, tide_runtime *rt, int job, void *self) {
+    tide_promise *p = self, *source = lua_touserdata(L, job + 1);
     int type = LUA_TNIL;
     if (source->state == TIDE_FULFILLED)
         type = lua_getiuservalue(L, job, TIDE_UV_VALUE);
     else if (p->user_values >= TIDE_UV_EXTRA)
         type = lua_getiuservalue(L, job, TIDE_UV_EXTRA);
     if (type == LUA_TNIL) {
-        run_adopt(L, rt, job);
+        run_adopt(L, rt, job, self);
         return;
     }
-    int n = call_handler(L, rt, job, job + 1);
+    int n = call_handler(L, rt, job, p, job + 1);
     tide_promise_resolve(L, rt, job, n);
 }
 
 static const tide_job_type reaction_type = {"Promise:next", run_reaction, reject_with_error};
 
 /* The thunk of finally: settles as the promise in VALUE did, whatever its own source says. */
-static void run_thunk(lua_State *L, tide_runtime *rt, int job) {
+static void run_thunk(lua_State *L, tide_runtime *rt, int job, void *self) {
     tide_promise *source = lua_touserdata(L, job + 1);
     if (source->state == TIDE_REJECTED) {
         tide_promise_settle_like(L, rt, job, job + 1);
@@ -428,25 +415,25 @@ static void run_thunk(lua_State *L, tide_runtime *rt, int job) {
     }
     lua_getiuservalue(L, job, TIDE_UV_VALUE);
     lua_replace(L, job + 1);
-    run_adopt(L, rt, job);
+    run_adopt(L, rt, job, self);
 }
 
 static const tide_job_type thunk_type = {"Promise:finally", run_thunk, reject_with_error};
 
 /* Then Finally / Catch Finally Functions: the handler is VALUE. */
-static void run_finally(lua_State *L, tide_runtime *rt, int job) {
+static void run_finally(lua_State *L, tide_runtime *rt, int job, void *self) {
     lua_getiuservalue(L, job, TIDE_UV_VALUE);
-    int n = call_handler(L, rt, job, 0);
+    int n = call_handler(L, rt, job, self, 0);
     if (n == 0)
         lua_pushnil(L);
     else
         lua_settop(L, job + 2);
-    tide_promise_from(L, rt);
+    tide_promise *result = tide_promise_from(L, rt);
     tide_promise_new_of(L, rt, &thunk_type, TIDE_UV_REACTIONS);
     lua_pushvalue(L, job + 1);
     lua_setiuservalue(L, -2, TIDE_UV_VALUE);
     lua_pushvalue(L, -1);
-    tide_promise_then(L, rt, job + 2);
+    tide_promise_then(L, rt, job + 2, result);
     tide_promise_resolve(L, rt, job, 1);
 }
 
@@ -468,18 +455,19 @@ static tide_promise *derive(lua_State *L, tide_runtime *rt, const tide_job_type 
     if (rt->has_context) {
         tide_context_push(L, rt);
         lua_setiuservalue(L, -2, TIDE_UV_CONTEXT);
+        p->flags |= TIDE_CONTEXT;
     }
     return p;
 }
 
 static int then_with(lua_State *L, const tide_job_type *type, int f, int g) {
     tide_runtime *rt = tide_runtime_here(L);
-    tide_promise_check(L, rt, 1);
+    tide_promise *source = tide_promise_check(L, rt, 1);
     f = f != 0 && tide_callable(L, f) ? f : 0;
     g = g != 0 && tide_callable(L, g) ? g : 0;
     derive(L, rt, f == 0 && type == &finally_type ? &reaction_type : type, f, g);
     lua_pushvalue(L, -1);
-    tide_promise_then(L, rt, 1);
+    tide_promise_then(L, rt, 1, source);
     return 1;
 }
 
@@ -521,7 +509,7 @@ static void reject_unless_resolved(lua_State *L, tide_runtime *rt, int promise) 
     if (p->flags & TIDE_RESOLVED)
         lua_pop(L, 1);
     else
-        reject_with_error(L, rt, promise);
+        reject_with_error(L, rt, promise, p);
 }
 
 static int new_promise(lua_State *L) {
@@ -542,14 +530,14 @@ static int new_promise(lua_State *L) {
 static int promise_try(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     tide_check_callable(L, 1);
-    tide_promise_new(L, rt);
+    tide_promise *p = tide_promise_new(L, rt);
     lua_insert(L, 1);
     lua_pushcfunction(L, tide_traceback_capture);
     lua_insert(L, 2);
     if (lua_pcall(L, lua_gettop(L) - 3, LUA_MULTRET, 2) == LUA_OK)
         tide_promise_resolve(L, rt, 1, lua_gettop(L) - 2);
     else
-        reject_with_error(L, rt, 1);
+        reject_with_error(L, rt, 1, p);
     lua_settop(L, 1);
     return 1;
 }
@@ -590,7 +578,7 @@ const luaL_Reg tide_promise_statics[] = {{"new", new_promise},
                                                 {"with_resolvers", with_resolvers},
                                                 {NULL, NULL}};
 
-const luaL_Reg tide_promise_methods[] = {{"next", promise_next},   {"then", promise_next},
+static const luaL_Reg methods[] = {{"next", promise_next},   {"then", promise_next},
                                          {"catch", promise_catch}, {"finally", promise_finally},
                                          {"state", promise_state}, {NULL, NULL}};
 
@@ -598,12 +586,11 @@ static const luaL_Reg metamethods[] = {{"__tostring", promise_tostring}, {NULL, 
 
 void tide_promise_open(lua_State *L, tide_runtime *rt) {
     lua_createtable(L, 0, 4);
-    rt->promise_meta = lua_topointer(L, -1);
     tide_setfuncs(L, rt, metamethods);
     lua_pushliteral(L, "Promise");
     lua_setfield(L, -2, "__name");
     lua_newtable(L);
-    tide_setfuncs(L, rt, tide_promise_methods);
+    tide_setfuncs(L, rt, methods);
     lua_setfield(L, -2, "__index");
     rt->ref_promise_meta = luaL_ref(L, LUA_REGISTRYINDEX);
 }

@@ -33,8 +33,9 @@ void tide_setfuncs(lua_State *L, tide_runtime *rt, const luaL_Reg *functions) {
 }
 
 bool tide_callable(lua_State *L, int index) {
-    if (lua_isfunction(L, index))
-        return true;
+    int type = lua_type(L, index);
+    if (type == LUA_TFUNCTION || type <= LUA_TNIL)
+        return type == LUA_TFUNCTION;
     if (luaL_getmetafield(L, index, "__call") == LUA_TNIL)
         return false;
     lua_pop(L, 1);
@@ -55,6 +56,13 @@ void tide_context_set(lua_State *L, tide_runtime *rt) {
         lua_pushboolean(L, 0);
     }
     lua_rawseti(L, LUA_REGISTRYINDEX, rt->ref_context);
+}
+
+void tide_context_enter(lua_State *L, tide_runtime *rt, int index, int user_value) {
+    if (lua_getiuservalue(L, index, user_value) != LUA_TNIL || rt->has_context)
+        tide_context_set(L, rt);
+    else
+        lua_pop(L, 1);
 }
 
 void tide_context_push(lua_State *L, tide_runtime *rt) {

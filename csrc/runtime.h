@@ -64,7 +64,6 @@ struct tide_runtime {
     int ref_rejected;      /* table: rejected promises without a handler, in order */
     int ref_late;          /* table: reported promises that got a handler since */
     int ref_traces;        /* table, weak keys: coroutine -> trace box, see traceback.h */
-    const void *promise_meta; /* the same metatable, to compare with */
 
     struct { /* microtask.c: jobs are pairs (object, argument), the running one still at head */
         size_t head, count, capacity;
@@ -158,6 +157,9 @@ void tide_check_callable(lua_State *L, int argument);
 
 /* Context: pops a table, or nil for none, and makes it the current one. [-1, +0, -] */
 void tide_context_set(lua_State *L, tide_runtime *rt);
+
+/* Context: makes the one in a user value of the object at the index current. [-0, +0, -] */
+void tide_context_enter(lua_State *L, tide_runtime *rt, int index, int user_value);
 
 /* Context: pushes the current one. [-0, +1, -] */
 void tide_context_push(lua_State *L, tide_runtime *rt);

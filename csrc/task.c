@@ -34,7 +34,7 @@
 static lua_State *carrier_take(lua_State *L, tide_runtime *rt, tide_promise *task) {
     while (rt->carriers.count > 0) {
         lua_State *co = rt->carriers.idle[--rt->carriers.count];
-        if (lua_gethook(co) != lua_gethook(L) || lua_gethookmask(co) != lua_gethookmask(L))
+        if (lua_gethook(co) != lua_gethook(L))
             continue; /* made under another debug hook */
         task->carrier = (int8_t)rt->carriers.count;
         lua_pushthread(co);
@@ -92,10 +92,10 @@ static int task_body(lua_State *L) {
 
 /* ---- running ---- */
 
-static void run_task_job(lua_State *L, tide_runtime *rt, int job);
+static void run_task_job(lua_State *L, tide_runtime *rt, int job, void *self);
 
-static void fail_task_job(lua_State *L, tide_runtime *rt, int job) {
-    tide_promise *t = lua_touserdata(L, job);
+static void fail_task_job(lua_State *L, tide_runtime *rt, int job, void *self) {
+    tide_promise *t = self;
     if (t->state == TIDE_PENDING)
         tide_promise_reject(L, rt, job);
     else
@@ -129,34 +129,35 @@ static void task_abandon(lua_State *L, tide_runtime *rt, int task) {
     task_fail(L, rt, task);
 }
 
-/* Deals with a coroutine that has just been resumed; the task stands on top. [-0, +0, m] */
-static void task_resumed(lua_State *L, tide_runtime *rt, int status, int n) {
-    int task = lua_gettop(L);
-    tide_promise *t = lua_touserdata(L, task);
+/* Deals with a coroutine that has just been resumed; its task, t, stands on top, at the index.
+ * [-0, +0, m] */
+static void task_resumed(lua_State *L, tide_runtime *rt, int task, tide_promise *t, int status,
+                         int n) {
+    lua_State *co = t->co;
     if (status == LUA_YIELD) {
         carrier_release(L, rt, t);
         if (rt->tasks.yield == TIDE_YIELD_AWAIT) {
-            lua_xmove(t->co, L, 1);
+            lua_xmove(co, L, 1);
             lua_pushvalue(L, task);
-            tide_promise_then(L, rt, task + 1);
-            lua_settop(L, task);
+            tide_promise_then(L, rt, task + 1, lua_touserdata(L, task + 1));
+            lua_pop(L, 1);
         } else if (rt->tasks.yield == TIDE_YIELD_VALUE) {
             t->u.yielded = (uint32_t)n;
             lua_pushvalue(L, task);
-            lua_pushnil(L);
-            tide_microtask_enqueue(L, rt);
+            tide_microtask_enqueue(L, rt, 0);
         } else {
             task_abandon(L, rt, task);
         }
     } else if (status != LUA_OK) {
-        lua_resetthread(t->co);
+        lua_resetthread(co);
         task_fail(L, rt, task);
     } else if (rt->tasks.failed) {
         task_fail(L, rt, task);
     } else {
-        lua_State *co = t->co;
-        luaL_checkstack(L, n + LUA_MINSTACK, "too many results");
-        lua_xmove(co, L, n);
+        if (n > LUA_MINSTACK / 2)
+            luaL_checkstack(L, n + LUA_MINSTACK, "too many results");
+        if (n > 0)
+            lua_xmove(co, L, n);
         t->co = NULL;
         if (t->flags & TIDE_NOTED)
             tide_traceback_forget(co, rt);
@@ -165,18 +166,12 @@ static void task_resumed(lua_State *L, tide_runtime *rt, int status, int n) {
     }
 }
 
-/* Resumes the task on top of L's stack with the nargs values on its own; current, depth and
- * context are the caller's again afterwards. Returns lua_resume's status. [-0, +0, -] */
-static int resume(lua_State *L, tide_runtime *rt, bool direct, int nargs, int *nresults) {
-    int task = lua_gettop(L);
-    tide_promise *t = lua_touserdata(L, task), *caller = rt->tasks.current;
+/* Resumes t with the nargs values on its stack; current, depth and direct are the caller's again
+ * afterwards. Returns lua_resume's status. [-0, +0, -] */
+static int resume(lua_State *L, tide_runtime *rt, tide_promise *t, bool direct, int nargs,
+                  int *nresults) {
+    tide_promise *caller = rt->tasks.current;
     bool caller_direct = rt->tasks.direct;
-    tide_context_push(L, rt);
-    bool had_context = lua_getiuservalue(L, task, TIDE_UV_CONTEXT) != LUA_TNIL;
-    if (had_context || rt->has_context)
-        tide_context_set(L, rt);
-    else
-        lua_pop(L, 1);
     tide_stress(L);
     rt->tasks.failed = false;
     rt->tasks.current = t;
@@ -187,38 +182,53 @@ static int resume(lua_State *L, tide_runtime *rt, bool direct, int nargs, int *n
     rt->tasks.depth--;
     rt->tasks.direct = caller_direct;
     rt->tasks.current = caller;
-    if (rt->has_context || had_context) {
+    return status;
+}
+
+/* The same in the task's async context, which it keeps, while the caller has its own back. */
+static int resume_in_context(lua_State *L, tide_runtime *rt, tide_promise *t, bool direct,
+                             int nargs, int *nresults) {
+    if (!rt->has_context && !(t->flags & TIDE_CONTEXT)) {
+        int status = resume(L, rt, t, direct, nargs, nresults);
+        if (!rt->has_context)
+            return status;
         tide_context_push(L, rt);
-        lua_setiuservalue(L, task, TIDE_UV_CONTEXT);
-    }
-    if (rt->has_context || !lua_isnil(L, -1))
+        lua_setiuservalue(L, -2, TIDE_UV_CONTEXT);
+        t->flags |= TIDE_CONTEXT;
+        lua_pushnil(L);
         tide_context_set(L, rt);
-    else
-        lua_pop(L, 1);
+        return status;
+    }
+    tide_context_push(L, rt);
+    tide_context_enter(L, rt, lua_gettop(L) - 1, TIDE_UV_CONTEXT);
+    int status = resume(L, rt, t, direct, nargs, nresults);
+    tide_context_push(L, rt);
+    lua_setiuservalue(L, -3, TIDE_UV_CONTEXT);
+    t->flags |= TIDE_CONTEXT;
+    tide_context_set(L, rt);
     return status;
 }
 
 /* Runs the task on top until it suspends or is done, with the nargs values on its stack; direct:
  * nobody waits for that on the C stack. Tasks that wait for the one they have just started stand
- * below it. [-0, +0, m] */
-static void task_run(lua_State *L, tide_runtime *rt, int nargs, bool direct) {
-    int base = lua_gettop(L);
-    for (;;) {
+ * below it, from the index task on. [-0, +0, m] */
+static void task_run(lua_State *L, tide_runtime *rt, int task, tide_promise *t, int nargs,
+                     bool direct) {
+    for (int top = task;;) {
         int n;
-        int status = resume(L, rt, direct && lua_gettop(L) == base, nargs, &n);
-        tide_promise *t = lua_touserdata(L, -1);
+        int status = resume_in_context(L, rt, t, direct && top == task, nargs, &n);
         if (status == LUA_YIELD && rt->tasks.yield == TIDE_YIELD_START) {
             carrier_release(L, rt, t);
-            luaL_checkstack(L, 8, "too many nested async calls");
+            luaL_checkstack(L, LUA_MINSTACK, "too many nested async calls");
             lua_xmove(t->co, L, 1);
-            t = lua_touserdata(L, -1);
+            t = lua_touserdata(L, ++top);
             nargs = lua_gettop(t->co) - 1;
             continue;
         }
-        task_resumed(L, rt, status, n);
-        if (lua_gettop(L) == base)
+        task_resumed(L, rt, top, t, status, n);
+        if (top == task)
             return;
-        t = lua_touserdata(L, -2);
+        t = lua_touserdata(L, --top);
         lua_xmove(L, t->co, 1);
         nargs = 1;
     }
@@ -226,8 +236,8 @@ static void task_run(lua_State *L, tide_runtime *rt, int nargs, bool direct) {
 
 /* What the task awaits has settled; await itself, on the coroutine, still has the promise. Where
  * it waited for no promise, the values to return stand on the coroutine. */
-static void run_task_job(lua_State *L, tide_runtime *rt, int job) {
-    tide_promise *t = lua_touserdata(L, job);
+static void run_task_job(lua_State *L, tide_runtime *rt, int job, void *self) {
+    tide_promise *t = self;
     if (lua_status(t->co) != LUA_YIELD) {
         lua_pushliteral(L, "the coroutine of an async function was closed while it awaited");
         t->co = NULL;
@@ -237,7 +247,7 @@ static void run_task_job(lua_State *L, tide_runtime *rt, int job) {
     int n = (int)t->u.yielded;
     t->u.yielded = 0;
     lua_settop(L, job);
-    task_run(L, rt, n, true);
+    task_run(L, rt, job, t, n, true);
 }
 
 /* ---- async ---- */
@@ -249,24 +259,26 @@ static int start_done(lua_State *L, int status, lua_KContext context) {
 
 /* Makes the task of a call: the stack holds the arguments and, on top, the function. Leaves the
  * task alone there; everything else is on its coroutine. */
-static tide_promise *task_new(lua_State *L, tide_runtime *rt) {
-    int nargs = lua_gettop(L) - 1;
+static tide_promise *task_new(lua_State *L, tide_runtime *rt, int nargs) {
     tide_promise *t = tide_promise_new_of(L, rt, &task_type, TIDE_UV_CONTEXT);
     lua_State *co = carrier_take(L, rt, t);
     lua_setiuservalue(L, -2, UV_COROUTINE);
-    if (!lua_checkstack(co, nargs + 3))
+    if (nargs > LUA_MINSTACK / 2 && !lua_checkstack(co, nargs + LUA_MINSTACK))
         luaL_error(L, "too many arguments");
     if (rt->has_context) {
         tide_context_push(L, rt);
         lua_setiuservalue(L, -2, TIDE_UV_CONTEXT);
+        t->flags |= TIDE_CONTEXT;
     }
     t->co = co;
     lua_pushcfunction(co, task_body);
     lua_pushcfunction(co, tide_traceback_capture);
     lua_insert(L, -2);
     lua_xmove(L, co, 1); /* the function */
-    lua_insert(L, 1);
-    lua_xmove(L, co, nargs);
+    if (nargs > 0) {
+        lua_insert(L, 1);
+        lua_xmove(L, co, nargs);
+    }
     return t;
 }
 
@@ -275,12 +287,13 @@ static bool is_current(lua_State *L, const tide_runtime *rt) {
 }
 
 int tide_task_start(lua_State *L, tide_runtime *rt) {
-    tide_promise *t = task_new(L, rt);
+    int nargs = lua_gettop(L) - 1;
+    tide_promise *t = task_new(L, rt, nargs);
     if (rt->tasks.depth >= MAX_DEPTH && is_current(L, rt) && lua_isyieldable(L)) {
         rt->tasks.yield = TIDE_YIELD_START;
         return lua_yieldk(L, 1, 0, start_done);
     }
-    task_run(L, rt, lua_gettop(t->co) - 1, false);
+    task_run(L, rt, 1, t, nargs + 2, false);
     return 1;
 }
 
@@ -355,8 +368,9 @@ typedef struct waiter {
     bool done;
 } waiter;
 
-static void run_waiter(lua_State *L, tide_runtime *rt, int job) {
-    ((waiter *)lua_touserdata(L, job))->done = true;
+static void run_waiter(lua_State *L, tide_runtime *rt, int job, void *self) {
+    (void)L, (void)job;
+    ((waiter *)self)->done = true;
     rt->interrupt = true;
 }
 
@@ -366,7 +380,7 @@ bool tide_task_drive(lua_State *L, tide_runtime *rt, int promise) {
     waiter *w = lua_newuserdatauv(L, sizeof *w, 1);
     *w = (waiter){{&waiter_type}, false};
     lua_pushvalue(L, -1);
-    tide_promise_then(L, rt, promise);
+    tide_promise_then(L, rt, promise, lua_touserdata(L, promise));
     rt->drive(L, rt);
     lua_pop(L, 1);
     return w->done;
