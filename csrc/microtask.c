@@ -1,128 +1,140 @@
+/*
+ * The queue is a list of chunks: jobs are read at the first one's head and added at the last one's
+ * tail. A job stays at the head while it runs, so that it is anchored and can be found when it
+ * raises an error.
+ */
 #include "microtask.h"
 
-#define SMALL_RING 256u
-#define LARGE_RING (1u << 16) /* given back once it is empty */
+/* ---- chunks ---- */
 
-/* Table positions of a ring index. */
-#define object_at(i) ((lua_Integer)(i)*2 + 1)
-#define argument_at(i) ((lua_Integer)(i)*2 + 2)
-
-static void move_entry(lua_State *L, size_t from, size_t to) {
-    for (int k = 0; k < 2; k++) {
-        lua_rawgeti(L, -1, object_at(from) + k);
-        lua_rawseti(L, -2, object_at(to) + k);
-        lua_pushboolean(L, 0);
-        lua_rawseti(L, -2, object_at(from) + k);
-    }
-}
-
-/* Doubles the full ring in the table on top: what had wrapped to its beginning moves behind its
- * old end. The new half is written first, so that a failure changes nothing. */
-static void grow(lua_State *L, tide_runtime *rt) {
-    size_t old = rt->jobs.capacity;
-    for (lua_Integer i = object_at(old); i <= argument_at(old * 2 - 1); i++) {
-        lua_pushboolean(L, 0);
-        lua_rawseti(L, -2, i);
-    }
-    for (size_t i = 0; i < rt->jobs.head; i++)
-        move_entry(L, i, old + i);
-    rt->jobs.capacity = old * 2;
+/* A new chunk, anchored. [-0, +0, m] */
+static tide_job_chunk *new_chunk(lua_State *L, tide_runtime *rt) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_jobs);
+    lua_State *slots = lua_newthread(L);
+    if (!lua_checkstack(slots, TIDE_CHUNK_SLOTS + LUA_MINSTACK))
+        luaL_error(L, "not enough memory");
+    int ref = luaL_ref(L, -2);
+    lua_pop(L, 1);
+    tide_job_chunk *chunk = tide_realloc(L, NULL, 0, sizeof *chunk);
+    *chunk = (tide_job_chunk){NULL, slots, 0, 0, ref};
+    return chunk;
 }
 
 void tide_microtask_grow(lua_State *L, tide_runtime *rt) {
+    tide_job_chunk *chunk = rt->jobs.spare;
+    if (chunk != NULL)
+        rt->jobs.spare = NULL;
+    else
+        chunk = new_chunk(L, rt);
+    if (rt->jobs.last == NULL)
+        rt->jobs.first = chunk;
+    else
+        rt->jobs.last->next = chunk;
+    rt->jobs.last = chunk;
+}
+
+static void free_chunk(lua_State *L, tide_job_chunk *chunk) {
+    tide_realloc(L, chunk, sizeof *chunk, 0);
+}
+
+/* Gives back the first chunk, all of whose jobs are done. One is kept to be used again. */
+static void retire_first(lua_State *L, tide_runtime *rt) {
+    tide_job_chunk *chunk = rt->jobs.first;
+    lua_settop(chunk->slots, 0);
+    chunk->head = chunk->tail = 0;
+    if (chunk->next == NULL)
+        return;
+    rt->jobs.first = chunk->next;
+    chunk->next = NULL;
+    if (rt->jobs.spare == NULL) {
+        rt->jobs.spare = chunk;
+        return;
+    }
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_jobs);
-    grow(L, rt);
+    luaL_unref(L, -1, chunk->ref);
     lua_pop(L, 1);
+    free_chunk(L, chunk);
 }
 
-void tide_microtask_enqueue(lua_State *L, tide_runtime *rt, int argument) {
-    tide_microtask_reserve(L, rt);
-    size_t tail = (rt->jobs.head + rt->jobs.count) & (rt->jobs.capacity - 1);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_jobs);
-    lua_pushvalue(L, -2);
-    lua_rawseti(L, -2, object_at(tail));
-    if (argument != 0) {
-        lua_pushvalue(L, argument);
-        lua_rawseti(L, -2, argument_at(tail));
+void tide_microtask_close(lua_State *L, tide_runtime *rt) {
+    for (tide_job_chunk *chunk = rt->jobs.first, *next; chunk != NULL; chunk = next) {
+        next = chunk->next;
+        free_chunk(L, chunk);
     }
-    lua_pop(L, 2);
-    rt->jobs.count++;
+    if (rt->jobs.spare != NULL)
+        free_chunk(L, rt->jobs.spare);
+    rt->jobs.first = rt->jobs.last = rt->jobs.spare = NULL;
+    rt->jobs.count = 0;
 }
 
-/* Pushes the object and the argument of the job at the head; the ring is at index ring. */
-static void push_head(lua_State *L, tide_runtime *rt, int ring) {
-    if (lua_rawgeti(L, ring, object_at(rt->jobs.head)) == LUA_TTABLE) {
-        if (rt->jobs.batch_size == 0)
-            rt->jobs.batch_size = (lua_Integer)lua_rawlen(L, -1);
-        if (!rt->jobs.running)
-            rt->jobs.batch++;
-        lua_rawgeti(L, -1, rt->jobs.batch);
-        lua_replace(L, -2);
+/* ---- jobs ---- */
+
+/* Replaces the list of objects below the top by the one whose turn it is. */
+static void pick_from_list(lua_State *L, tide_runtime *rt, int list) {
+    if (rt->jobs.batch_size == 0)
+        rt->jobs.batch_size = (lua_Integer)lua_rawlen(L, list);
+    if (!rt->jobs.running)
+        rt->jobs.batch++;
+    lua_rawgeti(L, list, rt->jobs.batch);
+    lua_replace(L, list);
+}
+
+/* Pushes the object and the argument of the job at the head; returns the object's address, NULL
+ * if it is a function. [-0, +2, -] */
+static tide_job *push_head(lua_State *L, tide_runtime *rt) {
+    tide_job_chunk *chunk = rt->jobs.first;
+    lua_pushvalue(chunk->slots, chunk->head + 1);
+    lua_pushvalue(chunk->slots, chunk->head + 2);
+    lua_xmove(chunk->slots, L, 2);
+    tide_job *job = lua_touserdata(L, -2);
+    if (job == NULL && lua_istable(L, -2)) {
+        pick_from_list(L, rt, lua_gettop(L) - 1);
+        job = lua_touserdata(L, -2);
     }
-    lua_rawgeti(L, ring, argument_at(rt->jobs.head));
+    return job;
 }
 
-/* Is done with the running job; a list of reactions stays until its last one has run. */
-static void finish_head(lua_State *L, tide_runtime *rt, int ring) {
+/* Is done with the running job; a list stays until its last object has run. */
+static void finish_head(lua_State *L, tide_runtime *rt) {
+    tide_job_chunk *chunk = rt->jobs.first;
     rt->jobs.running = false;
     if (rt->jobs.batch < rt->jobs.batch_size)
         return;
     rt->jobs.batch = rt->jobs.batch_size = 0;
-    lua_pushboolean(L, 0);
-    lua_rawseti(L, ring, object_at(rt->jobs.head));
-    lua_pushboolean(L, 0);
-    lua_rawseti(L, ring, argument_at(rt->jobs.head));
-    rt->jobs.head = (rt->jobs.head + 1) & (rt->jobs.capacity - 1);
     rt->jobs.count--;
-}
-
-static void new_ring(lua_State *L, tide_runtime *rt) {
-    lua_createtable(L, SMALL_RING * 2, 0);
-    rt->jobs.capacity = SMALL_RING;
-    rt->jobs.head = 0;
-}
-
-int tide_microtask_open(lua_State *L, tide_runtime *rt) {
-    new_ring(L, rt);
-    return luaL_ref(L, LUA_REGISTRYINDEX);
+    chunk->head += 2;
+    if (chunk->head == chunk->tail)
+        retire_first(L, rt);
 }
 
 void tide_microtask_drain(lua_State *L, tide_runtime *rt) {
-    if (rt->jobs.count == 0)
-        return;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_jobs);
-    int ring = lua_gettop(L);
+    int base = lua_gettop(L);
     while (rt->jobs.count > 0 && !rt->interrupt) {
         tide_stress(L);
-        push_head(L, rt, ring);
+        tide_job *job = push_head(L, rt);
         rt->jobs.running = true;
-        tide_job *job = lua_touserdata(L, ring + 1);
-        job->type->run(L, rt, ring + 1, job);
-        finish_head(L, rt, ring);
-        lua_settop(L, ring);
+        if (job != NULL)
+            job->type->run(L, rt, base + 1, job);
+        else
+            lua_call(L, 0, 0); /* the argument is the function once more */
+        lua_settop(L, base);
+        finish_head(L, rt);
     }
-    if (rt->jobs.count == 0 && rt->jobs.capacity > LARGE_RING) {
-        new_ring(L, rt);
-        lua_rawseti(L, LUA_REGISTRYINDEX, rt->ref_jobs);
-    }
-    lua_settop(L, ring - 1);
 }
 
 bool tide_microtask_recover(lua_State *L, tide_runtime *rt) {
     if (!rt->jobs.running)
         return false;
     int failure = lua_gettop(L);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_jobs);
-    push_head(L, rt, failure + 1);
-    tide_job *job = lua_touserdata(L, failure + 2);
-    bool taken = job->type->fail != NULL && !rt->jobs.failing;
+    tide_job *job = push_head(L, rt);
+    bool taken = job != NULL && job->type->fail != NULL && !rt->jobs.failing;
     if (taken) {
         rt->jobs.failing = true; /* an error in here leaves the loop */
         lua_pushvalue(L, failure);
-        job->type->fail(L, rt, failure + 2, job);
+        job->type->fail(L, rt, failure + 1, job);
     }
     rt->jobs.failing = false;
-    finish_head(L, rt, failure + 1);
     lua_settop(L, taken ? failure - 1 : failure);
+    finish_head(L, rt);
     return taken;
 }

@@ -1,8 +1,9 @@
 /*
- * The microtask queue: a ring of jobs in a Lua table, which anchors what it holds.
+ * The microtask queue.
  *
- * A job is an object (a userdata that begins with tide_job) and an argument. Which object it is,
- * a promise, a suspended task or a callback, only its type's functions know.
+ * A job is an object and an argument, both Lua values. The object is a userdata that begins with
+ * tide_job (a promise, a suspended task, a callback: its type's functions know which), a function
+ * to be called, or a table that lists several objects for the same argument.
  */
 #ifndef TIDE_MICROTASK_H
 #define TIDE_MICROTASK_H
@@ -21,20 +22,34 @@ typedef struct tide_job {
     const tide_job_type *type;
 } tide_job;
 
-/* Makes the ring; returns its registry reference. [-0, +0, m] */
-int tide_microtask_open(lua_State *L, tide_runtime *rt);
+/* Stack slots of a chunk that hold jobs, two each. */
+#define TIDE_CHUNK_SLOTS 1024
+
+/* A part of the queue: the stack of a coroutine that is never run, on which values can be put and
+ * read in less time than in a table. Jobs from head up to tail are waiting or running; what is
+ * below head is done with, and given back with the chunk. */
+typedef struct tide_job_chunk {
+    struct tide_job_chunk *next;
+    lua_State *slots;
+    int head, tail;
+    int ref; /* in the table of chunks */
+} tide_job_chunk;
 
 void tide_microtask_grow(lua_State *L, tide_runtime *rt);
 
 /* Makes room for one more job; the next enqueue cannot fail. [-0, +0, m] */
 static inline void tide_microtask_reserve(lua_State *L, tide_runtime *rt) {
-    if (rt->jobs.count == rt->jobs.capacity)
+    if (rt->jobs.last == NULL || rt->jobs.last->tail == TIDE_CHUNK_SLOTS)
         tide_microtask_grow(L, rt);
 }
 
-/* Pops an object, or a table that lists objects, and queues it with the argument at an index, a
- * userdata, or 0 for none. [-1, +0, m] */
-void tide_microtask_enqueue(lua_State *L, tide_runtime *rt, int argument);
+/* Pops an object and an argument, in this order below the top, and queues them. [-2, +0, m] */
+static inline void tide_microtask_enqueue(lua_State *L, tide_runtime *rt) {
+    tide_microtask_reserve(L, rt);
+    lua_xmove(L, rt->jobs.last->slots, 2);
+    rt->jobs.last->tail += 2;
+    rt->jobs.count++;
+}
 
 /* Runs jobs until none is left, or the interrupt. An error of a job leaves it at the head, to be
  * taken by tide_microtask_recover. [-0, +0, e] */
@@ -48,5 +63,8 @@ bool tide_microtask_recover(lua_State *L, tide_runtime *rt);
 static inline bool tide_microtask_idle(const tide_runtime *rt) {
     return rt->jobs.count == 1 && rt->jobs.batch == rt->jobs.batch_size;
 }
+
+/* The runtime closes: frees the chunks; what they hold is the collector's. Cannot fail. */
+void tide_microtask_close(lua_State *L, tide_runtime *rt);
 
 #endif

@@ -67,7 +67,8 @@ static void settle(lua_State *L, tide_runtime *rt, int promise, tide_promise *p,
     lua_getiuservalue(L, promise, TIDE_UV_REACTIONS);
     lua_pushnil(L);
     lua_setiuservalue(L, promise, TIDE_UV_REACTIONS);
-    tide_microtask_enqueue(L, rt, promise);
+    lua_pushvalue(L, promise);
+    tide_microtask_enqueue(L, rt);
 }
 
 /* Replaces n values by one: nil, the value itself, or a table of them. [-n, +1, m] */
@@ -168,7 +169,8 @@ void tide_promise_then(lua_State *L, tide_runtime *rt, int promise, tide_promise
         p->flags |= TIDE_HANDLED;
         return;
     }
-    tide_microtask_enqueue(L, rt, promise);
+    lua_pushvalue(L, promise);
+    tide_microtask_enqueue(L, rt);
     if (!(p->flags & TIDE_HANDLED))
         tide_promise_mark_handled(L, rt, promise);
 }
@@ -269,8 +271,8 @@ static void adopt(lua_State *L, tide_runtime *rt, int promise, int n, const tide
     }
     p->job.type = type;
     lua_pushvalue(L, promise);
-    tide_microtask_enqueue(L, rt, lua_gettop(L) - 1);
-    lua_pop(L, 1);
+    lua_insert(L, -2);
+    tide_microtask_enqueue(L, rt);
 }
 
 /* Looks for a thenable; fulfils when there is none, rejects when looking raises. */

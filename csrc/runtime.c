@@ -111,6 +111,7 @@ static int close_runtime(lua_State *L) {
         if (uv_loop_close(&rt->loop) != 0)
             abort(); /* a handle survived its runtime: memory is about to be corrupted */
     }
+    tide_microtask_close(L, rt);
     tide_realloc(L, rt->timers.heap, rt->timers.capacity * sizeof *rt->timers.heap, 0);
     rt->timers.heap = NULL;
     rt->timers.capacity = rt->timers.count = 0;
@@ -132,7 +133,7 @@ static void open_tables(lua_State *L, tide_runtime *rt) {
     rt->ref_anchors = new_table_ref(L, 0);
     rt->ref_carriers = new_table_ref(L, TIDE_CARRIERS_MAX);
     rt->ref_immediates = new_table_ref(L, 0);
-    rt->ref_jobs = tide_microtask_open(L, rt);
+    rt->ref_jobs = new_table_ref(L, 0);
     rt->ref_rejected = new_table_ref(L, 0);
     rt->ref_late = new_table_ref(L, 0);
     rt->ref_context = new_slot(L);

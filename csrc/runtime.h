@@ -57,7 +57,7 @@ struct tide_runtime {
     int ref_error_meta;    /* metatable of error objects */
     int ref_handle_meta;   /* metatable of timer and immediate handles */
     int ref_immediates;    /* table: queue of what the next immediates phase runs */
-    int ref_jobs;          /* table: the microtask ring */
+    int ref_jobs;          /* table: the microtask queue's chunks */
     int ref_on_handled;    /* callback of on_rejection_handled, or false */
     int ref_on_unhandled;  /* callback of on_unhandled_rejection, or false */
     int ref_promise_meta;  /* metatable of promises */
@@ -65,8 +65,9 @@ struct tide_runtime {
     int ref_late;          /* table: reported promises that got a handler since */
     int ref_traces;        /* table, weak keys: coroutine -> trace box, see traceback.h */
 
-    struct { /* microtask.c: jobs are pairs (object, argument), the running one still at head */
-        size_t head, count, capacity;
+    struct { /* microtask.c */
+        struct tide_job_chunk *first, *last, *spare;
+        size_t count;                  /* the running one included */
         lua_Integer batch, batch_size; /* position in a promise's list of reactions */
         bool running, failing;
     } jobs;

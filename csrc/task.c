@@ -144,7 +144,8 @@ static void task_resumed(lua_State *L, tide_runtime *rt, int task, tide_promise 
         } else if (rt->tasks.yield == TIDE_YIELD_VALUE) {
             t->u.yielded = (uint32_t)n;
             lua_pushvalue(L, task);
-            tide_microtask_enqueue(L, rt, 0);
+            lua_pushnil(L);
+            tide_microtask_enqueue(L, rt);
         } else {
             task_abandon(L, rt, task);
         }
@@ -423,22 +424,24 @@ static int await_misplaced(lua_State *L, tide_runtime *rt) {
 
 static int await(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    if (tide_task_at_top_level(rt))
-        return await_top(L, rt);
-    if (!is_current(L, rt) || !lua_isyieldable(L))
-        return await_misplaced(L, rt);
+    if (!is_current(L, rt))
+        return tide_task_at_top_level(rt) ? await_top(L, rt) : await_misplaced(L, rt);
+    bool at_once = rt->tasks.direct && tide_microtask_idle(rt) && lua_isyieldable(L);
     tide_promise *p = tide_promise_test(L, rt, 1);
-    bool at_once = rt->tasks.direct && tide_microtask_idle(rt);
+    if (p != NULL && p->state != TIDE_PENDING && at_once)
+        return tide_task_outcome(L, rt, 1);
     if (p == NULL && !await_thenable(L, rt)) {
         int n = lua_gettop(L);
         if (at_once)
             return n;
+        if (!lua_isyieldable(L))
+            return await_misplaced(L, rt);
         rt->tasks.yield = TIDE_YIELD_VALUE;
         return lua_yieldk(L, n, 0, await_done);
     }
+    if (!lua_isyieldable(L))
+        return await_misplaced(L, rt);
     lua_settop(L, 1);
-    if (p != NULL && p->state != TIDE_PENDING && at_once)
-        return tide_task_outcome(L, rt, 1);
     lua_pushvalue(L, 1);
     rt->tasks.yield = TIDE_YIELD_AWAIT;
     return lua_yieldk(L, 1, 1, await_done);

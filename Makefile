@@ -1,0 +1,181 @@
+# GNU make. `make run` and `make test` install what is missing; DEPS=no forbids that.
+
+# release, asan (AddressSanitizer and UBSan) or gcstress (a full collection before every job).
+BUILD ?= release
+PREFIX ?= /usr/local
+
+# ?= would not do: make itself sets CC.
+ifeq ($(origin CC),default)
+CC := cc
+endif
+LUA     := $(or $(LUA),$(shell sh tools/find.sh lua),lua5.4)
+LUA_PC  := $(or $(shell sh tools/find.sh lua-pc),lua5.4)
+SYSTEM  := $(shell uname -s)
+
+CSRC    := $(wildcard csrc/*.c)
+HEADERS := $(wildcard csrc/*.h)
+LUASRC  := $(wildcard lua/*.lua lua/*/*.lua)
+HOSTSRC := $(wildcard spec/host/*.c)
+SHELLS  := $(wildcard tools/*.sh) .ci/run
+
+DIR     := build/$(BUILD)
+CORE    := $(DIR)/moontide/core.so
+OBJECTS := $(CSRC:csrc/%.c=$(DIR)/obj/%.o)
+HOST    := build/host/oom-$(BUILD)
+
+SANITIZE         := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+CFLAGS_release   := -O2
+CFLAGS_gcstress  := -O1 -g -DTIDE_GC_STRESS
+CFLAGS_asan      := -O1 -g -fno-omit-frame-pointer $(SANITIZE)
+ifeq ($(filter release gcstress asan,$(BUILD)),)
+$(error BUILD=$(BUILD): release, asan or gcstress)
+endif
+
+ifeq ($(SYSTEM),Darwin)
+SHARED  := -bundle -undefined dynamic_lookup
+else
+SHARED  := -shared
+endif
+
+# CFLAGS and LDFLAGS are the user's; what the build cannot do without is kept apart from them.
+CFLAGS    ?= $(CFLAGS_$(BUILD))
+REQUIRED   = -std=gnu99 -Wall -Wextra -fPIC -fvisibility=hidden -fno-plt
+LUA_CFLAGS = $(shell pkg-config --cflags $(LUA_PC))
+LUA_LIBS   = $(shell pkg-config --libs $(LUA_PC))
+UV_CFLAGS  = $(shell pkg-config --cflags libuv)
+UV_LIBS    = $(shell pkg-config --libs libuv)
+COMPILE    = $(CC) $(REQUIRED) $(CFLAGS) $(CPPFLAGS) $(LUA_CFLAGS) $(UV_CFLAGS) -MMD -MP
+
+# Whatever the caller had comes last, so that rocks of the user's own (busted, say) are found.
+export LUA_PATH  := $(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;$(or $(LUA_PATH_5_4),$(LUA_PATH),;)
+export LUA_CPATH := $(CURDIR)/$(DIR)/?.so;$(or $(LUA_CPATH_5_4),$(LUA_CPATH),;)
+unexport LUA_PATH_5_4 LUA_CPATH_5_4 LUA_INIT LUA_INIT_5_4
+export MOONTIDE_BUILD := $(BUILD)
+
+SUBMAKE := $(MAKE) --no-print-directory
+BUSTED  := $(LUA) tools/busted.lua
+
+.PHONY: all core run test specs examples install-test oom bench lint asan gcstress valgrind \
+	format clean install deps-build deps-test deps-check
+.DELETE_ON_ERROR:
+
+all: core
+
+core: $(CORE)
+
+$(CORE): $(OBJECTS)
+	@mkdir -p $(@D)
+	$(CC) $(SHARED) $(CFLAGS) $(LDFLAGS) -o $@ $(OBJECTS) $(UV_LIBS)
+
+$(DIR)/obj/%.o: csrc/%.c Makefile
+	@mkdir -p $(@D)
+	$(COMPILE) -c -o $@ $<
+
+# The core is linked in, so that one sanitizer run time and one wrapped malloc see all of it.
+$(HOST): spec/host/oom.c $(OBJECTS) Makefile
+	@mkdir -p $(@D)
+	$(COMPILE) $(LDFLAGS) -o $@ $< $(OBJECTS) $(HOST_LDFLAGS) \
+		$(LUA_LIBS) $(UV_LIBS)
+
+-include $(OBJECTS:.o=.d) $(wildcard build/host/*.d)
+
+deps-build deps-test deps-check:
+	@sh tools/install-deps.sh $(@:deps-%=%)
+
+# The names of what was just installed are looked up anew, hence a make of its own for the rest.
+run: deps-build
+	@$(SUBMAKE) core
+	@$(SUBMAKE) run-example
+
+.PHONY: run-example
+run-example:
+	$(LUA) bin/moontide examples/wordcount.lua csrc lua bin examples
+
+test: deps-test
+	@$(SUBMAKE) core
+	@$(SUBMAKE) specs
+	@$(SUBMAKE) examples
+	@$(SUBMAKE) install-test
+	@$(SUBMAKE) oom
+
+specs: core
+	@echo "== specs ($(BUILD))"
+	$(BUSTED) $(BUSTED_ARGS)
+
+examples: core
+	@echo "== examples"
+	$(LUA) examples/check.lua
+
+install-test:
+	@echo "== luarocks install"
+	sh tools/test-install.sh
+
+oom: $(HOST)
+	@echo "== memory errors ($(BUILD))"
+	$(HOST) spec/host/core.lua
+
+bench: core
+	$(LUA) bench/run.lua
+
+# lua5.4 itself is not instrumented, so the run time of the sanitizer has to be loaded first.
+# Leaks are not looked for here: busted leaves through os.exit, the preloaded library is in every
+# child that a spec starts, and shells and node do not free what they have at exit. The host below
+# is instrumented itself, closes all its states, and does look for leaks; so does valgrind.
+ASAN_LIB = $(shell $(CC) -print-file-name=libasan.so)
+ASAN_ENV = ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1
+asan: deps-check
+	@$(SUBMAKE) BUILD=asan core
+	@$(SUBMAKE) BUILD=asan specs-asan
+	@$(SUBMAKE) BUILD=asan oom
+
+.PHONY: specs-asan
+specs-asan: core
+	@echo "== specs (asan)"
+	$(ASAN_ENV) LD_PRELOAD=$(ASAN_LIB) $(BUSTED) $(BUSTED_ARGS)
+
+gcstress: deps-test
+	@$(SUBMAKE) BUILD=gcstress core
+	@$(SUBMAKE) BUILD=gcstress specs
+	@$(SUBMAKE) BUILD=gcstress oom
+
+VALGRIND := valgrind -q --error-exitcode=9 --leak-check=full \
+	--show-leak-kinds=definite --errors-for-leak-kinds=definite
+valgrind: deps-check
+	@$(SUBMAKE) core
+	@echo "== closing specs (valgrind)"
+	$(VALGRIND) $(BUSTED) --tags=closing
+
+lint: deps-check
+	@$(SUBMAKE) core
+	@$(SUBMAKE) lint-lua lint-c lint-build
+
+.PHONY: lint-lua lint-c lint-build
+lint-lua:
+	luacheck -q lua bin/moontide spec examples bench tools rockspec/*.rockspec .busted
+
+lint-c:
+	clang-format --dry-run -Werror $(CSRC) $(HEADERS) $(HOSTSRC)
+	clang-tidy -quiet $(CSRC) $(HOSTSRC) -- $(REQUIRED) $(LUA_CFLAGS) $(UV_CFLAGS) -Icsrc
+
+# Only the entry point may be visible: a name of ours must not meet one of another module's.
+lint-build:
+	$(LUA) tools/check-rockspec.lua rockspec/moontide-scm-1.rockspec $(CSRC) $(LUASRC)
+	@visible=$$(nm -D --defined-only build/release/moontide/core.so | awk '{ print $$3 }'); \
+	if [ "$$visible" != luaopen_moontide_core ]; then \
+		echo "core.so exports:" $$visible >&2; exit 1; \
+	fi
+
+format:
+	clang-format -i $(CSRC) $(HEADERS) $(HOSTSRC)
+
+install: core
+	install -d "$(DESTDIR)$(PREFIX)/lib/lua/5.4/moontide" \
+		"$(DESTDIR)$(PREFIX)/share/lua/5.4/moontide" "$(DESTDIR)$(PREFIX)/bin"
+	install -m 755 $(CORE) "$(DESTDIR)$(PREFIX)/lib/lua/5.4/moontide/"
+	install -m 644 $(wildcard lua/moontide/*.lua) "$(DESTDIR)$(PREFIX)/share/lua/5.4/moontide/"
+	install -m 755 bin/moontide "$(DESTDIR)$(PREFIX)/bin/"
+
+# The last three are what `luarocks make` leaves in a checkout.
+clean:
+	rm -rf build moontide
+	rm -f csrc/*.o
