@@ -147,7 +147,7 @@ valgrind: deps-check
 
 lint: deps-check
 	@$(SUBMAKE) core
-	@$(SUBMAKE) lint-lua lint-c lint-build
+	@$(SUBMAKE) -k lint-lua lint-c lint-build
 
 .PHONY: lint-lua lint-c lint-build
 lint-lua:

@@ -6,7 +6,7 @@ enum { UV_FUNCTION = 1, UV_CONTEXT, UV_ARGUMENTS };
 
 static void run_callback(lua_State *L, tide_runtime *rt, int job, void *self) {
     (void)self;
-    tide_callback_call(L, rt, job);
+    tide_callback_call(L, rt, job, false);
 }
 
 static const tide_job_type callback_type = {"callback", run_callback, NULL};
@@ -34,13 +34,23 @@ tide_callback *tide_callback_new(lua_State *L, tide_runtime *rt, tide_handle_kin
     return c;
 }
 
-void tide_callback_call(lua_State *L, tide_runtime *rt, int callback) {
+void tide_callback_clear(lua_State *L, int callback) {
+    tide_callback *c = lua_touserdata(L, callback);
+    for (int i = UV_CONTEXT + c->nargs; i >= UV_FUNCTION; i--) {
+        lua_pushnil(L);
+        lua_setiuservalue(L, callback, i);
+    }
+}
+
+void tide_callback_call(lua_State *L, tide_runtime *rt, int callback, bool last) {
     tide_callback *c = lua_touserdata(L, callback);
     tide_context_enter(L, rt, callback, UV_CONTEXT);
     luaL_checkstack(L, c->nargs + 1, "too many arguments");
     lua_getiuservalue(L, callback, UV_FUNCTION);
     for (int i = 1; i <= c->nargs; i++)
         lua_getiuservalue(L, callback, UV_CONTEXT + i);
+    if (last)
+        tide_callback_clear(L, callback);
     lua_call(L, c->nargs, 0);
 }
 

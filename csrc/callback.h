@@ -25,8 +25,12 @@ typedef struct tide_callback {
 tide_callback *tide_callback_new(lua_State *L, tide_runtime *rt, tide_handle_kind kind, int f,
                                  int n);
 
-/* Calls it, in its context, and drops its results. [-0, +0, e] */
-void tide_callback_call(lua_State *L, tide_runtime *rt, int callback);
+/* Calls it, in its context, and drops its results; last: it lets go of all that it holds first.
+ * [-0, +0, e] */
+void tide_callback_call(lua_State *L, tide_runtime *rt, int callback, bool last);
+
+/* Lets go of the function, the arguments and the context. [-0, +0, -] */
+void tide_callback_clear(lua_State *L, int callback);
 
 extern const luaL_Reg tide_callback_functions[];
 

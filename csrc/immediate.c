@@ -45,7 +45,7 @@ bool tide_immediate_fire(lua_State *L, tide_runtime *rt) {
             tide_callback *handle = lua_touserdata(L, self);
             handle->active = false;
             rt->immediates.refs -= handle->refd;
-            tide_callback_call(L, rt, self);
+            tide_callback_call(L, rt, self, true);
             fired = true;
         }
         lua_settop(L, self - 1);

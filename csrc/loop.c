@@ -45,10 +45,10 @@ static bool alive(const tide_runtime *rt) {
            uv_loop_alive(&rt->loop);
 }
 
-/* How long a poll may block, in ns; NO_LIMIT where only I/O can end it. */
+/* How long nothing needs to be done unless I/O comes in, in ns; NO_LIMIT: for ever. */
 static uint64_t patience(const tide_runtime *rt) {
     uint64_t due, now;
-    if (ready(rt) || !alive(rt))
+    if (ready(rt))
         return 0;
     if (!tide_timer_next(rt, &due))
         return NO_LIMIT;
@@ -61,7 +61,7 @@ static void on_alarm(uv_timer_t *alarm) {
 }
 
 static void poll(tide_runtime *rt, uint64_t longest) {
-    uint64_t limit = patience(rt);
+    uint64_t limit = alive(rt) ? patience(rt) : 0;
     if (limit > longest)
         limit = longest;
     if (limit == 0) {
@@ -170,6 +170,7 @@ static void drive_loop(lua_State *L, drive *d) {
     drive_protected(L, d);
     rt->running = false;
     rt->interrupt = false;
+    rt->tasks.waiter = NULL;
     lua_insert(L, -2);
     tide_context_set(L, rt);
     if (d->failed)
@@ -186,7 +187,7 @@ static tide_runtime *check_top_level(lua_State *L, const char *name) {
     tide_runtime *rt = tide_runtime_here(L);
     if (rt->running)
         luaL_error(L, "%s is not re-entrant: the loop is running", name);
-    if (rt->tasks.current != NULL)
+    if (rt->tasks.running.task != NULL)
         luaL_error(L, "%s cannot be called inside an async function", name);
     return rt;
 }

@@ -113,8 +113,9 @@ void tide_microtask_drain(lua_State *L, tide_runtime *rt) {
         tide_stress(L);
         tide_job *job = push_head(L, rt);
         rt->jobs.running = true;
+        rt->jobs.type = job != NULL ? job->type : NULL;
         if (job != NULL)
-            job->type->run(L, rt, base + 1, job);
+            rt->jobs.type->run(L, rt, base + 1, job);
         else
             lua_call(L, 0, 0); /* the argument is the function once more */
         lua_settop(L, base);
@@ -127,11 +128,12 @@ bool tide_microtask_recover(lua_State *L, tide_runtime *rt) {
         return false;
     int failure = lua_gettop(L);
     tide_job *job = push_head(L, rt);
-    bool taken = job != NULL && job->type->fail != NULL && !rt->jobs.failing;
+    const tide_job_type *type = rt->jobs.type;
+    bool taken = type != NULL && type->fail != NULL && !rt->jobs.failing;
     if (taken) {
         rt->jobs.failing = true; /* an error in here leaves the loop */
         lua_pushvalue(L, failure);
-        job->type->fail(L, rt, failure + 1, job);
+        type->fail(L, rt, failure + 1, job);
     }
     rt->jobs.failing = false;
     lua_settop(L, taken ? failure - 1 : failure);

@@ -30,7 +30,7 @@ static int stats(lua_State *L) {
         {"timers", (lua_Integer)(rt->timers.count - rt->timers.cancelled)},
         {"immediates", rt->immediates.tail - rt->immediates.head},
         {"operations", (lua_Integer)rt->operation_count},
-        {"rejections", rt->rejections.live},
+        {"rejections", rt->rejections.live + rt->rejections.pass - rt->rejections.reported},
     };
     lua_createtable(L, 0, sizeof rows / sizeof *rows);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -40,7 +40,14 @@ static int stats(lua_State *L) {
     return 1;
 }
 
-static const luaL_Reg functions[] = {{"stats", stats}, {NULL, NULL}};
+/* callable(value) -> boolean */
+static int callable(lua_State *L) {
+    luaL_checkany(L, 1);
+    lua_pushboolean(L, tide_callable(L, 1));
+    return 1;
+}
+
+static const luaL_Reg functions[] = {{"callable", callable}, {"stats", stats}, {NULL, NULL}};
 
 /* Makes the metatable of handles: closing is also what <close> does. */
 static void open_handles(lua_State *L, tide_runtime *rt) {
@@ -94,6 +101,9 @@ __attribute__((visibility("default"))) int luaopen_moontide_core(lua_State *L) {
     lua_newtable(L);
     tide_setfuncs(L, rt, tide_promise_statics);
     tide_setfuncs(L, rt, tide_combinator_functions);
+    lua_newtable(L);
+    tide_setfuncs(L, rt, tide_promise_class_methods);
+    lua_setmetatable(L, -2);
     lua_setfield(L, -2, "Promise");
     set_module(L, rt, "fs", tide_fs_functions);
     return 1;

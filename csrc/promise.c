@@ -528,6 +528,12 @@ static int new_promise(lua_State *L) {
     return 1;
 }
 
+/* Promise(executor): the __call of the class */
+static int call_class(lua_State *L) {
+    lua_remove(L, 1);
+    return new_promise(L);
+}
+
 /* try(f, ...): what f(...) returns or raises. */
 static int promise_try(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
@@ -580,9 +586,13 @@ const luaL_Reg tide_promise_statics[] = {{"new", new_promise},
                                                 {"with_resolvers", with_resolvers},
                                                 {NULL, NULL}};
 
-static const luaL_Reg methods[] = {{"next", promise_next},   {"then", promise_next},
-                                         {"catch", promise_catch}, {"finally", promise_finally},
-                                         {"state", promise_state}, {NULL, NULL}};
+static const luaL_Reg methods[] = {{"next", promise_next},
+                                 {"catch", promise_catch},
+                                 {"finally", promise_finally},
+                                 {"state", promise_state},
+                                 {NULL, NULL}};
+
+const luaL_Reg tide_promise_class_methods[] = {{"__call", call_class}, {NULL, NULL}};
 
 static const luaL_Reg metamethods[] = {{"__tostring", promise_tostring}, {NULL, NULL}};
 
@@ -593,6 +603,8 @@ void tide_promise_open(lua_State *L, tide_runtime *rt) {
     lua_setfield(L, -2, "__name");
     lua_newtable(L);
     tide_setfuncs(L, rt, methods);
+    lua_getfield(L, -1, "next");
+    lua_setfield(L, -2, "then");
     lua_setfield(L, -2, "__index");
     rt->ref_promise_meta = luaL_ref(L, LUA_REGISTRYINDEX);
 }

@@ -98,6 +98,6 @@ bool tide_promise_get_then(lua_State *L, int index);
 /* Pushes the resolving functions of a promise. [-0, +2, m] */
 void tide_promise_functions(lua_State *L, tide_promise *p, int promise);
 
-extern const luaL_Reg tide_promise_statics[];
+extern const luaL_Reg tide_promise_statics[], tide_promise_class_methods[];
 
 #endif

@@ -1,7 +1,8 @@
 /*
- * The list is a Lua table with entries from head to count; a promise knows its place, so that a
- * handler attached in time takes it out again, leaving false. Holes at the end go at once and the
- * others when they outnumber the rest, so that a loop that handles what it rejects leaves nothing.
+ * Two lists, Lua tables: rejected promises without a handler, and those of them that are being
+ * reported. A promise knows its place in the first one, so that a handler attached in time takes
+ * it out again, leaving false. Holes at the end go at once and the others when they outnumber the
+ * rest, so that a loop that handles what it rejects leaves nothing behind.
  */
 #include "rejection.h"
 
@@ -12,10 +13,10 @@ static void set_entry(lua_State *L, int list, lua_Integer i, tide_promise *p) {
     lua_rawseti(L, list, i);
 }
 
-/* Moves the entries together, to begin at 1. */
+/* Moves the entries together. */
 static void compact(lua_State *L, tide_runtime *rt, int list) {
-    lua_Integer kept = 0, pass = 0;
-    for (lua_Integer i = rt->rejections.head; i <= rt->rejections.count; i++) {
+    lua_Integer kept = 0;
+    for (lua_Integer i = 1; i <= rt->rejections.count; i++) {
         lua_rawgeti(L, list, i);
         tide_promise *p = lua_touserdata(L, -1);
         if (p == NULL) {
@@ -25,11 +26,8 @@ static void compact(lua_State *L, tide_runtime *rt, int list) {
         lua_pushboolean(L, 0);
         lua_rawseti(L, list, i);
         set_entry(L, list, ++kept, p);
-        pass += i <= rt->rejections.pass;
     }
-    rt->rejections.head = 1;
     rt->rejections.count = kept;
-    rt->rejections.pass = pass;
 }
 
 static void append(lua_State *L, tide_runtime *rt, int promise) {
@@ -48,7 +46,7 @@ static void take_out(lua_State *L, tide_runtime *rt, tide_promise *p) {
     set_entry(L, list, p->rejection, p);
     p->rejection = 0;
     rt->rejections.live--;
-    while (rt->rejections.count >= rt->rejections.head) {
+    while (rt->rejections.count > 0) {
         lua_rawgeti(L, list, rt->rejections.count);
         bool hole = !lua_toboolean(L, -1);
         lua_pop(L, 1);
@@ -56,8 +54,6 @@ static void take_out(lua_State *L, tide_runtime *rt, tide_promise *p) {
             break;
         rt->rejections.count--;
     }
-    if (rt->rejections.pass > rt->rejections.count)
-        rt->rejections.pass = rt->rejections.count;
     if (rt->rejections.count > 2 * rt->rejections.live + 64)
         compact(L, rt, list);
     lua_pop(L, 1);
@@ -84,7 +80,6 @@ static void track(lua_State *L, tide_runtime *rt, int promise, bool handled) {
 
 void tide_rejection_open(tide_runtime *rt) {
     rt->track = track;
-    rt->rejections.head = 1;
 }
 
 /* Calls the callback in a registry slot, if there is one, with the n values on top. */
@@ -119,18 +114,34 @@ static void report_late(lua_State *L, tide_runtime *rt) {
     lua_pop(L, 1);
 }
 
-/* Reports the first entry of the list, which is taken out first. */
-static void report_first(lua_State *L, tide_runtime *rt, int list) {
-    lua_Integer i = rt->rejections.head++;
+/* Begins a pass: what is in the list now will be reported, a handler attached meanwhile or not. */
+static void take_list(lua_State *L, tide_runtime *rt) {
+    int list = rt->ref_rejected;
+    rt->ref_rejected = rt->ref_reported;
+    rt->ref_reported = list;
+    rt->rejections.pass = rt->rejections.count;
+    rt->rejections.reported = rt->rejections.count = rt->rejections.live = 0;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, list);
+    for (lua_Integer i = 1; i <= rt->rejections.pass; i++) {
+        lua_rawgeti(L, -1, i);
+        tide_promise *p = lua_touserdata(L, -1);
+        if (p != NULL)
+            p->rejection = 0;
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+}
+
+/* Reports the next entry of the pass, which is taken out first. */
+static void report_next(lua_State *L, tide_runtime *rt, int list) {
+    lua_Integer i = ++rt->rejections.reported;
     lua_rawgeti(L, list, i);
     lua_pushboolean(L, 0);
     lua_rawseti(L, list, i);
     int promise = lua_gettop(L);
     tide_promise *p = lua_touserdata(L, promise);
     if (p != NULL) {
-        p->rejection = 0;
         p->flags |= TIDE_REPORTED;
-        rt->rejections.live--;
         tide_promise_push(L, promise);
         lua_pushvalue(L, promise);
         if (!notify(L, rt->ref_on_unhandled, 2))
@@ -144,15 +155,11 @@ bool tide_rejection_report(lua_State *L, tide_runtime *rt) {
         return false;
     if (rt->rejections.late > 0)
         report_late(L, rt);
-    if (rt->rejections.pass < rt->rejections.head)
-        rt->rejections.pass = rt->rejections.count;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_rejected);
-    while (rt->rejections.head <= rt->rejections.pass)
-        report_first(L, rt, lua_gettop(L));
-    if (rt->rejections.head > rt->rejections.count) {
-        rt->rejections.head = 1;
-        rt->rejections.count = rt->rejections.pass = 0;
-    }
+    if (rt->rejections.reported == rt->rejections.pass)
+        take_list(L, rt);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_reported);
+    while (rt->rejections.reported < rt->rejections.pass)
+        report_next(L, rt, lua_gettop(L));
     lua_pop(L, 1);
     return true;
 }

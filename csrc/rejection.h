@@ -14,7 +14,8 @@ void tide_rejection_open(tide_runtime *rt);
 bool tide_rejection_report(lua_State *L, tide_runtime *rt);
 
 static inline bool tide_rejection_waiting(const tide_runtime *rt) {
-    return rt->rejections.live > 0 || rt->rejections.late > 0;
+    return rt->rejections.live > 0 || rt->rejections.reported < rt->rejections.pass ||
+           rt->rejections.late > 0;
 }
 
 extern const luaL_Reg tide_rejection_functions[];

@@ -135,6 +135,7 @@ static void open_tables(lua_State *L, tide_runtime *rt) {
     rt->ref_immediates = new_table_ref(L, 0);
     rt->ref_jobs = new_table_ref(L, 0);
     rt->ref_rejected = new_table_ref(L, 0);
+    rt->ref_reported = new_table_ref(L, 0);
     rt->ref_late = new_table_ref(L, 0);
     rt->ref_context = new_slot(L);
     rt->ref_on_handled = new_slot(L);

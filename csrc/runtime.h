@@ -62,6 +62,7 @@ struct tide_runtime {
     int ref_on_unhandled;  /* callback of on_unhandled_rejection, or false */
     int ref_promise_meta;  /* metatable of promises */
     int ref_rejected;      /* table: rejected promises without a handler, in order */
+    int ref_reported;      /* table: those of them that are being reported */
     int ref_late;          /* table: reported promises that got a handler since */
     int ref_traces;        /* table, weak keys: coroutine -> trace box, see traceback.h */
 
@@ -69,15 +70,21 @@ struct tide_runtime {
         struct tide_job_chunk *first, *last, *spare;
         size_t count;                  /* the running one included */
         lua_Integer batch, batch_size; /* position in a promise's list of reactions */
+        const struct tide_job_type *type; /* what the running job was when it began */
         bool running, failing;
     } jobs;
 
     struct { /* task.c */
-        struct tide_promise *current; /* the async function that runs now */
-        int depth;                    /* coroutines of ours resumed inside one another */
-        bool direct;                  /* current was resumed by the queue, nobody waits for it */
-        bool failed;                  /* the coroutine that just finished did so with an error */
+        struct tide_running {
+            struct tide_promise *task; /* the async function that runs now */
+            lua_State *host;           /* who resumed it: the task stands on its stack, */
+            int index;                 /* there */
+            bool direct;               /* resumed by the queue: nobody waits for it to suspend */
+        } running;
+        int depth;   /* coroutines of ours resumed inside one another */
+        bool failed; /* the coroutine that just finished did so with an error */
         tide_yield yield;
+        void *waiter; /* the reaction by which the top level waits, or NULL */
     } tasks;
 
     struct {
@@ -88,8 +95,9 @@ struct tide_runtime {
     bool has_context;
 
     struct { /* rejection.c */
-        lua_Integer count, head, live, pass; /* of the list of unhandled ones */
-        lua_Integer late, late_head;        /* of those that got a handler late */
+        lua_Integer count, live;     /* of the list of unhandled ones: with holes, and without */
+        lua_Integer pass, reported;  /* of the list being reported: all, and so far */
+        lua_Integer late, late_head; /* of those that got a handler late */
     } rejections;
 
     struct { /* timer.c: a 4-ary heap */

@@ -134,6 +134,8 @@ static void task_abandon(lua_State *L, tide_runtime *rt, int task) {
 static void task_resumed(lua_State *L, tide_runtime *rt, int task, tide_promise *t, int status,
                          int n) {
     lua_State *co = t->co;
+    bool failed = rt->tasks.failed;
+    rt->tasks.failed = false;
     if (status == LUA_YIELD) {
         carrier_release(L, rt, t);
         if (rt->tasks.yield == TIDE_YIELD_AWAIT) {
@@ -152,7 +154,7 @@ static void task_resumed(lua_State *L, tide_runtime *rt, int task, tide_promise 
     } else if (status != LUA_OK) {
         lua_resetthread(co);
         task_fail(L, rt, task);
-    } else if (rt->tasks.failed) {
+    } else if (failed) {
         task_fail(L, rt, task);
     } else {
         if (n > LUA_MINSTACK / 2)
@@ -167,44 +169,41 @@ static void task_resumed(lua_State *L, tide_runtime *rt, int task, tide_promise 
     }
 }
 
-/* Resumes t with the nargs values on its stack; current, depth and direct are the caller's again
- * afterwards. Returns lua_resume's status. [-0, +0, -] */
-static int resume(lua_State *L, tide_runtime *rt, tide_promise *t, bool direct, int nargs,
-                  int *nresults) {
-    tide_promise *caller = rt->tasks.current;
-    bool caller_direct = rt->tasks.direct;
+/* Resumes the task t at the index with the nargs values on its stack. Returns lua_resume's
+ * status. [-0, +0, -] */
+static int resume(lua_State *L, tide_runtime *rt, int task, tide_promise *t, bool direct,
+                  int nargs, int *nresults) {
+    struct tide_running caller = rt->tasks.running;
     tide_stress(L);
     rt->tasks.failed = false;
-    rt->tasks.current = t;
-    rt->tasks.direct = direct;
+    rt->tasks.running = (struct tide_running){t, L, task, direct};
     rt->tasks.yield = TIDE_YIELD_FOREIGN;
     rt->tasks.depth++;
     int status = lua_resume(t->co, L, nargs, nresults);
     rt->tasks.depth--;
-    rt->tasks.direct = caller_direct;
-    rt->tasks.current = caller;
+    rt->tasks.running = caller;
     return status;
 }
 
 /* The same in the task's async context, which it keeps, while the caller has its own back. */
-static int resume_in_context(lua_State *L, tide_runtime *rt, tide_promise *t, bool direct,
-                             int nargs, int *nresults) {
+static int resume_in_context(lua_State *L, tide_runtime *rt, int task, tide_promise *t,
+                             bool direct, int nargs, int *nresults) {
     if (!rt->has_context && !(t->flags & TIDE_CONTEXT)) {
-        int status = resume(L, rt, t, direct, nargs, nresults);
+        int status = resume(L, rt, task, t, direct, nargs, nresults);
         if (!rt->has_context)
             return status;
         tide_context_push(L, rt);
-        lua_setiuservalue(L, -2, TIDE_UV_CONTEXT);
+        lua_setiuservalue(L, task, TIDE_UV_CONTEXT);
         t->flags |= TIDE_CONTEXT;
         lua_pushnil(L);
         tide_context_set(L, rt);
         return status;
     }
     tide_context_push(L, rt);
-    tide_context_enter(L, rt, lua_gettop(L) - 1, TIDE_UV_CONTEXT);
-    int status = resume(L, rt, t, direct, nargs, nresults);
+    tide_context_enter(L, rt, task, TIDE_UV_CONTEXT);
+    int status = resume(L, rt, task, t, direct, nargs, nresults);
     tide_context_push(L, rt);
-    lua_setiuservalue(L, -3, TIDE_UV_CONTEXT);
+    lua_setiuservalue(L, task, TIDE_UV_CONTEXT);
     t->flags |= TIDE_CONTEXT;
     tide_context_set(L, rt);
     return status;
@@ -217,7 +216,7 @@ static void task_run(lua_State *L, tide_runtime *rt, int task, tide_promise *t, 
                      bool direct) {
     for (int top = task;;) {
         int n;
-        int status = resume_in_context(L, rt, t, direct && top == task, nargs, &n);
+        int status = resume_in_context(L, rt, top, t, direct && top == task, nargs, &n);
         if (status == LUA_YIELD && rt->tasks.yield == TIDE_YIELD_START) {
             carrier_release(L, rt, t);
             luaL_checkstack(L, LUA_MINSTACK, "too many nested async calls");
@@ -284,7 +283,7 @@ static tide_promise *task_new(lua_State *L, tide_runtime *rt, int nargs) {
 }
 
 static bool is_current(lua_State *L, const tide_runtime *rt) {
-    return rt->tasks.current != NULL && rt->tasks.current->co == L;
+    return rt->tasks.running.task != NULL && rt->tasks.running.task->co == L;
 }
 
 int tide_task_start(lua_State *L, tide_runtime *rt) {
@@ -372,7 +371,8 @@ typedef struct waiter {
 static void run_waiter(lua_State *L, tide_runtime *rt, int job, void *self) {
     (void)L, (void)job;
     ((waiter *)self)->done = true;
-    rt->interrupt = true;
+    if (rt->tasks.waiter == self) /* else that drive ended some other way */
+        rt->interrupt = true;
 }
 
 static const tide_job_type waiter_type = {"await", run_waiter, NULL};
@@ -382,6 +382,7 @@ bool tide_task_drive(lua_State *L, tide_runtime *rt, int promise) {
     *w = (waiter){{&waiter_type}, false};
     lua_pushvalue(L, -1);
     tide_promise_then(L, rt, promise, lua_touserdata(L, promise));
+    rt->tasks.waiter = w;
     rt->drive(L, rt);
     lua_pop(L, 1);
     return w->done;
@@ -414,7 +415,7 @@ static int await_top(lua_State *L, tide_runtime *rt) {
 
 /* Raises what stands in the way of an await that cannot suspend. */
 static int await_misplaced(lua_State *L, tide_runtime *rt) {
-    if (rt->tasks.current == NULL)
+    if (rt->tasks.running.task == NULL)
         return luaL_error(L, "await outside an async function");
     if (!is_current(L, rt))
         return luaL_error(L, "await inside a coroutine that is not an async function");
@@ -426,7 +427,7 @@ static int await(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     if (!is_current(L, rt))
         return tide_task_at_top_level(rt) ? await_top(L, rt) : await_misplaced(L, rt);
-    bool at_once = rt->tasks.direct && tide_microtask_idle(rt) && lua_isyieldable(L);
+    bool at_once = rt->tasks.running.direct && tide_microtask_idle(rt) && lua_isyieldable(L);
     tide_promise *p = tide_promise_test(L, rt, 1);
     if (p != NULL && p->state != TIDE_PENDING && at_once)
         return tide_task_outcome(L, rt, 1);

@@ -12,7 +12,7 @@ int tide_task_start(lua_State *L, tide_runtime *rt);
 
 /* Whether await may drive the loop from here: nothing of ours runs. */
 static inline bool tide_task_at_top_level(const tide_runtime *rt) {
-    return !rt->running && rt->tasks.current == NULL;
+    return !rt->running && rt->tasks.running.task == NULL;
 }
 
 /* Drives the loop until the promise at the index has been looked at by a reaction of its own,

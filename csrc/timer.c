@@ -85,6 +85,24 @@ static void sweep(lua_State *L, tide_runtime *rt) {
             sift_down(rt->timers.heap, kept, i);
 }
 
+/* Drops cancelled entries from the front, so that the first one always tells when to wake up. */
+static void prune(lua_State *L, tide_runtime *rt) {
+    if (rt->timers.cancelled == 0)
+        return;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_anchors);
+    while (rt->timers.cancelled > 0) {
+        int slot = rt->timers.heap[0].slot;
+        bool live = lua_rawgeti(L, -1, slot) != LUA_TBOOLEAN;
+        lua_pop(L, 1);
+        if (live)
+            break;
+        luaL_unref(L, -1, slot);
+        rt->timers.cancelled--;
+        pop(rt);
+    }
+    lua_pop(L, 1);
+}
+
 bool tide_timer_next(const tide_runtime *rt, uint64_t *due) {
     if (rt->timers.count == 0)
         return false;
@@ -126,6 +144,7 @@ static void cancel(lua_State *L, tide_runtime *rt, tide_callback *handle) {
     if (++rt->timers.cancelled > 64 && rt->timers.cancelled > rt->timers.count / 2)
         sweep(L, rt);
     lua_pop(L, 1);
+    prune(L, rt);
 }
 
 static int set_timer(lua_State *L, tide_handle_kind kind) {
@@ -193,34 +212,27 @@ static void fire(lua_State *L, tide_runtime *rt, int slot) {
     tide_callback *handle = lua_touserdata(L, self);
     if (handle->kind == TIDE_INTERVAL) {
         rt->timers.firing = slot;
-        tide_callback_call(L, rt, self);
+        tide_callback_call(L, rt, self, false);
         tide_timer_rearm(L, rt);
         return;
     }
     luaL_unref(L, self - 1, slot);
     handle->active = false;
     rt->timers.refs -= handle->refd;
-    tide_callback_call(L, rt, self);
+    tide_callback_call(L, rt, self, true);
 }
 
 bool tide_timer_fire(lua_State *L, tide_runtime *rt, uint64_t now) {
-    bool fired = false;
-    int base = lua_gettop(L);
+    if (rt->timers.count == 0 || rt->timers.heap[0].due > now)
+        return false;
+    int base = lua_gettop(L), slot = rt->timers.heap[0].slot;
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_anchors);
-    while (!fired && rt->timers.count > 0 && rt->timers.heap[0].due <= now) {
-        int slot = rt->timers.heap[0].slot;
-        fired = lua_rawgeti(L, -1, slot) != LUA_TBOOLEAN;
-        pop(rt);
-        if (fired) {
-            fire(L, rt, slot);
-        } else {
-            rt->timers.cancelled--;
-            lua_pop(L, 1);
-            luaL_unref(L, -1, slot);
-        }
-    }
+    lua_rawgeti(L, -1, slot);
+    pop(rt);
+    prune(L, rt);
+    fire(L, rt, slot);
     lua_settop(L, base);
-    return fired;
+    return true;
 }
 
 /* ---- handles ---- */
@@ -234,9 +246,11 @@ static tide_callback *check_handle(lua_State *L, int argument) {
     return lua_touserdata(L, argument);
 }
 
+/* Closes the handle at 1. */
 static void close_handle(lua_State *L, tide_callback *handle) {
     if (!handle->active)
         return;
+    tide_callback_clear(L, 1);
     if (handle->kind == TIDE_IMMEDIATE) {
         handle->active = false;
         handle->rt->immediates.refs -= handle->refd;

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include <lualib.h>
+
 /* Of a stack, and of a chain of awaits, this many are shown at either end. */
 #define SHOWN_FIRST 10
 #define SHOWN_LAST 11
@@ -135,8 +137,8 @@ void tide_traceback_note(lua_State *L, tide_runtime *rt, int promise) {
     luaL_checkstack(L, 4, NULL);
     lua_getiuservalue(L, promise, TIDE_UV_VALUE);
     note(L, rt);
-    if (rt->tasks.current != NULL)
-        rt->tasks.current->flags |= TIDE_NOTED;
+    if (rt->tasks.running.task != NULL)
+        rt->tasks.running.task->flags |= TIDE_NOTED;
 }
 
 void tide_traceback_forget(lua_State *L, tide_runtime *rt) {
@@ -269,10 +271,14 @@ static void add_running(lua_State *L, tide_runtime *rt, luaL_Buffer *b, int leve
     }
     push_frames(L, L, level);
     luaL_addvalue(b);
-    if (rt->tasks.current != NULL && rt->tasks.current->co == L) {
-        lua_pushnil(L);
-        lua_replace(L, 3);
-    }
+    const struct tide_running *running = &rt->tasks.running;
+    if (running->task == NULL || running->task->co != L)
+        return;
+    luaL_checkstack(running->host, 1, NULL);
+    lua_pushvalue(running->host, running->index);
+    lua_xmove(running->host, L, 1);
+    lua_replace(L, 3);
+    add_waiters(L, rt, b, 3);
 }
 
 /* traceback([msg], [promise or level]) */
@@ -306,32 +312,53 @@ const luaL_Reg tide_traceback_functions[] = {{"traceback", traceback}, {NULL, NU
 
 /* ---- what keeps a coroutine from yielding ---- */
 
-/* Pushes the name by which loaded modules know the function on top, or nil. [-1, +1, m] */
-static void push_global_name(lua_State *L) {
-    int function = lua_gettop(L);
-    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    lua_pushnil(L);
-    while (lua_next(L, function + 1)) {
-        if (lua_type(L, -2) == LUA_TSTRING && lua_istable(L, -1)) {
-            lua_pushnil(L);
-            while (lua_next(L, function + 3)) {
-                if (lua_type(L, -2) == LUA_TSTRING && lua_rawequal(L, -1, function)) {
-                    const char *module = lua_tostring(L, function + 2);
-                    if (strcmp(module, LUA_GNAME) == 0)
-                        lua_pushstring(L, lua_tostring(L, -2));
-                    else
-                        lua_pushfstring(L, "%s.%s", module, lua_tostring(L, -2));
-                    lua_replace(L, function);
-                    lua_settop(L, function);
-                    return;
-                }
-                lua_pop(L, 1);
+/* Looks for a function among the fields of the module on top; replaces the module by the
+ * function's full name, or removes it. [-1, +(0|1), m] */
+static bool find_in_module(lua_State *L, int function, const char *module) {
+    int table = lua_gettop(L);
+    if (lua_istable(L, table)) {
+        lua_pushnil(L);
+        while (lua_next(L, table)) {
+            if (lua_type(L, -2) == LUA_TSTRING && lua_rawequal(L, -1, function)) {
+                bool global = strcmp(module, LUA_GNAME) == 0;
+                lua_pushfstring(L, "%s%s%s", global ? "" : module, global ? "" : ".",
+                                lua_tostring(L, -2));
+                lua_replace(L, table);
+                lua_settop(L, table);
+                return true;
             }
+            lua_pop(L, 1);
         }
-        lua_pop(L, 1);
     }
-    lua_settop(L, function - 1);
-    lua_pushnil(L);
+    lua_pop(L, 1);
+    return false;
+}
+
+/* Replaces the function on top by the name that a loaded module has for it, or nil. The standard
+ * libraries come first: others like to repeat their functions. [-1, +1, m] */
+static void push_global_name(lua_State *L) {
+    static const char *const standard[] = {LUA_GNAME,      LUA_STRLIBNAME, LUA_TABLIBNAME,
+                                           LUA_COLIBNAME,  LUA_DBLIBNAME,  LUA_IOLIBNAME,
+                                           LUA_UTF8LIBNAME, NULL};
+    int function = lua_gettop(L);
+    bool found = false;
+    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    for (int i = 0; !found && standard[i] != NULL; i++) {
+        lua_getfield(L, function + 1, standard[i]);
+        found = find_in_module(L, function, standard[i]);
+    }
+    if (!found)
+        lua_pushnil(L);
+    while (!found && lua_next(L, function + 1)) {
+        if (lua_type(L, -2) == LUA_TSTRING)
+            found = find_in_module(L, function, lua_tostring(L, -2));
+        else
+            lua_pop(L, 1);
+    }
+    if (!found)
+        lua_pushnil(L);
+    lua_replace(L, function);
+    lua_settop(L, function);
 }
 
 static bool yields_through(const char *name) {

@@ -4,6 +4,8 @@
 --- hands it on: a task, a reaction and a callback run in the context in which they were made.
 local core = require "moontide.core"
 
+local callable = core.callable
+
 local ContextVar = {}
 ContextVar.__index = ContextVar
 ContextVar.__name = "moontide.ContextVar"
@@ -30,6 +32,9 @@ function ContextVar:get()
 end
 
 function ContextVar:run(value, f, ...)
+  if not callable(f) then
+    error("bad argument #2 to 'run' (function expected, got " .. type(f) .. ")", 2)
+  end
   local context = {}
   for var, old in pairs(core.context() or {}) do
     context[var] = old

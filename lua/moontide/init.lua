@@ -24,28 +24,18 @@ local M = {
   on_rejection_handled = core.on_rejection_handled,
   traceback = core.traceback,
   now = core.now,
+  Promise = core.Promise,
   import = require "moontide.import",
   ContextVar = require "moontide.context",
 }
-
-M.Promise = setmetatable(core.Promise, {
-  __call = function(_, executor)
-    return core.Promise.new(executor)
-  end,
-})
 
 function M.join(...)
   local results = core.await(core.Promise.all(table.pack(...)))
   return table.unpack(results, 1, results.n)
 end
 
-local function is_callable(f)
-  local meta = getmetatable(f)
-  return type(f) == "function" or type(meta) == "table" and meta.__call ~= nil
-end
-
 function M.promisify(f)
-  if not is_callable(f) then
+  if not core.callable(f) then
     error("bad argument #1 to 'promisify' (function expected, got " .. type(f) .. ")", 2)
   end
   return function(...)

@@ -1,0 +1,153 @@
+-- moontide's own figures. The programs are the twins of those in node.mjs.
+local dir = arg[0]:match("^(.*/)") or ""
+local measure = dofile(dir .. "measure.lua")
+local tide = require "moontide"
+
+local async, await, Promise = tide.async, tide.await, tide.Promise
+local queue_microtask, set_timeout, sleep = tide.queue_microtask, tide.set_timeout, tide.sleep
+local with_resolvers = Promise.with_resolvers
+
+local million = 1000000
+local benches = {}
+
+local function same() return 10 end
+local function spread(i) return 1 + i % 1000 end
+
+benches.await_nil = {
+  n = million, rounds = 8,
+  run = function(n)
+    for _ = 1, n do await(nil) end
+  end,
+}
+
+benches.await_settled = {
+  n = million, rounds = 8,
+  run = function(n)
+    local p = Promise.resolve(1)
+    for _ = 1, n do await(p) end
+  end,
+}
+
+--- Awaits a promise that another job resolves.
+local function pending()
+  local p, resolve = with_resolvers()
+  queue_microtask(resolve)
+  await(p)
+end
+
+benches.await_pending = {
+  n = million, rounds = 5,
+  run = function(n)
+    for _ = 1, n do
+      local p, resolve = with_resolvers()
+      queue_microtask(resolve)
+      await(p)
+    end
+  end,
+}
+
+benches.await_next = {
+  n = million, rounds = 5,
+  run = function(n)
+    local p = Promise.resolve(1)
+    local function f() end
+    for _ = 1, n do await(p:next(f)) end
+  end,
+}
+
+benches.call = {
+  n = million, rounds = 5,
+  run = function(n)
+    local f = async(function(x) return x end)
+    for i = 1, n do await(f(i)) end
+  end,
+}
+
+benches.call_pending = {
+  n = million, rounds = 5,
+  run = function(n)
+    local f = async(pending)
+    for _ = 1, n do await(f()) end
+  end,
+}
+
+benches.call_next = {
+  n = million, rounds = 5,
+  run = function(n)
+    local settled = Promise.resolve(1)
+    local function g() end
+    local f = async(function() await(settled:next(g)) end)
+    for _ = 1, n do await(f()) end
+  end,
+}
+
+benches.chain = {
+  n = million, rounds = 3,
+  run = function(n)
+    local function increment(x) return x + 1 end
+    local p = Promise.resolve(0)
+    for _ = 1, n do p = p:next(increment) end
+    assert(await(p) == n)
+  end,
+}
+
+benches.all = {
+  n = 100000, rounds = 10,
+  run = function(n)
+    local f = async(function(x) return x end)
+    local calls = {}
+    for i = 1, n do calls[i] = f(i) end
+    assert(await(Promise.all(calls)).n == n)
+  end,
+}
+
+local function sleepers(delay)
+  return function(n)
+    local sleeper = async(function(i) await(sleep(delay(i))) end)
+    local calls = {}
+    for i = 1, n do calls[i] = sleeper(i) end
+    await(Promise.all(calls))
+  end
+end
+
+benches.sleepers = { n = million, rounds = 2, run = sleepers(same) }
+benches.sleepers_spread = { n = million, rounds = 1, run = sleepers(spread) }
+
+local function timers(delay)
+  return function(n)
+    local fired = 0
+    local done, resolve = with_resolvers()
+    local function count()
+      fired = fired + 1
+      if fired == n then resolve() end
+    end
+    for i = 1, n do set_timeout(count, delay(i)) end
+    await(done)
+  end
+end
+
+benches.timers = { n = million, rounds = 2, run = timers(same) }
+benches.timers_spread = { n = million, rounds = 1, run = timers(spread) }
+
+--- Bytes of a function that waits for a promise that all of them share, its own promise included.
+local function suspended_bytes(n)
+  local p = with_resolvers()
+  local f = async(function() await(p) end)
+  return measure.bytes_each(n, f)
+end
+
+benches.suspended_count = {
+  n = 100000, bytes = true,
+  run = function(n) return (suspended_bytes(n)) end,
+}
+
+benches.suspended_rss = {
+  n = 100000, bytes = true,
+  run = function(n) return (select(2, suspended_bytes(n))) end,
+}
+
+if arg[1] then
+  tide.run(measure.main, benches, arg)
+else
+  measure.main(benches, arg)
+end

@@ -1,0 +1,250 @@
+-- Measures moontide and every peer on this machine, side by side, and prints one table.
+--
+--   lua5.4 bench/run.lua [--rounds N] [ROW...]
+--
+-- ROW is a benchmark's name, or `scale` for the last rows.
+-- Run it from the project's root (`make bench` does, and sets the paths). README.md says what the
+-- rows are and what the programs do.
+
+local ROUNDS = 3
+local SMALL, LARGE = 10000, 1000000
+
+local function quote(s) return "'" .. s:gsub("'", [['\'']]) .. "'" end
+
+--- What a command prints, or nil when it fails.
+local function output_of(command)
+  local pipe = assert(io.popen(command))
+  local text = pipe:read("a")
+  return pipe:close() and text or nil
+end
+
+--- The Python that has uvloop, else any.
+local function find_python()
+  for _, probe in ipairs { "import uvloop", "import asyncio" } do
+    for _, name in ipairs { "python3", "/usr/bin/python3" } do
+      if output_of(name .. " -c '" .. probe .. "' 2>/dev/null") then return name end
+    end
+  end
+  return "python3"
+end
+
+local lua, python = quote(arg[-1]), find_python()
+local peers = { "moontide", "bare", "node", "luv", "asyncio", "uvloop" }
+local commands = {
+  moontide = lua .. " bench/moontide.lua",
+  bare = lua .. " bench/bare.lua",
+  node = "node --expose-gc bench/node.mjs",
+  luv = lua .. " bench/luv.lua",
+  asyncio = python .. " bench/python.py asyncio",
+  uvloop = python .. " bench/python.py uvloop",
+}
+
+---@class bench.Row
+---@field what string
+---@field bench string the benchmark's name, the same for all peers
+---@field against? string the peer that the target is about
+---@field target? number moontide's figure at most: a multiple of the peer's, or bytes
+---@field bare? string the benchmark of bare.lua that stands beside it, where it has another name
+---@field scale? boolean the peer is moontide itself with SMALL operations
+---@field default? integer operations of the benchmark where it is not LARGE
+
+---@type bench.Row[]
+local rows = {
+  { what = "`await(nil)`", bench = "await_nil", against = "node", target = 0.5 },
+  { what = "await of a settled promise", bench = "await_settled", against = "node", target = 0.5 },
+  { what = "await of a pending promise, `with_resolvers` and a microtask", bench = "await_pending",
+    against = "bare", target = 1.6, bare = "pair" },
+  { what = "await of a pending promise, `await(p:next(f))`", bench = "await_next", bare = "pair" },
+  { what = "call and await, never suspends", bench = "call",
+    against = "bare", target = 2, bare = "pair" },
+  { what = "call and await, one pending promise inside", bench = "call_pending",
+    against = "bare", target = 5, bare = "pair" },
+  { what = "the same, `await(p:next(f))` inside", bench = "call_next", bare = "pair" },
+  { what = "chain of 1,000,000 `p:next`", bench = "chain", against = "node", target = 1 },
+  { what = "`Promise.all` over 100,000 calls", bench = "all", against = "node", target = 1 },
+  { what = "1,000,000 sleepers of 10 ms", bench = "sleepers", against = "node", target = 0.8 },
+  { what = "1,000,000 sleepers of 1 to 1,000 ms", bench = "sleepers_spread",
+    against = "node", target = 0.8 },
+  { what = "bytes, suspended async function (resident)", bench = "suspended_rss", target = 1300 },
+  { what = "bytes, the same (Lua's count)", bench = "suspended_count", target = 1300 },
+  { what = "1,000,000 timers of 10 ms", bench = "timers", against = "luv", target = 0.4 },
+  { what = "1,000,000 timers of 1 to 1,000 ms", bench = "timers_spread",
+    against = "luv", target = 0.4 },
+  { what = "N = 1,000,000 : 10,000, `p:next`", bench = "chain", scale = true, target = 1.5 },
+  { what = "N = 1,000,000 : 10,000, `Promise.all`", bench = "all", scale = true, target = 1.5,
+    default = 100000 },
+  { what = "N = 1,000,000 : 10,000, sleepers", bench = "sleepers", scale = true, target = 1.5 },
+  { what = "N = 1,000,000 : 10,000, timers", bench = "timers", scale = true, target = 1.5 },
+}
+
+--- The benchmarks that each peer has; none for a peer that is not on this machine.
+local function find_benches()
+  local has = {}
+  for _, peer in ipairs(peers) do
+    has[peer] = {}
+    for name in (output_of(commands[peer] .. " 2>/dev/null") or ""):gmatch("%S+") do
+      has[peer][name] = true
+    end
+  end
+  if not next(has.moontide) then
+    error("moontide does not load: `make bench` builds it and sets the paths", 0)
+  end
+  return has
+end
+
+---@class bench.Measurement
+---@field peer string
+---@field bench string
+---@field n? integer
+---@field best? number ns per operation or bytes; nil until measured, or when it failed
+
+--- A measurement is made once a round, however many rows it stands in.
+local function new_plan(has)
+  local plan, by_key = {}, {}
+
+  function plan.add(peer, bench, n)
+    if not has[peer][bench] then return nil end
+    local key = table.concat({ peer, bench, n }, " ")
+    if not by_key[key] then
+      by_key[key] = { peer = peer, bench = bench, n = n }
+      plan[#plan + 1] = by_key[key]
+    end
+    return by_key[key]
+  end
+
+  return plan
+end
+
+local function measure(m)
+  local command = table.concat({ commands[m.peer], m.bench, m.n }, " ")
+  local figure = tonumber(output_of(command) or "")
+  if figure then m.best = math.min(m.best or math.huge, figure) end
+end
+
+local function plan_row(plan, row)
+  row.cells = {}
+  if row.scale then
+    local large = (row.default or LARGE) ~= LARGE and LARGE or nil
+    row.cells.moontide = plan.add("moontide", row.bench, large)
+    row.reference = plan.add("moontide", row.bench, SMALL)
+    return
+  end
+  for _, peer in ipairs(peers) do
+    row.cells[peer] = plan.add(peer, peer == "bare" and row.bare or row.bench)
+  end
+  row.reference = row.cells[row.against]
+end
+
+local function digits(x)
+  if not x then return "–" end
+  local s = string.format("%.0f", x)
+  return (s:reverse():gsub("(%d%d%d)(%d)", "%1,%2"):reverse())
+end
+
+--- ratio, target and verdict of a row
+local function judge(row)
+  local own = row.cells.moontide and row.cells.moontide.best
+  if not row.target then return "", "", "" end
+  local target = row.target < 100 and "≤ " .. row.target .. " ×" or "≤ " .. digits(row.target)
+  if not own then return "", target, "not measured" end
+  local figure = own
+  if row.target < 100 then
+    local reference = row.reference and row.reference.best
+    if not reference then return "", target, "no " .. (row.against or "reference") end
+    figure = own / reference
+  end
+  local ratio = row.target < 100 and string.format("%.2f", figure) or digits(figure)
+  if row.against then ratio = ratio .. " × " .. row.against end
+  if figure <= row.target then return ratio, target, "reached" end
+  return ratio, target, string.format("missed by %.0f %%", (figure / row.target - 1) * 100)
+end
+
+local function print_table(chosen)
+  local lines = {
+    { "what (ns per operation)", "moontide", "bare Lua", "node", "luv", "asyncio", "uvloop",
+      "ratio", "target", "" },
+    { "---", "---:", "---:", "---:", "---:", "---:", "---:", "---:", "---:", "---" },
+  }
+  local reached, judged = 0, 0
+  for _, row in ipairs(chosen) do
+    local line = { row.what }
+    for _, peer in ipairs(peers) do
+      line[#line + 1] = digits(row.cells[peer] and row.cells[peer].best)
+    end
+    local ratio, target, verdict = judge(row)
+    if target ~= "" then judged = judged + 1 end
+    if verdict == "reached" then reached = reached + 1 end
+    table.move({ ratio, target, verdict }, 1, 3, #line + 1, line)
+    lines[#lines + 1] = line
+  end
+  local widths = {}
+  for _, line in ipairs(lines) do
+    for i, cell in ipairs(line) do widths[i] = math.max(widths[i] or 0, utf8.len(cell)) end
+  end
+  for _, line in ipairs(lines) do
+    for i, cell in ipairs(line) do
+      local pad = string.rep(" ", widths[i] - utf8.len(cell))
+      line[i] = (i == 1 or i == #line) and cell .. pad or pad .. cell
+    end
+    print("| " .. table.concat(line, " | ") .. " |")
+  end
+  print(string.format("\n%d of %d targets reached.", reached, judged))
+end
+
+local function machine()
+  local cpuinfo = io.open("/proc/cpuinfo")
+  local model = cpuinfo and cpuinfo:read("a"):match("model name%s*:%s*([^\n]+)")
+  if cpuinfo then cpuinfo:close() end
+  local parts = { model or "unknown CPU", _VERSION }
+  local function version(name, command)
+    local text = output_of(command .. " 2>/dev/null")
+    if text and text ~= "" then parts[#parts + 1] = name .. " " .. text:gsub("%s+$", "") end
+  end
+  version("node", "node --version")
+  version("libuv of luv", lua .. [[ -e 'print(require"luv".version_string())']])
+  version("Python", python .. [[ -c 'import platform; print(platform.python_version())']])
+  version("uvloop", python .. [[ -c 'import uvloop; print(uvloop.__version__)']])
+  return table.concat(parts, ", ")
+end
+
+local function parse(args)
+  local rounds, wanted = ROUNDS, nil
+  local i = 1
+  while args[i] do
+    if args[i] == "--rounds" then
+      rounds = math.tointeger(tonumber(args[i + 1]))
+      if not rounds or rounds < 1 then error("--rounds wants a number", 0) end
+      i = i + 1
+    else
+      wanted = wanted or {}
+      wanted[args[i]] = true
+    end
+    i = i + 1
+  end
+  return rounds, wanted
+end
+
+local rounds, wanted = parse(arg)
+local plan, chosen = new_plan(find_benches()), {}
+for _, row in ipairs(rows) do
+  local name = row.scale and "scale" or row.bench
+  if not wanted or wanted[name] then
+    plan_row(plan, row)
+    chosen[#chosen + 1] = row
+  end
+end
+if #chosen == 0 then error("no such row", 0) end
+
+local watched = os.execute("test -t 2")
+for round = 1, rounds do
+  for i, m in ipairs(plan) do
+    if watched then
+      io.stderr:write(string.format("\r\27[Kround %d of %d, %d of %d: %s %s", round, rounds, i,
+        #plan, m.peer, m.bench))
+    end
+    measure(m)
+  end
+end
+if watched then io.stderr:write("\r\27[K") end
+print(machine() .. "\n")
+print_table(chosen)

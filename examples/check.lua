@@ -1,0 +1,96 @@
+-- Runs every example and compares what it prints with expected/NAME.txt (`make examples`). The
+-- programs in README.md are examples as well: what they print stands below them.
+--
+--   lua5.4 examples/check.lua [NAME...]      from the project's root
+--
+-- An expected file holds stdout; then, where there is any, a line `[stderr]` and stderr; then,
+-- unless it is 0, a line `[exit CODE]`. Times read `N ms` there.
+
+local CASES = {
+  { name = "classic_order" },
+  { name = "await_and_next" },
+  { name = "sequential_parallel" },
+  { name = "errors" },
+  { name = "mistakes_s60" },
+  { name = "mistakes_s61" },
+  { name = "mistakes_s62" },
+  { name = "mistakes_s63" },
+  { name = "mistakes_s64" },
+  { name = "wordcount", args = "examples/texts examples/texts/tide.txt" },
+  { name = "wordcount_one", script = "wordcount", args = "--concurrency 1 examples/texts" },
+  { name = "wordcount_missing", script = "wordcount",
+    args = "examples/texts examples/absent.txt examples/texts/tide.txt" },
+  { name = "wordcount_usage", script = "wordcount", args = "--concurrency none examples" },
+}
+
+local lua = arg[-1]
+
+local function read(path)
+  local f = assert(io.open(path, "rb"))
+  local text = f:read("a")
+  f:close()
+  return text
+end
+
+--- What a command printed, in the form of an expected file.
+local function output_of(command)
+  local out, err = os.tmpname(), os.tmpname()
+  local _, how, code = os.execute(("%s >%s 2>%s"):format(command, out, err))
+  local text, errors = read(out), read(err)
+  os.remove(out)
+  os.remove(err)
+  if errors ~= "" then text = text .. "[stderr]\n" .. errors end
+  if how == "signal" then text = text .. "[signal " .. code .. "]\n" end
+  if how == "exit" and code ~= 0 then text = text .. "[exit " .. code .. "]\n" end
+  return (text:gsub("%d+ ms", "N ms"))
+end
+
+local function run_example(case)
+  local script = "examples/" .. (case.script or case.name) .. ".lua"
+  return output_of(("'%s' bin/moontide %s %s"):format(lua, script, case.args or ""))
+end
+
+--- A program that runs the loop itself is for plain Lua.
+local function run_program(text)
+  local path = os.tmpname()
+  local f = assert(io.open(path, "w"))
+  f:write(text)
+  f:close()
+  local runner = text:find("tide.run(", 1, true) and "" or "bin/moontide"
+  local output = output_of(("'%s' %s %s"):format(lua, runner, path))
+  os.remove(path)
+  return output
+end
+
+local function indented(text) return (text:gsub("[^\n]+", "    %0")) end
+
+local wanted = {}
+for _, name in ipairs(arg) do wanted[name] = true end
+
+local ran, failed = 0, 0
+
+local function compare(name, expected, run, subject)
+  if #arg > 0 and not wanted[name] then return end
+  ran = ran + 1
+  local got = run(subject)
+  if got == expected then
+    print("ok      " .. name)
+    return
+  end
+  failed = failed + 1
+  print("FAILED  " .. name)
+  print("  expected:\n" .. indented(expected) .. "  got:\n" .. indented(got))
+end
+
+for _, case in ipairs(CASES) do
+  compare(case.name, read("examples/expected/" .. case.name .. ".txt"), run_example, case)
+end
+
+local programs = 0
+for program, expected in read("README.md"):gmatch("```lua\n(.-)```%s*```text\n(.-)```") do
+  programs = programs + 1
+  compare("README " .. programs, expected, run_program, program)
+end
+
+print(("%d examples, %d failed"):format(ran, failed))
+os.exit(failed == 0 and ran > 0, true)

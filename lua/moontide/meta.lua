@@ -1,0 +1,434 @@
+---@meta _
+--- What the public names take, give, raise and reject with. Never run: it is for
+--- lua-language-server, and for readers.
+---
+--- Two kinds of errors, everywhere: *raises* is an error for the caller, at once, before anything
+--- has happened; wrong types of arguments are always raised ("bad argument #1 to 'async' ...") and
+--- not listed each time. *Rejects* is what the returned promise is rejected with. Using anything
+--- after the state has begun to close raises "the runtime is closed". Times are milliseconds,
+--- fractions included, unless said otherwise. Any number of values means: nils included.
+
+--- ## Values
+
+--- What `next` and `await` take for a promise: a table or userdata whose field `then` is callable.
+--- The field is read once; `then(thenable, resolve, reject)` is called by a job of its own.
+--- Source: ECMA-262, Promise Resolve Functions and NewPromiseResolveThenableJob.
+---@class moontide.Thenable
+---@field then function
+
+--- A function, or a value with a metamethod `__call`.
+---@alias moontide.Callable function|table|userdata
+
+---@alias moontide.State
+---| "pending"
+---| "fulfilled"
+---| "rejected"
+
+--- An error that moontide itself reports. `tostring` gives "NAME: MESSAGE".
+---@class moontide.Error
+---@field name string "TypeError", "SystemError", "AggregateError", "DeadlockError"
+---@field message string
+
+--- A call of the system failed.
+---@class moontide.SystemError: moontide.Error
+---@field code string libuv's name of the error: "ENOENT", "EACCES", ...
+---@field errno integer libuv's number of the error, negative
+---@field syscall string the call that failed: "open", "stat", ...
+---@field path? string what it was called for
+
+--- Every promise given to `Promise.any` was rejected.
+---@class moontide.AggregateError: moontide.Error
+---@field errors moontide.List their reasons, in the order of the list
+
+--- A list that may have holes: `n` is its length.
+---@class moontide.List: { [integer]: any }
+---@field n integer
+
+--- An entry of `Promise.all_settled`.
+---@class moontide.Outcome
+---@field status "fulfilled"|"rejected"
+---@field value? any first value, if fulfilled
+---@field reason? any if rejected
+
+--- ## Promises
+
+--- The result, some day, of something that has been started: any number of values, or a reason.
+--- Settled at most once. T stands for the first value.
+---@class moontide.Promise<T>
+local Promise = {}
+
+--- Registers reactions. They run as microtasks, once, in the order of registration; never inside
+--- this call. What is not callable is ignored, and the outcome passed through.
+--- Source: ECMA-262, PerformPromiseThen.
+---@param on_fulfilled? moontide.Callable called with the values
+---@param on_rejected? moontide.Callable called with the reason
+---@return moontide.Promise derived resolved with what the handler returns, rejected with what it
+---raises
+function Promise:next(on_fulfilled, on_rejected) end
+
+--- The same function as `next`; `then` is a keyword in Lua.
+Promise["then"] = Promise.next
+
+--- `next(nil, on_rejected)`. Source: ECMA-262, Promise.prototype.catch.
+---@param on_rejected? moontide.Callable called with the reason
+---@return moontide.Promise derived
+function Promise:catch(on_rejected) end
+
+--- Calls f, without arguments, when the promise is settled; the outcome passes through. A promise
+--- that f returns is waited for; what f raises, or that promise is rejected with, wins.
+--- Source: ECMA-262, Promise.prototype.finally.
+---@param f? moontide.Callable
+---@return moontide.Promise derived
+function Promise:finally(f) end
+
+--- `await(self)`.
+---@return any ... the values that the promise is fulfilled with
+function Promise:await() end
+
+--- What has become of the promise so far. Does not count as handling a rejection.
+---@return moontide.State state
+---@return any ... the values, or the reason
+function Promise:state() end
+
+--- Called or indexed: `Promise(f)` is `Promise.new(f)`.
+---@class moontide.PromiseClass
+---@overload fun(executor: moontide.Callable): moontide.Promise
+local PromiseClass = {}
+
+--- Runs executor(resolve, reject) at once. `resolve(v, ...)` adopts v if it is a promise or
+--- thenable (and drops the rest), else fulfils with all values; `reject(reason)` rejects. Only the
+--- first call of either counts. What the executor raises is a rejection.
+--- A promise resolved with itself is rejected with a TypeError.
+--- Source: ECMA-262, the Promise constructor.
+---@param executor fun(resolve: fun(...: any), reject: fun(reason: any))
+---@return moontide.Promise
+function PromiseClass.new(executor) end
+
+--- A promise is returned as it is; a thenable is adopted; anything else is the value.
+--- Source: ECMA-262, PromiseResolve.
+---@generic T
+---@param v? T|moontide.Promise<T>|moontide.Thenable
+---@param ... any more values, if v is no promise and no thenable
+---@return moontide.Promise<T>
+function PromiseClass.resolve(v, ...) end
+
+--- Source: ECMA-262, Promise.reject.
+---@param reason any
+---@return moontide.Promise
+function PromiseClass.reject(reason) end
+
+--- Calls f(...) at once: a promise of its results, rejected with what it raises.
+--- Source: ECMA-262, Promise.try.
+---@param f moontide.Callable
+---@param ... any
+---@return moontide.Promise
+PromiseClass["try"] = function(f, ...) end
+
+--- Source: ECMA-262, Promise.withResolvers; here three results.
+---@return moontide.Promise promise
+---@return fun(...: any) resolve
+---@return fun(reason: any) reject
+function PromiseClass.with_resolvers() end
+
+--- Waits for all; rejects with the first rejection. An empty list is fulfilled at once. An
+--- element that is no promise stands for itself.
+--- Source: ECMA-262, Promise.all.
+---@param list any[]|moontide.List its length is `n`, or `#list`
+---@return moontide.Promise<moontide.List> # first value of each, in the order of the list
+function PromiseClass.all(list) end
+
+--- Waits for all, whatever becomes of them; never rejects.
+--- Source: ECMA-262, Promise.allSettled.
+---@param list any[]|moontide.List
+---@return moontide.Promise<moontide.List> # a moontide.Outcome for each
+function PromiseClass.all_settled(list) end
+
+--- Settles as the first that settles; for an empty list, never.
+--- Source: ECMA-262, Promise.race.
+---@param list any[]|moontide.List
+---@return moontide.Promise
+function PromiseClass.race(list) end
+
+--- Fulfils as the first that is fulfilled. Rejects with a moontide.AggregateError when none is,
+--- and for an empty list.
+--- Source: ECMA-262, Promise.any.
+---@param list any[]|moontide.List
+---@return moontide.Promise
+function PromiseClass.any(list) end
+
+--- `all` for a table of any keys.
+--- Source: TC39 proposal await-dictionary, Promise.allKeyed.
+---@generic K
+---@param map table<K, any>
+---@return moontide.Promise<table<K, any>> # the same keys, first value of each
+function PromiseClass.all_keyed(map) end
+
+--- `all_settled` for a table of any keys.
+--- Source: TC39 proposal await-dictionary, Promise.allSettledKeyed.
+---@generic K
+---@param map table<K, any>
+---@return moontide.Promise<table<K, moontide.Outcome>>
+function PromiseClass.all_settled_keyed(map) end
+
+--- ## `require "moontide"`
+
+---@class moontide
+---@field Promise moontide.PromiseClass
+local tide = {}
+
+--- Makes an async function: a call of it runs fn at once, up to its first suspension, and returns
+--- a promise of its results. What fn raises, also before it first awaits, is a rejection with
+--- exactly that value.
+--- Source: ECMA-262, AsyncFunctionStart; a returned promise costs three ticks, as there.
+---@param fn moontide.Callable
+---@return fun(...: any): moontide.Promise
+function tide.async(fn) end
+
+--- `async(fn)(...)`.
+---@param fn moontide.Callable
+---@param ... any
+---@return moontide.Promise
+function tide.spawn(fn, ...) end
+
+--- Suspends the calling async function until v settles. What is no promise costs one microtask;
+--- a promise one; a thenable one more. On the main thread, while the loop is not running, drives
+--- the loop until v settles.
+--- Source: ECMA-262, Await.
+---
+--- Raises the reason of a rejection, unchanged; and a string where it cannot suspend: "await
+--- outside an async function", "await inside a coroutine that is not an async function", "await
+--- cannot suspend inside table.sort, called from x.lua:12". On the main thread also what leaves
+--- the loop meanwhile, as `run` does, and a DeadlockError when nothing is left that could settle v.
+---@async
+---@generic T
+---@param v? T|moontide.Promise<T>|moontide.Thenable
+---@param ... any more values, if v is no promise and no thenable
+---@return T
+---@return any ... all values that v is fulfilled with
+function tide.await(v, ...) end
+
+--- Awaits all arguments: `await(Promise.all { ... })`, unpacked.
+---@async
+---@param ... any promises, thenables, or values
+---@return any ... first value of each, in the order of the arguments
+function tide.join(...) end
+
+--- Calls f(...) after the running job and the microtasks queued before, ahead of any timer or I/O.
+--- What f raises comes out of `run`.
+--- Source: HTML, queueMicrotask.
+---@param f moontide.Callable
+---@param ... any
+function tide.queue_microtask(f, ...) end
+
+--- What a timer or immediate can be told; also a `<close>` variable's value, which closes it.
+---@class moontide.Handle
+local Handle = {}
+
+--- Keeps the loop running, as it does unless `unref` was called.
+---@return moontide.Handle self
+function Handle:ref() end
+
+--- Lets the loop end although this is pending. Source: Node, timeout.unref.
+---@return moontide.Handle self
+function Handle:unref() end
+
+--- Cancels it, as `clear_timeout` and the like do; does nothing when it is over.
+function Handle:close() end
+
+--- Calls f(...) once, in a turn of the loop at least ms from now, after all timers due earlier.
+--- What f raises comes out of `run`. Source: HTML and Node, setTimeout.
+---@param f moontide.Callable
+---@param ms? number less than 1 and NaN count as 1
+---@param ... any
+---@return moontide.Handle
+function tide.set_timeout(f, ms, ...) end
+
+--- Prevents the call, also when it is due but has not been made. Source: HTML, clearTimeout.
+---@param handle? moontide.Handle nil, or one that is over, is ignored
+function tide.clear_timeout(handle) end
+
+--- Calls f(...) every ms. The next call is due ms after the start of the last.
+--- Source: HTML and Node, setInterval.
+---@param f moontide.Callable
+---@param ms? number less than 1 and NaN count as 1
+---@param ... any
+---@return moontide.Handle
+function tide.set_interval(f, ms, ...) end
+
+--- Source: HTML, clearInterval.
+---@param handle? moontide.Handle nil, or one that is over, is ignored
+function tide.clear_interval(handle) end
+
+--- Calls f(...) in this turn of the loop, after I/O; from an immediate, in the next turn.
+--- Source: Node, setImmediate.
+---@param f moontide.Callable
+---@param ... any
+---@return moontide.Handle
+function tide.set_immediate(f, ...) end
+
+--- Source: Node, clearImmediate.
+---@param handle? moontide.Handle nil, or one that is over, is ignored
+function tide.clear_immediate(handle) end
+
+--- A promise that is fulfilled, with nothing, after ms; it keeps the loop running.
+---@param ms number less than 1 and NaN count as 1
+---@return moontide.Promise
+function tide.sleep(ms) end
+
+--- A promise that lets a whole turn of the loop pass, timers and I/O included: for long work.
+---@return moontide.Promise
+function tide.yield() end
+
+--- Runs the loop until nothing that is referenced is left. With main, starts `spawn(main, ...)`
+--- first and returns its values in the end.
+---
+--- Raises what main is rejected with, at once; what a timer, immediate or microtask raises, and
+--- the reason of an unhandled rejection, both unchanged, after which the loop can be run again;
+--- a moontide.Error named DeadlockError when main still waits and nothing is left to run; and a
+--- string when the loop is running already, or inside an async function.
+---@param main? moontide.Callable
+---@param ... any
+---@return any ... what main returns; nothing after `stop`
+function tide.run(main, ...) end
+
+--- One turn of the loop, for hosts with a loop of their own. Raises as `run` does.
+---@param ms? number how long it may block when there is nothing to do, default 0
+---@return boolean alive whether anything is left
+function tide.step(ms) end
+
+--- Makes `run`, or a top-level await, return after the job that runs now.
+function tide.stop() end
+
+--- Whether anything that is referenced is left to run or to wait for.
+---@return boolean
+function tide.alive() end
+
+--- A file descriptor that becomes readable when there is I/O for `step`; libuv's uv_backend_fd.
+---@return integer
+function tide.backend_fd() end
+
+--- How long a host may wait for `backend_fd` before it calls `step`.
+---@return number ms 0 when something is ready, -1 for without limit
+function tide.backend_timeout() end
+
+--- Decides what happens to a rejection that has no handler when the microtasks have been drained.
+--- Without it, or after nil, what drives the loop raises the reason.
+--- Source: HTML, notify about rejected promises; Node, unhandledRejection.
+---@param f? fun(reason: any, promise: moontide.Promise)
+function tide.on_unhandled_rejection(f) end
+
+--- Is told about promises that got a handler after they had been reported.
+--- Source: HTML, rejectionhandled; Node, rejectionHandled.
+---@param f? fun(promise: moontide.Promise)
+function tide.on_rejection_handled(f) end
+
+--- Like debug.traceback, continued across awaits. As a message handler, or with a reason that was
+--- just caught, it begins where that reason was raised; with a promise, it says where that
+--- promise's function waits, or failed, and who waits for it.
+---@param msg? any stands before the trace; what is no text and has no __tostring is returned as
+---it is
+---@param where? moontide.Promise|integer a promise, or a level as in debug.traceback (default 1)
+---@return any trace a string, unless msg was returned
+function tide.traceback(msg, where) end
+
+--- Makes a function that returns a promise from one that takes a callback `(err, ...)` as its last
+--- argument. Rejects with err unless it is nil or false. What f raises is a rejection.
+--- Source: Node, util.promisify.
+---@param f moontide.Callable
+---@return fun(...: any): moontide.Promise
+function tide.promisify(f) end
+
+--- Milliseconds of a monotonic clock with an arbitrary start.
+---@return number
+function tide.now() end
+
+--- `require` for a module whose chunk awaits. Calls made meanwhile share the one that is under
+--- way. Rejects with what the chunk raises, and with a string when there is no such module.
+--- Source: ECMA-262, import(), with Lua's searchers.
+---@param name string as for require
+---@return moontide.Promise module what require returns
+function tide.import(name) end
+
+--- A variable whose value follows async calls, reactions, microtasks, timers and I/O: each of them
+--- runs with the values that held where it was made.
+--- Source: TC39 proposal AsyncContext; Node, AsyncLocalStorage.
+---@param name string for messages
+---@param default? any what `get` returns outside any `run`
+---@return moontide.ContextVar
+function tide.ContextVar(name, default) end
+
+---@class moontide.ContextVar
+---@field name string
+---@field default any
+local ContextVar = {}
+
+---@return any value of the innermost `run`, or the default
+function ContextVar:get() end
+
+--- Calls f(...) with the variable set to value, also in all that f starts. f may await.
+---@param value any nil hides the default
+---@param f moontide.Callable
+---@param ... any
+---@return any ... what f returns; raises what f raises
+function ContextVar:run(value, f, ...) end
+
+--- ## `require "moontide.fs"`
+
+--- Files, through libuv's thread pool. All functions reject with a moontide.SystemError.
+---@class moontide.fs
+local fs = {}
+
+--- Reads a whole file. Raises for a path with a NUL in it, as all of these do.
+--- Source: Node, fs.readFile.
+---@param path string
+---@return moontide.Promise<string>
+function fs.read_file(path) end
+
+--- Makes the file, or empties it, and writes data. Not atomic.
+--- Source: Node, fs.writeFile.
+---@param path string
+---@param data string
+---@return moontide.Promise
+function fs.write_file(path, data) end
+
+---@alias moontide.fs.Type
+---| "file"
+---| "directory"
+---| "link"
+---| "fifo"
+---| "socket"
+---| "char"
+---| "block"
+---| "unknown"
+
+--- Times are seconds since 1970, fractions included.
+---@class moontide.fs.Stat
+---@field type moontide.fs.Type
+---@field size integer bytes
+---@field mode integer permissions and type, as the system has them
+---@field uid integer
+---@field gid integer
+---@field nlink integer
+---@field ino integer
+---@field dev integer
+---@field blksize integer
+---@field blocks integer
+---@field atime number
+---@field mtime number
+---@field ctime number
+---@field birthtime number
+
+--- What a path leads to, links followed. Source: Node, fs.stat.
+---@param path string
+---@return moontide.Promise<moontide.fs.Stat>
+function fs.stat(path) end
+
+---@class moontide.fs.Entry
+---@field name string
+---@field type moontide.fs.Type "unknown" where the file system does not say
+
+--- The entries of a directory, without "." and "..", sorted by name.
+--- Source: Node, fs.readdir with file types.
+---@param path string
+---@return moontide.Promise<moontide.fs.Entry[]>
+function fs.scandir(path) end

@@ -1,0 +1,174 @@
+-- Public names and their annotations in lua/moontide/meta.lua, each way.
+local tide = require "moontide"
+local leak = require "spec.support.leak"
+
+local META = "lua/moontide/meta.lua"
+
+-- What each table of the meta file stands for: receiver -> the public names that it must declare.
+-- Metamethods are no names.
+local function names_of(t)
+  local names = {}
+  for name in pairs(t) do
+    if type(name) == "string" and not name:match("^_") then
+      names[name] = true
+    end
+  end
+  return names
+end
+
+local function methods_of(object)
+  return names_of(getmetatable(object).__index)
+end
+
+-- All receivers that are declared: local name -> class.
+local function declared_classes(text)
+  local classes, class = {}, nil
+  for line in text:gmatch("[^\n]+") do
+    class = line:match("^%-%-%-@class%s+([%w_.]+)") or class
+    local name = line:match("^local%s+([%w_]+)%s*=%s*{}")
+    if name then
+      assert(class, "no class for " .. name)
+      classes[name], class = class, nil
+    end
+  end
+  return classes
+end
+
+-- The functions of a receiver, and the fields of its class: name -> number of its line.
+local function declared_names(text, receiver, class)
+  local names, number, fields_of = {}, 0, nil
+  for line in (text .. "\n"):gmatch("([^\n]*)\n") do
+    number = number + 1
+    if not line:match("^%-%-%-") then
+      fields_of = nil
+    end
+    fields_of = line:match("^%-%-%-@class%s+([%w_.]+)") or fields_of
+    local field = fields_of == class and line:match("^%-%-%-@field%s+([%a_][%w_]*)")
+    local owner, name = line:match("^function%s+([%w_]+)[.:]([%w_]+)%s*%(")
+    if not owner then
+      owner, name = line:match("^([%w_]+)%.([%w_]+)%s*=")
+    end
+    if not owner then
+      owner, name = line:match('^([%w_]+)%["([%w_]+)"%]%s*=')
+    end
+    if field then
+      names[field] = number
+    elseif owner == receiver then
+      names[name] = number
+    end
+  end
+  return names
+end
+
+local function read(path)
+  local file <close> = assert(io.open(path, "rb"))
+  return file:read("a")
+end
+
+local text = read(META)
+local classes = declared_classes(text)
+
+local function check(receiver, public)
+  local class = assert(classes[receiver], "no class for " .. receiver)
+  local declared = declared_names(text, receiver, class)
+  local missing, superfluous = {}, {}
+  for name in pairs(public) do
+    if not declared[name] then
+      missing[#missing + 1] = name
+    end
+  end
+  for name in pairs(declared) do
+    if not public[name] then
+      superfluous[#superfluous + 1] = name
+    end
+  end
+  table.sort(missing)
+  table.sort(superfluous)
+  assert.same({}, missing, receiver .. ": public, but not annotated")
+  assert.same({}, superfluous, receiver .. ": annotated, but not public")
+end
+
+local handle = tide.set_timeout(function() end, 1)
+handle:close()
+
+local var = tide.ContextVar("var", "default")
+
+local function context_var_names()
+  local names = methods_of(var)
+  for name in pairs(names_of(var)) do
+    names[name] = true
+  end
+  return names
+end
+
+local receivers = {
+  tide = function() return names_of(tide) end,
+  PromiseClass = function() return names_of(tide.Promise) end,
+  Promise = function() return methods_of(tide.Promise.resolve()) end,
+  Handle = function() return methods_of(handle) end,
+  ContextVar = context_var_names,
+  fs = function() return names_of(require "moontide.fs") end,
+}
+
+describe("the annotations", function()
+  after_each(leak.check)
+
+  it("are in a meta file, which is never run", function()
+    assert.matches("^%-%-%-@meta", text)
+    assert.is_truthy(load(text, "@" .. META))
+  end)
+
+  for receiver, public in pairs(receivers) do
+    it("name what is public, and nothing else: " .. receiver, function()
+      check(receiver, public())
+    end)
+  end
+
+  it("have no receiver that nothing is compared with", function()
+    for receiver in pairs(classes) do
+      assert.is_not_nil(receivers[receiver], receiver)
+    end
+  end)
+
+  it("cover the same handle for timeouts, intervals and immediates", function()
+    local interval <close> = tide.set_interval(function() end, 1)
+    local immediate <close> = tide.set_immediate(function() end)
+    for _, other in ipairs({ interval, immediate }) do
+      assert.same(methods_of(handle), methods_of(other))
+    end
+  end)
+
+  it("describe each parameter of each function", function()
+    local documented, number = {}, 0
+    for line in (text .. "\n"):gmatch("([^\n]*)\n") do
+      number = number + 1
+      local param = line:match("^%-%-%-@param%s+([%w_.]+)%??%s")
+      if param then
+        documented[param] = true
+      end
+      local params = line:match("^function%s+[%w_.:]+%(([^)]*)%)")
+        or line:match("=%s*function%s*%(([^)]*)%)")
+      for name in (params or ""):gmatch("[%w_.]+") do
+        assert.is_true(documented[name], ("%s:%d: %s"):format(META, number, name))
+        documented[name] = nil
+      end
+      if not line:match("^%-%-%-") then
+        assert.is_nil(next(documented), ("%s:%d: %s"):format(META, number, next(documented)))
+        documented = {}
+      end
+    end
+  end)
+
+  it("would be missed if a name had none", function()
+    local with_one_more = names_of(tide)
+    with_one_more.no_such_name = true
+    assert.has_error(function()
+      check("tide", with_one_more)
+    end)
+    local with_one_less = names_of(tide)
+    with_one_less.async = nil
+    assert.has_error(function()
+      check("tide", with_one_less)
+    end)
+  end)
+end)

@@ -1,0 +1,205 @@
+#!/bin/sh
+# Installs what is missing to work on moontide, and nothing that is there already.
+#   tools/install-deps.sh build    compiler, Lua 5.4 with headers, libuv, pkg-config
+#   tools/install-deps.sh test     that, busted and luarocks
+#   tools/install-deps.sh check    that, the linters, sanitizers and valgrind
+# DEPS=no: only say what is missing; the exit status is 1 when something is.
+
+set -u
+here=$(dirname "$0")
+set_name=${1-}
+
+case $set_name in
+build) wanted="cc pkg-config lua lua-headers libuv" ;;
+test) wanted="cc pkg-config lua lua-headers libuv busted luarocks" ;;
+check)
+    wanted="cc pkg-config lua lua-headers libuv busted luarocks"
+    wanted="$wanted luacheck clang-format clang-tidy valgrind sanitizers"
+    ;;
+*)
+    echo "usage: $0 build|test|check" >&2
+    exit 2
+    ;;
+esac
+
+# A tool may exist and still not link: the sanitizers' libraries are packages of their own.
+links_sanitizers()
+{
+    out=$(mktemp) || return 1
+    echo 'int main(void) { return 0; }' |
+        ${CC:-cc} -x c -fsanitize=address,undefined -o "$out" - 2>/dev/null
+    status=$?
+    rm -f "$out"
+    return $status
+}
+
+has()
+{
+    case $1 in
+    cc) command -v "${CC:-cc}" >/dev/null && echo '#include <stdio.h>' |
+        ${CC:-cc} -E - >/dev/null 2>&1 ;;
+    lua) sh "$here/find.sh" lua >/dev/null ;;
+    lua-headers) sh "$here/find.sh" lua-pc >/dev/null ;;
+    libuv) pkg-config --exists libuv 2>/dev/null ;;
+    busted) lua=$(sh "$here/find.sh" lua) && "$lua" -e 'require "busted.runner"' 2>/dev/null ;;
+    luarocks) sh "$here/find.sh" luarocks >/dev/null ;;
+    sanitizers) links_sanitizers ;;
+    *) command -v "$1" >/dev/null ;;
+    esac
+}
+
+find_missing()
+{
+    missing=
+    for thing in $wanted; do
+        has "$thing" || missing="$missing $thing"
+    done
+    missing=${missing# }
+}
+
+# The package that brings a thing, or "rock:NAME" where the system has none, or nothing
+# where it comes with something else or cannot be had.
+package()
+{
+    case $manager:$1 in
+    apt:cc) echo gcc libc6-dev ;;
+    apt:pkg-config) echo pkg-config ;;
+    apt:lua) echo lua5.4 ;;
+    apt:lua-headers) echo liblua5.4-dev ;;
+    apt:libuv) echo libuv1-dev ;;
+    apt:busted) echo lua-busted ;;
+    apt:luacheck) echo lua-check ;;
+    apt:sanitizers) echo gcc libc6-dev ;;
+
+    dnf:cc) echo gcc ;;
+    dnf:pkg-config) echo pkgconf-pkg-config ;;
+    dnf:lua) echo lua ;;
+    dnf:lua-headers) echo lua-devel ;;
+    dnf:libuv) echo libuv-devel ;;
+    dnf:clang-format | dnf:clang-tidy) echo clang-tools-extra ;;
+    dnf:sanitizers) echo libasan libubsan ;;
+
+    apk:cc) echo gcc musl-dev ;;
+    apk:pkg-config) echo pkgconf ;;
+    apk:lua) echo lua5.4 ;;
+    apk:lua-headers) echo lua5.4-dev ;;
+    apk:libuv) echo libuv-dev ;;
+    apk:busted) echo lua5.4-busted ;;
+    apk:luarocks) echo luarocks5.4 ;;
+    apk:clang-format | apk:clang-tidy) echo clang-extra-tools ;;
+    apk:sanitizers) ;; # gcc has none on musl
+
+    pacman:cc | pacman:sanitizers) echo gcc ;;
+    pacman:pkg-config) echo pkgconf ;;
+    # A system that has moved on to a later Lua keeps 5.4 under its own name.
+    pacman:lua | pacman:lua-headers)
+        if pacman -Si lua54 >/dev/null 2>&1; then echo lua54; else echo lua; fi ;;
+    pacman:clang-format | pacman:clang-tidy) echo clang ;;
+    pacman:luacheck) echo luacheck ;;
+
+    brew:cc | brew:sanitizers) ;; # xcode-select --install
+    brew:pkg-config) echo pkgconf ;;
+    brew:lua | brew:lua-headers)
+        if brew info lua@5.4 >/dev/null 2>&1; then echo lua@5.4; else echo lua; fi ;;
+    brew:clang-format) echo clang-format ;;
+    brew:clang-tidy) echo llvm ;;
+    brew:luacheck) echo luacheck ;;
+    brew:valgrind) ;; # Linux only
+
+    *:busted | *:luacheck) echo "rock:$1" ;;
+    *) echo "$1" ;;
+    esac
+}
+
+find_manager()
+{
+    manager=
+    for name in apt-get dnf apk pacman brew; do
+        if command -v "$name" >/dev/null; then
+            manager=${name%-get}
+            return 0
+        fi
+    done
+    return 1
+}
+
+as_root()
+{
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    elif command -v doas >/dev/null; then
+        doas "$@"
+    else
+        echo "deps: not root, and neither sudo nor doas is there to run: $*" >&2
+        return 1
+    fi
+}
+
+install_packages()
+{
+    echo "deps: $manager installs: $*"
+    case $manager in
+    apt)
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq &&
+            as_root env DEBIAN_FRONTEND=noninteractive \
+                apt-get install -qq -y -o Dpkg::Use-Pty=0 --no-install-recommends "$@"
+        ;;
+    dnf) as_root dnf install -y "$@" ;;
+    apk) as_root apk add "$@" ;;
+    pacman) as_root pacman -S --needed --noconfirm "$@" ;;
+    brew) brew install "$@" ;; # refuses to run as root
+    esac </dev/null
+}
+
+install_rock()
+{
+    echo "deps: luarocks installs: $1"
+    rocks=$(sh "$here/find.sh" luarocks) || {
+        echo "deps: $1 needs luarocks, which is missing" >&2
+        return 1
+    }
+    # shellcheck disable=SC2086 # the command and its arguments
+    if [ "$manager" = brew ]; then $rocks install "$1"; else as_root $rocks install "$1"; fi
+}
+
+find_missing
+[ -n "$missing" ] || exit 0
+echo "deps: missing for '$set_name': $missing"
+
+if [ "${DEPS-}" = no ]; then
+    echo "deps: DEPS=no, so nothing is installed; install these first: $missing" >&2
+    exit 1
+fi
+find_manager || {
+    echo "deps: none of apt, dnf, apk, pacman, brew is here; install these first: $missing" >&2
+    exit 1
+}
+
+packages=
+rocks_wanted=
+for thing in $missing; do
+    for name in $(package "$thing"); do
+        case $name in
+        rock:*) rocks_wanted="$rocks_wanted ${name#rock:}" ;;
+        *) case " $packages " in *" $name "*) ;; *) packages="$packages $name" ;; esac ;;
+        esac
+    done
+done
+# Rocks with C in them are built here, by luarocks.
+if [ -n "$rocks_wanted" ] && ! has luarocks; then
+    packages="$packages $(package luarocks)"
+fi
+
+# shellcheck disable=SC2086 # a list of names
+[ -z "$packages" ] || install_packages $packages || exit 1
+for rock in $rocks_wanted; do
+    install_rock "$rock" || exit 1
+done
+
+find_missing
+[ -z "$missing" ] || {
+    echo "deps: still missing: $missing" >&2
+    exit 1
+}

@@ -1,0 +1,57 @@
+#!/bin/sh
+# `luarocks make` into an empty tree, and scripts run from that tree: nothing but the tree is in the
+# module paths, and the working directory is elsewhere. luarocks builds in place, so it is given a
+# copy of the sources and leaves the checkout alone.
+
+set -eu
+root=$(cd "$(dirname "$0")/.." && pwd)
+lua=$(sh "$root/tools/find.sh" lua)
+luarocks=$(sh "$root/tools/find.sh" luarocks)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+tree=$work/tree
+
+fail()
+{
+    echo "install test: $*" >&2
+    exit 1
+}
+
+mkdir "$work/source" "$work/elsewhere"
+cd "$root"
+for part in csrc/*.[ch] lua bin rockspec LICENSE README.md; do
+    [ -e "$part" ] || continue
+    mkdir -p "$work/source/$(dirname "$part")"
+    cp -R "$part" "$work/source/$(dirname "$part")/"
+done
+
+cd "$work/source"
+# shellcheck disable=SC2086 # the command and its arguments
+env -u LUA_PATH -u LUA_CPATH \
+    $luarocks make --tree="$tree" >"$work/log" 2>&1 || {
+    cat "$work/log" >&2
+    fail "luarocks make failed"
+}
+
+cat >"$work/elsewhere/script.lua" <<'END'
+local tide = require "moontide"
+local fs = require "moontide.fs"
+local text = tide.await(fs.read_file(arg[0]))
+tide.await(tide.sleep(1))
+print("read " .. #text, package.searchpath("moontide.core", package.cpath))
+END
+size=$(wc -c <"$work/elsewhere/script.lua" | tr -d ' ')
+expected="read $size	$tree/lib/lua/5.4/moontide/core.so"
+
+cd "$work/elsewhere"
+LUA_PATH="$tree/share/lua/5.4/?.lua;$tree/share/lua/5.4/?/init.lua"
+LUA_CPATH="$tree/lib/lua/5.4/?.so"
+export LUA_PATH LUA_CPATH
+got=$("$lua" script.lua) || fail "the script failed"
+[ "$got" = "$expected" ] || fail "the script printed '$got' instead of '$expected'"
+
+# The installed command has to find its modules by itself.
+unset LUA_PATH LUA_CPATH
+got=$("$tree/bin/moontide" script.lua) || fail "the installed command failed"
+[ "$got" = "$expected" ] || fail "the command printed '$got' instead of '$expected'"
+echo "install test: passed"
