@@ -55,6 +55,12 @@ export MOONTIDE_BUILD := $(BUILD)
 SUBMAKE := $(MAKE) --no-print-directory
 BUSTED  := $(LUA) tools/busted.lua
 
+# $(call each,GOALS,VARIABLES): makes every goal, whatever became of the ones before it.
+define each
+@failed=; for goal in $(1); do $(SUBMAKE) $(2) $$goal || failed="$$failed $$goal"; done; \
+[ -z "$$failed" ] || { echo "make $@: failed:$$failed" >&2; exit 1; }
+endef
+
 .PHONY: all core run test specs examples install-test oom bench lint asan gcstress valgrind \
 	format clean install deps-build deps-test deps-check
 .DELETE_ON_ERROR:
@@ -93,10 +99,7 @@ run-example:
 
 test: deps-test
 	@$(SUBMAKE) core
-	@$(SUBMAKE) specs
-	@$(SUBMAKE) examples
-	@$(SUBMAKE) install-test
-	@$(SUBMAKE) oom
+	$(call each,specs examples install-test oom)
 
 specs: core
 	@echo "== specs ($(BUILD))"
@@ -125,8 +128,7 @@ ASAN_LIB = $(shell $(CC) -print-file-name=libasan.so)
 ASAN_ENV = ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1
 asan: deps-check
 	@$(SUBMAKE) BUILD=asan core
-	@$(SUBMAKE) BUILD=asan specs-asan
-	@$(SUBMAKE) BUILD=asan oom
+	$(call each,specs-asan oom,BUILD=asan)
 
 .PHONY: specs-asan
 specs-asan: core
@@ -135,8 +137,7 @@ specs-asan: core
 
 gcstress: deps-test
 	@$(SUBMAKE) BUILD=gcstress core
-	@$(SUBMAKE) BUILD=gcstress specs
-	@$(SUBMAKE) BUILD=gcstress oom
+	$(call each,specs oom,BUILD=gcstress)
 
 VALGRIND := valgrind -q --error-exitcode=9 --leak-check=full \
 	--show-leak-kinds=definite --errors-for-leak-kinds=definite
@@ -147,14 +148,16 @@ valgrind: deps-check
 
 lint: deps-check
 	@$(SUBMAKE) core
-	@$(SUBMAKE) -k lint-lua lint-c lint-build
+	$(call each,lint-lua lint-format lint-c lint-build)
 
-.PHONY: lint-lua lint-c lint-build
+.PHONY: lint-lua lint-format lint-c lint-build
 lint-lua:
 	luacheck -q lua bin/moontide spec examples bench tools rockspec/*.rockspec .busted
 
-lint-c:
+lint-format:
 	clang-format --dry-run -Werror $(CSRC) $(HEADERS) $(HOSTSRC)
+
+lint-c:
 	clang-tidy -quiet $(CSRC) $(HOSTSRC) -- $(REQUIRED) $(LUA_CFLAGS) $(UV_CFLAGS) -Icsrc
 
 # Only the entry point may be visible: a name of ours must not meet one of another module's.

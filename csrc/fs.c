@@ -148,7 +148,16 @@ static int finish_scandir(lua_State *L, tide_runtime *rt, tide_operation *operat
     return 1;
 }
 
-static const tide_operation_type scandir_type = {finish_scandir, release_request};
+/* libuv frees an entry when it is asked for the next one, so it has to be asked to the end. */
+static void release_scandir(tide_operation *operation) {
+    request *r = (request *)operation;
+    uv_dirent_t entry;
+    while (uv_fs_scandir_next(&r->fs, &entry) == 0)
+        ;
+    release_request(operation);
+}
+
+static const tide_operation_type scandir_type = {finish_scandir, release_scandir};
 
 /* scandir(path): libuv sorts by name. */
 static int fs_scandir(lua_State *L) {

@@ -25,6 +25,7 @@ typedef struct drive {
     tide_runtime *rt;
     drive_mode mode;
     uint64_t longest; /* ns that a poll may block */
+    bool entered;     /* drive_body has begun: without memory, not even that is sure */
     bool failed;      /* it ended with an error that belongs to no job */
 } drive;
 
@@ -126,6 +127,7 @@ static bool settle_down(lua_State *L, tide_runtime *rt) {
 static int drive_body(lua_State *L) {
     drive *d = lua_touserdata(L, 1);
     tide_runtime *rt = d->rt;
+    d->entered = true;
     if (lua_gettop(L) > 1 && !tide_microtask_recover(L, rt)) {
         tide_timer_rearm(L, rt);
         d->failed = true;
@@ -145,14 +147,17 @@ static int drive_body(lua_State *L) {
 /* Calls drive_body until it ends by itself; leaves nil or the error that it returned. One setjmp
  * serves all jobs, up to the next error. [-0, +1, -] */
 static void drive_protected(lua_State *L, drive *d) {
-    int handler = lua_gettop(L) + 1;
+    int handler = lua_gettop(L) + 1, status;
     lua_pushcfunction(L, tide_traceback_capture);
     do { /* from the second time on, an error is on top */
         lua_pushcfunction(L, drive_body);
         lua_insert(L, handler + 1);
         lua_pushlightuserdata(L, d);
         lua_insert(L, handler + 2);
-    } while (lua_pcall(L, lua_gettop(L) - handler - 1, 1, handler) != LUA_OK);
+        d->entered = false;
+        status = lua_pcall(L, lua_gettop(L) - handler - 1, 1, handler);
+    } while (status != LUA_OK && d->entered);
+    d->failed |= status != LUA_OK;
     lua_remove(L, handler);
 }
 
@@ -162,7 +167,7 @@ static void drive_protected(lua_State *L, drive *d) {
  * the caller has its context back. [-0, +0, e] */
 static void drive_loop(lua_State *L, drive *d) {
     tide_runtime *rt = d->rt;
-    tide_traceback_forget(L, rt);
+    tide_traceback_forget(L, rt, L);
     luaL_checkstack(L, LUA_MINSTACK, NULL);
     tide_context_push(L, rt);
     rt->running = true;
@@ -179,7 +184,7 @@ static void drive_loop(lua_State *L, drive *d) {
 }
 
 static void drive_all(lua_State *L, tide_runtime *rt) {
-    drive d = {rt, DRIVE_ALL, NO_LIMIT, false};
+    drive d = {rt, DRIVE_ALL, NO_LIMIT, false, false};
     drive_loop(L, &d);
 }
 
@@ -213,7 +218,7 @@ static int run(lua_State *L) {
 static int step(lua_State *L) {
     tide_runtime *rt = check_top_level(L, "step");
     lua_Number ms = luaL_optnumber(L, 1, 0);
-    drive d = {rt, DRIVE_TURN, 0, false};
+    drive d = {rt, DRIVE_TURN, 0, false, false};
     if (ms > 0)
         d.longest = ms < 1e9 ? (uint64_t)(ms * 1e6) : NO_LIMIT;
     if (rt->phase == TIDE_PHASE_END)

@@ -117,12 +117,13 @@ static void task_fail(lua_State *L, tide_runtime *rt, int task) {
 /* The coroutine has yielded, but not to us: it is closed, there where it stands. */
 static void task_abandon(lua_State *L, tide_runtime *rt, int task) {
     tide_promise *t = lua_touserdata(L, task);
-    luaL_checkstack(t->co, LUA_MINSTACK, NULL);
-    luaL_where(t->co, 1);
-    lua_pushliteral(t->co, "an async function yielded without await");
-    lua_concat(t->co, 2);
-    tide_traceback_capture(t->co);
-    lua_xmove(t->co, L, 1);
+    lua_Debug ar;
+    lua_pushliteral(L, "");
+    if (lua_getstack(t->co, 1, &ar) && lua_getinfo(t->co, "Sl", &ar) && ar.currentline > 0)
+        lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
+    lua_pushliteral(L, "an async function yielded without await");
+    lua_concat(L, lua_gettop(L) - task);
+    tide_traceback_note_error(L, rt, t->co, 0);
     lua_resetthread(t->co);
     lua_settop(t->co, 0);
     lua_xmove(L, t->co, 1);
@@ -163,7 +164,7 @@ static void task_resumed(lua_State *L, tide_runtime *rt, int task, tide_promise 
             lua_xmove(co, L, n);
         t->co = NULL;
         if (t->flags & TIDE_NOTED)
-            tide_traceback_forget(co, rt);
+            tide_traceback_forget(L, rt, co);
         carrier_return(L, rt, co);
         tide_promise_resolve(L, rt, task, n);
     }

@@ -240,10 +240,11 @@ bool tide_timer_fire(lua_State *L, tide_runtime *rt, uint64_t now) {
 static tide_callback *check_handle(lua_State *L, int argument) {
     tide_runtime *rt = tide_runtime_here(L);
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_handle_meta);
-    if (!lua_getmetatable(L, argument) || !lua_rawequal(L, -1, -2))
+    tide_callback *handle = lua_touserdata(L, argument);
+    if (handle == NULL || !lua_getmetatable(L, argument) || !lua_rawequal(L, -1, -2))
         luaL_typeerror(L, argument, "timer handle");
     lua_pop(L, 2);
-    return lua_touserdata(L, argument);
+    return handle;
 }
 
 /* Closes the handle at 1. */

@@ -78,11 +78,12 @@ static void push_noted(lua_State *L, tide_runtime *rt, lua_State *co) {
     lua_remove(L, -2);
 }
 
-/* Pops a box and notes it for L. [-1, +0, m] */
-static void note(lua_State *L, tide_runtime *rt) {
+/* Pops a box, or nil, and notes it for the coroutine. [-1, +0, m] */
+static void note(lua_State *L, tide_runtime *rt, lua_State *co) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_traces);
     lua_insert(L, -2);
-    lua_pushthread(L);
+    lua_pushthread(co);
+    lua_xmove(co, L, 1);
     lua_insert(L, -2);
     lua_rawset(L, -3);
     lua_pop(L, 1);
@@ -99,21 +100,25 @@ static bool is_box_of(lua_State *L, int box, int reason) {
     return same;
 }
 
-int tide_traceback_capture(lua_State *L) {
-    tide_runtime *rt = tide_runtime_find(L);
-    lua_settop(L, 1);
-    push_noted(L, rt, L);
+void tide_traceback_note_error(lua_State *L, tide_runtime *rt, lua_State *co, int level) {
+    int reason = lua_gettop(L), inner = reason + 1, box = reason + 2;
+    push_noted(L, rt, co);
     lua_createtable(L, 3, 0);
-    lua_pushvalue(L, 1);
-    lua_rawseti(L, 3, TIDE_BOX_REASON);
-    push_frames(L, L, 1);
-    lua_rawseti(L, 3, TIDE_BOX_FRAMES);
-    if (is_box_of(L, 2, 1)) {
-        lua_pushvalue(L, 2);
-        lua_rawseti(L, 3, TIDE_BOX_INNER);
+    lua_pushvalue(L, reason);
+    lua_rawseti(L, box, TIDE_BOX_REASON);
+    push_frames(L, co, level);
+    lua_rawseti(L, box, TIDE_BOX_FRAMES);
+    if (is_box_of(L, inner, reason)) {
+        lua_pushvalue(L, inner);
+        lua_rawseti(L, box, TIDE_BOX_INNER);
     }
-    note(L, rt);
+    note(L, rt, co);
+    lua_settop(L, reason);
+}
+
+int tide_traceback_capture(lua_State *L) {
     lua_settop(L, 1);
+    tide_traceback_note_error(L, tide_runtime_find(L), L, 1);
     return 1;
 }
 
@@ -127,7 +132,7 @@ void tide_traceback_take(lua_State *L, tide_runtime *rt, lua_State *co) {
         lua_insert(L, -2);
         lua_rawseti(L, -2, TIDE_BOX_REASON);
     }
-    tide_traceback_forget(co, rt);
+    tide_traceback_forget(L, rt, co);
 }
 
 void tide_traceback_note(lua_State *L, tide_runtime *rt, int promise) {
@@ -136,15 +141,14 @@ void tide_traceback_note(lua_State *L, tide_runtime *rt, int promise) {
         return;
     luaL_checkstack(L, 4, NULL);
     lua_getiuservalue(L, promise, TIDE_UV_VALUE);
-    note(L, rt);
+    note(L, rt, L);
     if (rt->tasks.running.task != NULL)
         rt->tasks.running.task->flags |= TIDE_NOTED;
 }
 
-void tide_traceback_forget(lua_State *L, tide_runtime *rt) {
-    luaL_checkstack(L, 4, NULL);
+void tide_traceback_forget(lua_State *L, tide_runtime *rt, lua_State *co) {
     lua_pushnil(L);
-    note(L, rt);
+    note(L, rt, co);
 }
 
 /* ---- reports ---- */

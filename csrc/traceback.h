@@ -23,8 +23,12 @@ void tide_traceback_take(lua_State *L, tide_runtime *rt, lua_State *co);
 /* Notes that L is about to raise the rejection of the promise at the index. [-0, +0, m] */
 void tide_traceback_note(lua_State *L, tide_runtime *rt, int promise);
 
-/* Forgets what was noted for L. [-0, +0, m] */
-void tide_traceback_forget(lua_State *L, tide_runtime *rt);
+/* Notes the reason on top for the coroutine co, with co's frames from the level on, for
+ * tide_traceback_take. [-0, +0, m] */
+void tide_traceback_note_error(lua_State *L, tide_runtime *rt, lua_State *co, int level);
+
+/* Forgets what was noted for the coroutine co. [-0, +0, m] */
+void tide_traceback_forget(lua_State *L, tide_runtime *rt, lua_State *co);
 
 /* Pushes a description of the C call that keeps L from yielding. [-0, +1, m] */
 void tide_traceback_push_barrier(lua_State *L);

@@ -256,6 +256,63 @@ describe("async", function()
     assert.is_nil(co)
   end)
 
+  it("rejects when its function yields without await, early or late", function()
+    local function yield()
+      coroutine.yield("not a reason")
+    end
+    for _, f in ipairs({
+      yield,
+      function()
+        await(nil)
+        yield()
+      end,
+    }) do
+      local ok, err = pcall(await, spawn(f))
+      assert.is_false(ok)
+      assert.matches("async_spec%.lua:%d+: [^\n]*yield", err)
+    end
+  end)
+
+  it("rejects when somebody else resumes or closes its coroutine", function()
+    for _, meddle in ipairs({ coroutine.resume, coroutine.close }) do
+      local co
+      local p = spawn(function()
+        co = coroutine.running()
+        await(sleep(1))
+        return "not reached"
+      end)
+      meddle(co)
+      local ok, err = pcall(await, p)
+      assert.is_false(ok)
+      assert.matches("async function", err)
+      tide.run()
+    end
+  end)
+
+  it("has a coroutine that looks dead when it has returned", function()
+    local co
+    await(spawn(function()
+      co = coroutine.running()
+      await(nil)
+    end))
+    assert.equal("dead", coroutine.status(co))
+    assert.is_false(coroutine.resume(co))
+    assert.is_true(coroutine.close(co))
+    assert.equal("next", await(spawn(function()
+      await(nil)
+      return "next"
+    end)))
+  end)
+
+  it("takes await, pcall and other C functions for a body", function()
+    local late = sleep(1):next(function()
+      return "late"
+    end)
+    assert.equal("late", await(spawn(await, late)))
+    assert.same({ false, "r", n = 2 }, table.pack(await(spawn(pcall, await, Promise.reject("r")))))
+    assert.equal(3, await(spawn(select, "#", 1, nil, 3)))
+  end)
+
   it("S12 recurses a hundred thousand deep, each call started before the first await", function()
     local depth = scale(100000)
     local f

@@ -1,5 +1,6 @@
 local tide = require "moontide"
 local fs = require "moontide.fs"
+local child = require "spec.support.child"
 local leak = require "spec.support.leak"
 local new_log = require("spec.support.log").new
 
@@ -106,7 +107,7 @@ describe("await", function()
     local log, lines = new_log()
     local done = false
     local waiting = spawn(function()
-      await(sleep(60))
+      await(sleep(300))
       done = true
     end)
     spawn(function()
@@ -262,6 +263,29 @@ describe("await at top level", function()
       return "v"
     end)))
     assert.is_true(ran)
+  end)
+
+  it("S10 works in a main chunk and in a coroutine of it", function()
+    local result = child.lua_source([[
+      local tide = require "moontide"
+      tide.set_timeout(print, 1, "timer")
+      print(tide.await(tide.sleep(20):next(function() return "slept" end)))
+      print(coroutine.wrap(function() return tide.await("value") end)())
+    ]])
+    assert.same({ code = 0, out = "timer\nslept\nvalue\n", err = "" }, result)
+  end)
+
+  it("S10 works in a REPL, line by line", function()
+    local result = child.with_file([[
+tide = require "moontide"
+p = tide.sleep(1):next(function() return "slept" end)
+print("<" .. tide.await(p) .. ">")
+print("<" .. tide.await("again") .. ">")
+]], function(path)
+      return child.shell(child.command("-i"), path)
+    end)
+    assert.equal(0, result.code)
+    assert.matches("<slept>.*<again>", result.out)
   end)
 
   it("S10 raises the reason unchanged", function()
@@ -492,6 +516,22 @@ describe("await in the wrong place", function()
     end
   )
 
+  it("S11 names what stands in the way: a finalizer", function()
+    local message
+    inside(function()
+      local function drop()
+        setmetatable({}, {
+          __gc = function()
+            message = select(2, pcall(await, sleep(1)))
+          end,
+        })
+      end
+      drop()
+      leak.collect()
+    end)
+    assert.matches("await cannot suspend inside [^\n]*__gc", message)
+  end)
+
   it("S11 raises inside an executor of an async function", function()
     local ok, err = pcall(inside, function()
       await(Promise(function(resolve)
@@ -502,7 +542,7 @@ describe("await in the wrong place", function()
     assert.matches("^[^\n]*await_spec%.lua:%d+: await [^\n]+", err)
   end)
 
-  it("S11 works in pcall, xpcall, error handlers aside, and in nested ones", function()
+  it("S11 works in pcall and xpcall, and in nested ones", function()
     inside(function()
       local got = table.pack(pcall(pcall, pcall, function(...)
         await(sleep(1))

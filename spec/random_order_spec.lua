@@ -6,8 +6,8 @@ local new_log = require("spec.support.log").new
 local node = require "spec.support.node"
 local random_program = require "spec.support.random_program"
 
-local FIRST = math.tointeger(os.getenv("MOONTIDE_SEED")) or 1
-local COUNT = math.tointeger(os.getenv("MOONTIDE_PROGRAMS")) or 300
+local FIRST = tonumber(os.getenv("MOONTIDE_SEED") or 1)
+local COUNT = tonumber(os.getenv("MOONTIDE_PROGRAMS") or 300)
 
 local function run(program)
   local log, lines = new_log()

@@ -23,9 +23,9 @@ describe("bin/moontide", function()
   it("runs a script that awaits at top level, then the loop until nothing is left", function()
     local result = run([[
       local tide = require "moontide"
-      tide.set_timeout(print, 5, "timer")
+      tide.set_timeout(print, 50, "timer")
       tide.spawn(function()
-        tide.await(tide.sleep(10))
+        tide.await(tide.sleep(100))
         print("async")
       end)
       tide.await(tide.sleep(1))

@@ -248,6 +248,26 @@ describe("bad arguments", function()
     end
   end)
 
+  it("raise for a table that only has the metatable of a handle or a promise", function()
+    -- In a process of its own, as memory is at stake.
+    prints("", [[
+      local tide = require "moontide"
+      local handle, promise = tide.set_timeout(print, 1), tide.Promise.resolve()
+      local function check(object, ...)
+        local fake = setmetatable({}, getmetatable(object))
+        for _, f in ipairs({ ... }) do
+          local ok, err = pcall(f, fake)
+          assert(not ok and err:find("bad argument #1", 1, true), err)
+        end
+      end
+      check(handle, handle.close, handle.ref, handle.unref, tide.clear_timeout,
+        tide.clear_interval, tide.clear_immediate)
+      check(promise, promise.next, promise.catch, promise.finally, promise.state, promise.await,
+        tostring)
+      handle:close()
+    ]])
+  end)
+
   it("raise in a path with a NUL in it", function()
     local ok, err = pcall(fs.read_file, "a\0b")
     assert.is_false(ok)
@@ -281,6 +301,42 @@ describe("an error object", function()
     assert.equal(err.name .. ": " .. err.message, tostring(err))
     err.message = "changed"
     assert.equal("AggregateError: changed", tostring(err))
+  end)
+end)
+
+describe("two states in one process #closing", function()
+  it("S49 are independent, and each can be closed while the other runs", function()
+    if not pcall(require, "luv") then
+      return pending("luv, which can start a second state, is not installed")
+    end
+    prints("other 3 true\nmain 5 true\n", [[
+      local uv = require "luv"
+      local tide = require "moontide"
+      local core = require "moontide.core"
+      local function other(path, cpath)
+        package.path, package.cpath = path, cpath
+        local tide = require "moontide"
+        local core = require "moontide.core"
+        local alone = core.stats().timers == 0 and not tide.alive()
+        local count = 0
+        tide.set_interval(function() count = count + 1 end, 1)
+        while count < 3 do tide.await(tide.sleep(1)) end
+        -- All of this is still in flight when the thread ends and its state is closed.
+        kept = { tide.sleep(1e9), require("moontide.fs").stat("."), tide.Promise.reject("r") }
+        tide.spawn(function() tide.await(tide.sleep(1e9)) end)
+        print("other 3 " .. tostring(alone))
+      end
+      local count = 0
+      local interval = tide.set_interval(function() count = count + 1 end, 1)
+      local thread = uv.new_thread(other, package.path, package.cpath)
+      tide.await(tide.sleep(5))
+      thread:join()
+      local timers = core.stats().timers
+      while count < 5 do tide.await(tide.sleep(1)) end
+      interval:close()
+      tide.run()
+      print("main 5 " .. tostring(timers == 1))
+    ]])
   end)
 end)
 

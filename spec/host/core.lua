@@ -205,7 +205,7 @@ if mode == "whole" then
   for _, part in ipairs { promises, combinators, functions, loop, files, rejections } do
     await(tide.spawn(part))
   end
-  tide.run(async(deep), 3)
+  tide.run(async(deep), 28) -- deeper than the core nests resumes
   fails(tide.run, error, "raised")
   fails(tide.run, function() await(Promise(nothing)) end)
   Promise.reject "nobody looks"

@@ -169,8 +169,10 @@ static void load_file(lua_State *L, const char *path) {
 static void load_sources(lua_State *L) {
     const struct dirent *entry;
     DIR *dir = opendir(LUA_SOURCES);
-    if (dir == NULL)
+    if (dir == NULL) {
         luaL_error(L, "%s: to be run from the root of the checkout", LUA_SOURCES);
+        return;
+    }
     while ((entry = readdir(dir)) != NULL) {
         const char *dot = strrchr(entry->d_name, '.');
         if (dot == NULL || strcmp(dot, ".lua") != 0)

@@ -66,6 +66,9 @@ function M.shell(command, input)
   return { code = code, out = read(out), err = read(err) }
 end
 
+-- MOONTIDE_CHILD is a command to run them under: valgrind with its options, say.
+local under = os.getenv("MOONTIDE_CHILD") or ""
+
 --- The command that runs `script` with the module paths of this process.
 ---@param script string path
 ---@param ... string arguments
@@ -75,6 +78,7 @@ function M.command(script, ...)
     "LUA_INIT_5_4= LUA_INIT=",
     "LUA_PATH_5_4=" .. M.quote(package.path),
     "LUA_CPATH_5_4=" .. M.quote(package.cpath),
+    under,
     M.quote(M.lua),
     M.quote(script),
   }

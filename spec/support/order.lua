@@ -29,10 +29,10 @@ return function(name, program)
     assert.same(expected, lines)
   end)
 
+  if not node.available then
+    return busted.pending(name .. ": " .. node.absent)
+  end
   busted.it(name .. " (node)", function()
-    if not node.available then
-      return busted.pending(node.absent)
-    end
     assert.same(expected, node.run(program.js))
   end)
 end
