@@ -7,7 +7,12 @@
 
 #include "microtask.h"
 
-typedef enum tide_handle_kind { TIDE_MICROTASK, TIDE_TIMEOUT, TIDE_INTERVAL, TIDE_IMMEDIATE } tide_handle_kind;
+typedef enum tide_handle_kind {
+    TIDE_MICROTASK,
+    TIDE_TIMEOUT,
+    TIDE_INTERVAL,
+    TIDE_IMMEDIATE
+} tide_handle_kind;
 
 typedef struct tide_callback {
     tide_job job;

@@ -128,7 +128,8 @@ static void fail_element(lua_State *L, tide_runtime *rt, int job, void *self) {
 }
 
 static const tide_job_type all_type = {"Promise.all", run_all, fail_element};
-static const tide_job_type all_settled_type = {"Promise.all_settled", run_all_settled, fail_element};
+static const tide_job_type all_settled_type = {"Promise.all_settled", run_all_settled,
+                                               fail_element};
 static const tide_job_type any_type = {"Promise.any", run_any, fail_element};
 static const tide_job_type race_type = {"Promise.race", run_race, fail_element};
 
@@ -239,10 +240,7 @@ static int all_settled_keyed(lua_State *L) {
     return combine_keyed(L, &all_settled_type);
 }
 
-const luaL_Reg tide_combinator_functions[] = {{"all", all},
-                                              {"all_settled", all_settled},
-                                              {"any", any},
-                                              {"race", race},
-                                              {"all_keyed", all_keyed},
-                                              {"all_settled_keyed", all_settled_keyed},
-                                              {NULL, NULL}};
+const luaL_Reg tide_combinator_functions[] = {
+    {"all", all},   {"all_settled", all_settled}, {"any", any},
+    {"race", race}, {"all_keyed", all_keyed},     {"all_settled_keyed", all_settled_keyed},
+    {NULL, NULL}};

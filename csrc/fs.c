@@ -127,8 +127,8 @@ static int fs_stat(lua_State *L) {
 /* ---- scandir ---- */
 
 static const char *const dirent_types[] = {
-    [UV_DIRENT_UNKNOWN] = "unknown", [UV_DIRENT_FILE] = "file",     [UV_DIRENT_DIR] = "directory",
-    [UV_DIRENT_LINK] = "link",       [UV_DIRENT_FIFO] = "fifo",     [UV_DIRENT_SOCKET] = "socket",
+    [UV_DIRENT_UNKNOWN] = "unknown", [UV_DIRENT_FILE] = "file",  [UV_DIRENT_DIR] = "directory",
+    [UV_DIRENT_LINK] = "link",       [UV_DIRENT_FIFO] = "fifo",  [UV_DIRENT_SOCKET] = "socket",
     [UV_DIRENT_CHAR] = "char",       [UV_DIRENT_BLOCK] = "block"};
 
 static int finish_scandir(lua_State *L, tide_runtime *rt, tide_operation *operation) {

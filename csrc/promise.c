@@ -444,7 +444,9 @@ static const tide_job_type finally_type = {"Promise:finally", run_finally, rejec
 /* A derived promise that keeps the handlers at two indices, 0 for none. [-0, +1, m] */
 static tide_promise *derive(lua_State *L, tide_runtime *rt, const tide_job_type *type, int f,
                             int g) {
-    int user_values = g != 0 ? TIDE_UV_EXTRA : rt->has_context ? TIDE_UV_CONTEXT : TIDE_UV_REACTIONS;
+    int user_values = g != 0            ? TIDE_UV_EXTRA
+                      : rt->has_context ? TIDE_UV_CONTEXT
+                                        : TIDE_UV_REACTIONS;
     tide_promise *p = tide_promise_new_of(L, rt, type, user_values);
     if (f != 0) {
         lua_pushvalue(L, f);
@@ -580,17 +582,17 @@ static int with_resolvers(lua_State *L) {
 }
 
 const luaL_Reg tide_promise_statics[] = {{"new", new_promise},
-                                                {"try", promise_try},
-                                                {"resolve", promise_resolve},
-                                                {"reject", promise_reject},
-                                                {"with_resolvers", with_resolvers},
-                                                {NULL, NULL}};
+                                         {"try", promise_try},
+                                         {"resolve", promise_resolve},
+                                         {"reject", promise_reject},
+                                         {"with_resolvers", with_resolvers},
+                                         {NULL, NULL}};
 
 static const luaL_Reg methods[] = {{"next", promise_next},
-                                 {"catch", promise_catch},
-                                 {"finally", promise_finally},
-                                 {"state", promise_state},
-                                 {NULL, NULL}};
+                                   {"catch", promise_catch},
+                                   {"finally", promise_finally},
+                                   {"state", promise_state},
+                                   {NULL, NULL}};
 
 const luaL_Reg tide_promise_class_methods[] = {{"__call", call_class}, {NULL, NULL}};
 

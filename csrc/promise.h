@@ -31,8 +31,8 @@ enum {
 typedef struct tide_promise {
     tide_job job;
     tide_runtime *rt; /* also tells a promise from other userdata, see tide_promise_test */
-    lua_State *co; /* the coroutine of an async function that has not returned */
-    int n;         /* settled: how many values; pending: how many reactions */
+    lua_State *co;    /* the coroutine of an async function that has not returned */
+    int n;            /* settled: how many values; pending: how many reactions */
     uint8_t state, flags, user_values;
     int8_t carrier; /* async function: where its coroutine came from, see task.c */
     union {

@@ -51,25 +51,25 @@ struct tide_runtime {
     bool interrupt; /* the drain must return to whoever drives the loop */
     bool stopped;   /* stop() was called */
 
-    int ref_anchors;       /* table: slot -> what a timer or an operation keeps alive */
-    int ref_carriers;      /* table: idle coroutines, parallel to carriers.idle */
-    int ref_context;       /* the current async context, or false */
-    int ref_error_meta;    /* metatable of error objects */
-    int ref_handle_meta;   /* metatable of timer and immediate handles */
-    int ref_immediates;    /* table: queue of what the next immediates phase runs */
-    int ref_jobs;          /* table: the microtask queue's chunks */
-    int ref_on_handled;    /* callback of on_rejection_handled, or false */
-    int ref_on_unhandled;  /* callback of on_unhandled_rejection, or false */
-    int ref_promise_meta;  /* metatable of promises */
-    int ref_rejected;      /* table: rejected promises without a handler, in order */
-    int ref_reported;      /* table: those of them that are being reported */
-    int ref_late;          /* table: reported promises that got a handler since */
-    int ref_traces;        /* table, weak keys: coroutine -> trace box, see traceback.h */
+    int ref_anchors;      /* table: slot -> what a timer or an operation keeps alive */
+    int ref_carriers;     /* table: idle coroutines, parallel to carriers.idle */
+    int ref_context;      /* the current async context, or false */
+    int ref_error_meta;   /* metatable of error objects */
+    int ref_handle_meta;  /* metatable of timer and immediate handles */
+    int ref_immediates;   /* table: queue of what the next immediates phase runs */
+    int ref_jobs;         /* table: the microtask queue's chunks */
+    int ref_on_handled;   /* callback of on_rejection_handled, or false */
+    int ref_on_unhandled; /* callback of on_unhandled_rejection, or false */
+    int ref_promise_meta; /* metatable of promises */
+    int ref_rejected;     /* table: rejected promises without a handler, in order */
+    int ref_reported;     /* table: those of them that are being reported */
+    int ref_late;         /* table: reported promises that got a handler since */
+    int ref_traces;       /* table, weak keys: coroutine -> trace box, see traceback.h */
 
     struct { /* microtask.c */
         struct tide_job_chunk *first, *last, *spare;
-        size_t count;                  /* the running one included */
-        lua_Integer batch, batch_size; /* position in a promise's list of reactions */
+        size_t count;                     /* the running one included */
+        lua_Integer batch, batch_size;    /* position in a promise's list of reactions */
         const struct tide_job_type *type; /* what the running job was when it began */
         bool running, failing;
     } jobs;
@@ -94,7 +94,7 @@ struct tide_runtime {
 
     bool has_context;
 
-    struct { /* rejection.c */
+    struct {                         /* rejection.c */
         lua_Integer count, live;     /* of the list of unhandled ones: with holes, and without */
         lua_Integer pass, reported;  /* of the list being reported: all, and so far */
         lua_Integer late, late_head; /* of those that got a handler late */

@@ -172,8 +172,8 @@ static void task_resumed(lua_State *L, tide_runtime *rt, int task, tide_promise 
 
 /* Resumes the task t at the index with the nargs values on its stack. Returns lua_resume's
  * status. [-0, +0, -] */
-static int resume(lua_State *L, tide_runtime *rt, int task, tide_promise *t, bool direct,
-                  int nargs, int *nresults) {
+static int resume(lua_State *L, tide_runtime *rt, int task, tide_promise *t, bool direct, int nargs,
+                  int *nresults) {
     struct tide_running caller = rt->tasks.running;
     tide_stress(L);
     rt->tasks.failed = false;
@@ -187,8 +187,8 @@ static int resume(lua_State *L, tide_runtime *rt, int task, tide_promise *t, boo
 }
 
 /* The same in the task's async context, which it keeps, while the caller has its own back. */
-static int resume_in_context(lua_State *L, tide_runtime *rt, int task, tide_promise *t,
-                             bool direct, int nargs, int *nresults) {
+static int resume_in_context(lua_State *L, tide_runtime *rt, int task, tide_promise *t, bool direct,
+                             int nargs, int *nresults) {
     if (!rt->has_context && !(t->flags & TIDE_CONTEXT)) {
         int status = resume(L, rt, task, t, direct, nargs, nresults);
         if (!rt->has_context)

@@ -293,10 +293,13 @@ static int handle_unref(lua_State *L) {
     return set_refd(L, false);
 }
 
-const luaL_Reg tide_timer_functions[] = {
-    {"set_timeout", set_timeout}, {"set_interval", set_interval}, {"clear_timeout", clear},
-    {"clear_interval", clear},    {"clear_immediate", clear},     {"sleep", sleep_for},
-    {NULL, NULL}};
+const luaL_Reg tide_timer_functions[] = {{"set_timeout", set_timeout},
+                                         {"set_interval", set_interval},
+                                         {"clear_timeout", clear},
+                                         {"clear_interval", clear},
+                                         {"clear_immediate", clear},
+                                         {"sleep", sleep_for},
+                                         {NULL, NULL}};
 
 const luaL_Reg tide_timer_methods[] = {
     {"ref", handle_ref}, {"unref", handle_unref}, {"close", handle_close}, {NULL, NULL}};

@@ -341,9 +341,9 @@ static bool find_in_module(lua_State *L, int function, const char *module) {
 /* Replaces the function on top by the name that a loaded module has for it, or nil. The standard
  * libraries come first: others like to repeat their functions. [-1, +1, m] */
 static void push_global_name(lua_State *L) {
-    static const char *const standard[] = {LUA_GNAME,      LUA_STRLIBNAME, LUA_TABLIBNAME,
-                                           LUA_COLIBNAME,  LUA_DBLIBNAME,  LUA_IOLIBNAME,
-                                           LUA_UTF8LIBNAME, NULL};
+    static const char *const standard[] = {
+        LUA_GNAME,     LUA_STRLIBNAME, LUA_TABLIBNAME,  LUA_COLIBNAME,
+        LUA_DBLIBNAME, LUA_IOLIBNAME,  LUA_UTF8LIBNAME, NULL};
     int function = lua_gettop(L);
     bool found = false;
     lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
