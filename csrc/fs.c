@@ -46,15 +46,21 @@ static request *new_request(lua_State *L, tide_runtime *rt, const tide_operation
     return r;
 }
 
+/* The promise and, for whoever may want to cancel it, the operation. */
+static int push_both(lua_State *L) {
+    lua_insert(L, -2);
+    return 2;
+}
+
 /* The request has been handed to libuv, or refused: that settles the promise too. */
-static int started(request *r, int status) {
+static int started(lua_State *L, request *r, int status) {
     if (status < 0) {
         r->fs.result = status;
         tide_operation_complete(&r->operation);
     } else {
         r->operation.request = (uv_req_t *)&r->fs;
     }
-    return 1;
+    return push_both(L);
 }
 
 /* ---- stat ---- */
@@ -116,12 +122,12 @@ static const char *check_path(lua_State *L, int argument) {
     return path;
 }
 
-/* stat(path) */
+/* stat(path) -> promise, operation */
 static int fs_stat(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     const char *path = check_path(L, 1);
     request *r = new_request(L, rt, &stat_type, "stat");
-    return started(r, uv_fs_stat(&rt->loop, &r->fs, path, on_request));
+    return started(L, r, uv_fs_stat(&rt->loop, &r->fs, path, on_request));
 }
 
 /* ---- scandir ---- */
@@ -159,12 +165,12 @@ static void release_scandir(tide_operation *operation) {
 
 static const tide_operation_type scandir_type = {finish_scandir, release_scandir};
 
-/* scandir(path): libuv sorts by name. */
+/* scandir(path) -> promise, operation; libuv sorts by name. */
 static int fs_scandir(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     const char *path = check_path(L, 1);
     request *r = new_request(L, rt, &scandir_type, "scandir");
-    return started(r, uv_fs_scandir(&rt->loop, &r->fs, path, 0, on_request));
+    return started(L, r, uv_fs_scandir(&rt->loop, &r->fs, path, 0, on_request));
 }
 
 /* ---- whole files ---- */
@@ -326,17 +332,17 @@ static int start_whole_file(lua_State *L, tide_runtime *rt, const tide_operation
         on_whole_file(&w->work, status);
     else
         w->operation.request = (uv_req_t *)&w->work;
-    return 1;
+    return push_both(L);
 }
 
-/* read_file(path) -> its content */
+/* read_file(path) -> promise, operation */
 static int read_file(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     check_path(L, 1);
     return start_whole_file(L, rt, &read_type, work_read);
 }
 
-/* write_file(path, data): the file is made, or emptied first */
+/* write_file(path, data) -> promise, operation; the file is made, or emptied first */
 static int write_file(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     check_path(L, 1);

@@ -8,8 +8,6 @@
  */
 #include "loop.h"
 
-#include <math.h>
-
 #include "immediate.h"
 #include "microtask.h"
 #include "operation.h"
@@ -57,6 +55,11 @@ static uint64_t patience(const tide_runtime *rt) {
     return due > now ? due - now : 0;
 }
 
+/* Rounded up: a timer is never early. */
+static uint64_t whole_ms(uint64_t ns) {
+    return ns / 1000000 + (ns % 1000000 != 0);
+}
+
 static void on_alarm(uv_timer_t *alarm) {
     (void)alarm;
 }
@@ -71,7 +74,7 @@ static void poll(tide_runtime *rt, uint64_t longest) {
     }
     if (limit != NO_LIMIT) {
         uv_update_time(&rt->loop);
-        uv_timer_start(&rt->alarm, on_alarm, limit / 1000000 + (limit % 1000000 != 0), 0);
+        uv_timer_start(&rt->alarm, on_alarm, whole_ms(limit), 0);
     }
     uv_run(&rt->loop, UV_RUN_ONCE);
     uv_timer_stop(&rt->alarm);
@@ -246,7 +249,7 @@ static int backend_fd(lua_State *L) {
 /* backend_timeout() -> ms that a host may wait for backend_fd, -1 without limit */
 static int backend_timeout(lua_State *L) {
     uint64_t limit = patience(tide_runtime_here(L));
-    lua_pushnumber(L, limit == NO_LIMIT ? -1 : ceil((lua_Number)limit / 1e6));
+    lua_pushinteger(L, limit == NO_LIMIT ? -1 : (lua_Integer)whole_ms(limit));
     return 1;
 }
 

@@ -64,6 +64,18 @@ void tide_operation_settle_next(lua_State *L, tide_runtime *rt) {
     lua_settop(L, base);
 }
 
+/* cancel(operation): asks libuv to give it up; it may be too late for that */
+static int cancel(lua_State *L) {
+    tide_runtime_here(L);
+    tide_operation *operation = lua_touserdata(L, 1);
+    luaL_argexpected(L, operation != NULL, 1, "operation");
+    if (operation->request != NULL && !tide_list_empty(&operation->link))
+        uv_cancel(operation->request);
+    return 0;
+}
+
+const luaL_Reg tide_operation_functions[] = {{"cancel", cancel}, {NULL, NULL}};
+
 void tide_operation_cancel_all(tide_runtime *rt) {
     for (tide_list *link = rt->operations.next; link != &rt->operations; link = link->next) {
         tide_operation *operation = tide_list_entry(link, tide_operation, link);

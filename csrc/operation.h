@@ -42,6 +42,8 @@ void tide_operation_complete(tide_operation *operation);
 /* Settles the promise of the operation completed first. [-0, +0, m] */
 void tide_operation_settle_next(lua_State *L, tide_runtime *rt);
 
+extern const luaL_Reg tide_operation_functions[];
+
 /* Closing: asks libuv to give up what it has not begun. */
 void tide_operation_cancel_all(tide_runtime *rt);
 

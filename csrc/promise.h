@@ -25,6 +25,7 @@ enum {
     TIDE_TRACED = 4,   /* rejected: VALUE is a trace box, see traceback.h */
     TIDE_CONTEXT = 32, /* its user value CONTEXT is not nil */
     TIDE_NOTED = 16,   /* async function: its coroutine is in the table of traces */
+    TIDE_INTERRUPTED = 64, /* async function: its next await raises the cancellation */
     TIDE_REPORTED = 8  /* its rejection was reported as unhandled */
 };
 

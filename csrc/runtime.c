@@ -72,6 +72,26 @@ void tide_context_push(lua_State *L, tide_runtime *rt) {
         lua_pushnil(L);
 }
 
+/* The key, as light userdata, under which a context has its scope. */
+static const char scope_key = 0;
+
+bool tide_context_push_scope(lua_State *L, tide_runtime *rt) {
+    if (!rt->has_context)
+        return false;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_context);
+    bool found = lua_rawgetp(L, -1, &scope_key) == LUA_TTABLE;
+    lua_remove(L, -2);
+    if (!found)
+        lua_pop(L, 1);
+    return found;
+}
+
+/* scope_key() -> the key */
+static int get_scope_key(lua_State *L) {
+    lua_pushlightuserdata(L, (void *)&scope_key);
+    return 1;
+}
+
 /* swap_context(value) -> the previous one */
 static int swap_context(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
@@ -89,7 +109,7 @@ static int context(lua_State *L) {
 }
 
 const luaL_Reg tide_context_functions[] = {
-    {"context", context}, {"swap_context", swap_context}, {NULL, NULL}};
+    {"context", context}, {"scope_key", get_scope_key}, {"swap_context", swap_context}, {NULL, NULL}};
 
 /* ---- making and closing ---- */
 

@@ -84,6 +84,7 @@ struct tide_runtime {
         int depth;   /* coroutines of ours resumed inside one another */
         bool failed; /* the coroutine that just finished did so with an error */
         tide_yield yield;
+        lua_Integer enlisted; /* tasks entered into a scope so far: their order */
         void *waiter; /* the reaction by which the top level waits, or NULL */
     } tasks;
 
@@ -169,6 +170,10 @@ void tide_context_set(lua_State *L, tide_runtime *rt);
 
 /* Context: makes the one in a user value of the object at the index current. [-0, +0, -] */
 void tide_context_enter(lua_State *L, tide_runtime *rt, int index, int user_value);
+
+/* Context: pushes the cancellation scope of the current one, see task.h; false: there is none,
+ * nothing is pushed. [-0, +(0|1), -] */
+bool tide_context_push_scope(lua_State *L, tide_runtime *rt);
 
 /* Context: pushes the current one. [-0, +1, -] */
 void tide_context_push(lua_State *L, tide_runtime *rt);

@@ -239,12 +239,17 @@ static void task_run(lua_State *L, tide_runtime *rt, int task, tide_promise *t, 
  * it waited for no promise, the values to return stand on the coroutine. */
 static void run_task_job(lua_State *L, tide_runtime *rt, int job, void *self) {
     tide_promise *t = self;
+    const void *source = lua_touserdata(L, job + 1);
+    if (t->co == NULL)
+        return; /* an interrupt came first, and it is done */
     if (lua_status(t->co) != LUA_YIELD) {
         lua_pushliteral(L, "the coroutine of an async function was closed while it awaited");
         t->co = NULL;
         tide_promise_reject(L, rt, job);
         return;
     }
+    if (source != NULL && source != lua_touserdata(t->co, 1))
+        return; /* an interrupt came first, and it awaits something else */
     int n = (int)t->u.yielded;
     t->u.yielded = 0;
     lua_settop(L, job);
@@ -256,6 +261,17 @@ static void run_task_job(lua_State *L, tide_runtime *rt, int job, void *self) {
 static int start_done(lua_State *L, int status, lua_KContext context) {
     (void)L, (void)status, (void)context;
     return 1;
+}
+
+/* Enters the task on top into the set of its cancellation scope. [-0, +0, m] */
+static void enlist(lua_State *L, tide_runtime *rt) {
+    if (!tide_context_push_scope(L, rt))
+        return;
+    lua_rawgeti(L, -1, TIDE_SCOPE_TASKS);
+    lua_pushvalue(L, -3);
+    lua_pushinteger(L, ++rt->tasks.enlisted);
+    lua_rawset(L, -3);
+    lua_pop(L, 2);
 }
 
 /* Makes the task of a call: the stack holds the arguments and, on top, the function. Leaves the
@@ -270,6 +286,7 @@ static tide_promise *task_new(lua_State *L, tide_runtime *rt, int nargs) {
         tide_context_push(L, rt);
         lua_setiuservalue(L, -2, TIDE_UV_CONTEXT);
         t->flags |= TIDE_CONTEXT;
+        enlist(L, rt);
     }
     t->co = co;
     lua_pushcfunction(co, task_body);
@@ -326,6 +343,10 @@ static int spawn(lua_State *L) {
 
 int tide_task_outcome(lua_State *L, tide_runtime *rt, int promise) {
     tide_promise *p = lua_touserdata(L, promise);
+    if (p->state == TIDE_FULFILLED && p->n == 1) {
+        lua_getiuservalue(L, promise, TIDE_UV_VALUE);
+        return 1;
+    }
     if (p->state == TIDE_FULFILLED)
         return tide_promise_push(L, promise);
     tide_promise_mark_handled(L, rt, promise);
@@ -424,10 +445,25 @@ static int await_misplaced(lua_State *L, tide_runtime *rt) {
     return luaL_error(L, "await cannot suspend inside %s", lua_tostring(L, -1));
 }
 
+/* Raises the cancellation that came while the task was not waiting. */
+static int await_interrupted(lua_State *L, tide_runtime *rt) {
+    rt->tasks.running.task->flags &= (uint8_t)~TIDE_INTERRUPTED;
+    lua_settop(L, 1);
+    tide_promise *p = tide_promise_test(L, rt, 1);
+    if (p != NULL)
+        tide_promise_mark_handled(L, rt, 1); /* nobody else will look at it */
+    if (!tide_context_push_scope(L, rt))
+        return luaL_error(L, "the function was cancelled");
+    lua_rawgeti(L, -1, TIDE_SCOPE_REASON);
+    return lua_error(L);
+}
+
 static int await(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     if (!is_current(L, rt))
         return tide_task_at_top_level(rt) ? await_top(L, rt) : await_misplaced(L, rt);
+    if (rt->tasks.running.task->flags & TIDE_INTERRUPTED && lua_isyieldable(L))
+        return await_interrupted(L, rt);
     bool at_once = rt->tasks.running.direct && tide_microtask_idle(rt) && lua_isyieldable(L);
     tide_promise *p = tide_promise_test(L, rt, 1);
     if (p != NULL && p->state != TIDE_PENDING && at_once)
@@ -454,7 +490,75 @@ static int promise_await(lua_State *L) {
     return await(L);
 }
 
-const luaL_Reg tide_task_functions[] = {
-    {"async", async}, {"spawn", spawn}, {"await", await}, {NULL, NULL}};
+/* ---- cancellation ---- */
+
+static tide_promise *check_promise_here(lua_State *L, tide_runtime **rt) {
+    *rt = tide_runtime_here(L);
+    return tide_promise_check(L, *rt, 1);
+}
+
+/* awaiting(promise) -> the pending promise that this async function awaits, or nil; whether it is
+ * an async function that has not returned */
+static int awaiting(lua_State *L) {
+    tide_runtime *rt;
+    tide_promise *t = check_promise_here(L, &rt);
+    if (t->co == NULL || lua_status(t->co) != LUA_YIELD || t->u.yielded > 0 ||
+        !lua_checkstack(t->co, 1)) {
+        lua_pushnil(L);
+    } else {
+        lua_pushvalue(t->co, 1);
+        lua_xmove(t->co, L, 1);
+        tide_promise *p = tide_promise_test(L, rt, -1);
+        if (p == NULL || p->state != TIDE_PENDING) {
+            lua_pop(L, 1);
+            lua_pushnil(L);
+        }
+    }
+    lua_pushboolean(L, t->co != NULL);
+    return 2;
+}
+
+/* Takes the task at 1 out of the reactions of the promise that it awaits, if it is the only one;
+ * else its job will see that it came too late. */
+static void forsake(lua_State *L, tide_runtime *rt, tide_promise *t) {
+    lua_pushvalue(t->co, 1);
+    lua_xmove(t->co, L, 1);
+    tide_promise *p = tide_promise_test(L, rt, -1);
+    if (p != NULL && p->state == TIDE_PENDING && p->n == 1) {
+        lua_pushnil(L);
+        lua_setiuservalue(L, -2, TIDE_UV_REACTIONS);
+        p->n = 0;
+    }
+    lua_pop(L, 1);
+}
+
+/* interrupt(promise, settled): an async function that awaits something, see awaiting, goes on as
+ * if it had awaited that settled promise. Without one, its next await raises the reason of its
+ * scope. */
+static int interrupt(lua_State *L) {
+    tide_runtime *rt;
+    tide_promise *t = check_promise_here(L, &rt);
+    lua_settop(L, 2);
+    if (lua_isnil(L, 2)) {
+        if (t->co != NULL)
+            t->flags |= TIDE_INTERRUPTED;
+        return 0;
+    }
+    tide_promise *settled = tide_promise_check(L, rt, 2);
+    luaL_argcheck(L, settled->state != TIDE_PENDING, 2, "settled promise expected");
+    luaL_argcheck(L, t->co != NULL && lua_status(t->co) == LUA_YIELD, 1, "not suspended");
+    luaL_checkstack(t->co, 1, NULL);
+    forsake(L, rt, t);
+    lua_pushvalue(L, 2);
+    lua_xmove(L, t->co, 1);
+    lua_replace(t->co, 1);
+    lua_pushvalue(L, 1);
+    tide_promise_then(L, rt, 2, settled);
+    return 0;
+}
+
+const luaL_Reg tide_task_functions[] = {{"async", async},         {"spawn", spawn},
+                                        {"await", await},         {"awaiting", awaiting},
+                                        {"interrupt", interrupt}, {NULL, NULL}};
 
 const luaL_Reg tide_task_methods[] = {{"await", promise_await}, {NULL, NULL}};

@@ -6,6 +6,11 @@
 
 #include "promise.h"
 
+/* A cancellation scope is a table that an async context has under a key of its own; policy is
+ * lua/moontide/group.lua's. The core enters each task that is made in the context into the set
+ * TASKS, whose keys are weak, and raises REASON from the await of a task interrupted late. */
+enum { TIDE_SCOPE_TASKS = 1, TIDE_SCOPE_REASON };
+
 /* Starts the call whose arguments and, on top, function are the stack; leaves its promise. To be
  * called last by a C function, since it may yield: returns what that is to return. */
 int tide_task_start(lua_State *L, tide_runtime *rt);

@@ -21,10 +21,10 @@ static void add_frame(lua_State *L, luaL_Buffer *b, lua_State *co, lua_Debug *ar
         lua_pushfstring(L, "%d:", ar->currentline);
         luaL_addvalue(b);
     }
-    if (*ar->namewhat != '\0')
-        lua_pushfstring(L, " in %s '%s'", ar->namewhat, ar->name);
-    else if (*ar->what == 'm')
+    if (*ar->what == 'm')
         lua_pushliteral(L, " in main chunk");
+    else if (*ar->namewhat != '\0')
+        lua_pushfstring(L, " in %s '%s'", ar->namewhat, ar->name);
     else
         lua_pushfstring(L, " in function <%s:%d>", ar->short_src, ar->linedefined);
     luaL_addvalue(b);
@@ -312,7 +312,26 @@ static int traceback(lua_State *L) {
     return 1;
 }
 
-const luaL_Reg tide_traceback_functions[] = {{"traceback", traceback}, {NULL, NULL}};
+/* trace_of(reason) -> the trace of the reason that this coroutine's last await raised, or nil: for
+ * reasons of which traceback() makes no text. */
+static int trace_of(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    lua_settop(L, 1);
+    push_noted(L, rt, L);
+    if (!is_box_of(L, 2, 1)) {
+        lua_pushnil(L);
+        return 1;
+    }
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    luaL_addstring(&b, "stack traceback:");
+    add_box(L, &b, 2);
+    luaL_pushresult(&b);
+    return 1;
+}
+
+const luaL_Reg tide_traceback_functions[] = {
+    {"traceback", traceback}, {"trace_of", trace_of}, {NULL, NULL}};
 
 /* ---- what keeps a coroutine from yielding ---- */
 
