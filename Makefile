@@ -144,7 +144,7 @@ VALGRIND := valgrind -q --error-exitcode=9 --leak-check=full \
 valgrind: deps-check
 	@$(SUBMAKE) core
 	@echo "== closing specs (valgrind)"
-	$(VALGRIND) $(BUSTED) --tags=closing
+	MOONTIDE_CHILD="$(VALGRIND)" $(BUSTED) --tags=closing
 
 lint: deps-check
 	@$(SUBMAKE) core

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cancel.h"
 #include "error.h"
 #include "operation.h"
 
@@ -46,13 +47,8 @@ static request *new_request(lua_State *L, tide_runtime *rt, const tide_operation
     return r;
 }
 
-/* The promise and, for whoever may want to cancel it, the operation. */
-static int push_both(lua_State *L) {
-    lua_insert(L, -2);
-    return 2;
-}
-
-/* The request has been handed to libuv, or refused: that settles the promise too. */
+/* The request has been handed to libuv, or refused: that settles the promise too. Returns the
+ * promise. The signal is at 3. */
 static int started(lua_State *L, request *r, int status) {
     if (status < 0) {
         r->fs.result = status;
@@ -60,7 +56,8 @@ static int started(lua_State *L, request *r, int status) {
     } else {
         r->operation.request = (uv_req_t *)&r->fs;
     }
-    return push_both(L);
+    tide_cancel_attach(L, r->operation.rt, 3);
+    return 1;
 }
 
 /* ---- stat ---- */
@@ -122,10 +119,12 @@ static const char *check_path(lua_State *L, int argument) {
     return path;
 }
 
-/* stat(path) -> promise, operation */
+/* stat(path, [options]) -> promise */
 static int fs_stat(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     const char *path = check_path(L, 1);
+    if (tide_cancel_begin(L, rt, 2, "stat"))
+        return 1;
     request *r = new_request(L, rt, &stat_type, "stat");
     return started(L, r, uv_fs_stat(&rt->loop, &r->fs, path, on_request));
 }
@@ -165,10 +164,12 @@ static void release_scandir(tide_operation *operation) {
 
 static const tide_operation_type scandir_type = {finish_scandir, release_scandir};
 
-/* scandir(path) -> promise, operation; libuv sorts by name. */
+/* scandir(path, [options]) -> promise; libuv sorts by name. */
 static int fs_scandir(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     const char *path = check_path(L, 1);
+    if (tide_cancel_begin(L, rt, 2, "scandir"))
+        return 1;
     request *r = new_request(L, rt, &scandir_type, "scandir");
     return started(L, r, uv_fs_scandir(&rt->loop, &r->fs, path, 0, on_request));
 }
@@ -310,10 +311,11 @@ static void release_write(tide_operation *operation) {
 static const tide_operation_type read_type = {finish_read, release_read};
 static const tide_operation_type write_type = {finish_write, release_write};
 
-/* Starts work on the path at 1 and, for writing, the data at 2; returns the promise. */
+/* Starts work on the path at 1 and, for writing, the data at 2; returns the promise. The signal is
+ * on top. */
 static int start_whole_file(lua_State *L, tide_runtime *rt, const tide_operation_type *type,
                             uv_work_cb work) {
-    lua_settop(L, 2);
+    int signal = lua_gettop(L), self = signal + 1;
     whole_file *w = tide_operation_new(L, rt, sizeof *w, UV_DATA, type);
     w->path = lua_tostring(L, 1);
     w->data = NULL;
@@ -321,32 +323,38 @@ static int start_whole_file(lua_State *L, tide_runtime *rt, const tide_operation
     w->status = 0;
     w->work.data = w;
     lua_pushvalue(L, 1);
-    lua_setiuservalue(L, 3, UV_PATH);
-    lua_pushvalue(L, 2);
-    lua_setiuservalue(L, 3, UV_DATA);
-    if (type == &write_type)
+    lua_setiuservalue(L, self, UV_PATH);
+    if (type == &write_type) {
         w->data = (char *)lua_tolstring(L, 2, &w->length);
-    tide_operation_begin(L, &w->operation, 3);
+        lua_pushvalue(L, 2);
+        lua_setiuservalue(L, self, UV_DATA);
+    }
+    tide_operation_begin(L, &w->operation, self);
     int status = uv_queue_work(&rt->loop, &w->work, work, on_whole_file);
     if (status < 0)
         on_whole_file(&w->work, status);
     else
         w->operation.request = (uv_req_t *)&w->work;
-    return push_both(L);
+    tide_cancel_attach(L, rt, signal);
+    return 1;
 }
 
-/* read_file(path) -> promise, operation */
+/* read_file(path, [options]) -> promise */
 static int read_file(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     check_path(L, 1);
+    if (tide_cancel_begin(L, rt, 2, "read_file"))
+        return 1;
     return start_whole_file(L, rt, &read_type, work_read);
 }
 
-/* write_file(path, data) -> promise, operation; the file is made, or emptied first */
+/* write_file(path, data, [options]) -> promise; the file is made, or emptied first */
 static int write_file(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     check_path(L, 1);
     luaL_checkstring(L, 2);
+    if (tide_cancel_begin(L, rt, 3, "write_file"))
+        return 1;
     return start_whole_file(L, rt, &write_type, work_write);
 }
 

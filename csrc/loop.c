@@ -203,13 +203,13 @@ static tide_runtime *check_top_level(lua_State *L, const char *name) {
 /* run([main, ...]) -> what main returns */
 static int run(lua_State *L) {
     tide_runtime *rt = check_top_level(L, "run");
-    if (lua_isnone(L, 1)) {
+    if (lua_isnoneornil(L, 1)) {
         drive_all(L, rt);
         return 0;
     }
     tide_check_callable(L, 1);
     lua_rotate(L, 1, -1);
-    tide_task_start(L, rt);
+    tide_task_start(L, rt, false);
     if (!tide_task_drive(L, rt, 1))
         return rt->stopped ? 0 : tide_task_deadlock(L, rt, "run");
     if (((tide_promise *)lua_touserdata(L, 1))->state == TIDE_FULFILLED)

@@ -2,6 +2,7 @@
  * require "moontide.core"
  */
 #include "callback.h"
+#include "cancel.h"
 #include "combinator.h"
 #include "error.h"
 #include "fs.h"
@@ -89,7 +90,8 @@ static void set_module(lua_State *L, tide_runtime *rt, const char *name, const l
 }
 
 __attribute__((visibility("default"))) int luaopen_moontide_core(lua_State *L) {
-    static const luaL_Reg *const parts[] = {tide_callback_functions,  tide_context_functions,
+    static const luaL_Reg *const parts[] = {tide_callback_functions,  tide_cancel_functions,
+                                            tide_context_functions,
                                             tide_error_functions,     tide_immediate_functions,
                                             tide_loop_functions,      tide_operation_functions,
                                             tide_rejection_functions,

@@ -157,6 +157,7 @@ static void open_tables(lua_State *L, tide_runtime *rt) {
     rt->ref_rejected = new_table_ref(L, 0);
     rt->ref_reported = new_table_ref(L, 0);
     rt->ref_late = new_table_ref(L, 0);
+    rt->ref_cancel_policy = new_slot(L);
     rt->ref_context = new_slot(L);
     rt->ref_on_handled = new_slot(L);
     rt->ref_on_unhandled = new_slot(L);

@@ -52,6 +52,7 @@ struct tide_runtime {
     bool stopped;   /* stop() was called */
 
     int ref_anchors;      /* table: slot -> what a timer or an operation keeps alive */
+    int ref_cancel_policy; /* table of functions, see cancel.h, or false */
     int ref_carriers;     /* table: idle coroutines, parallel to carriers.idle */
     int ref_context;      /* the current async context, or false */
     int ref_error_meta;   /* metatable of error objects */

@@ -304,9 +304,12 @@ static bool is_current(lua_State *L, const tide_runtime *rt) {
     return rt->tasks.running.task != NULL && rt->tasks.running.task->co == L;
 }
 
-int tide_task_start(lua_State *L, tide_runtime *rt) {
+int tide_task_start(lua_State *L, tide_runtime *rt, bool interrupted) {
     int nargs = lua_gettop(L) - 1;
     tide_promise *t = task_new(L, rt, nargs);
+    const tide_promise *caller = rt->tasks.running.task;
+    if (interrupted || (caller != NULL && caller->flags & TIDE_INTERRUPTED))
+        t->flags |= TIDE_INTERRUPTED;
     if (rt->tasks.depth >= MAX_DEPTH && is_current(L, rt) && lua_isyieldable(L)) {
         rt->tasks.yield = TIDE_YIELD_START;
         return lua_yieldk(L, 1, 0, start_done);
@@ -319,7 +322,7 @@ int tide_task_start(lua_State *L, tide_runtime *rt) {
 static int async_call(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     lua_pushvalue(L, lua_upvalueindex(2));
-    return tide_task_start(L, rt);
+    return tide_task_start(L, rt, false);
 }
 
 static int async(lua_State *L) {
@@ -336,7 +339,22 @@ static int spawn(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     tide_check_callable(L, 1);
     lua_rotate(L, 1, -1);
-    return tide_task_start(L, rt);
+    return tide_task_start(L, rt, false);
+}
+
+/* spawn_interrupted(f, ...): like spawn, but its first await raises the reason of its scope */
+static int spawn_interrupted(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    tide_check_callable(L, 1);
+    lua_rotate(L, 1, -1);
+    return tide_task_start(L, rt, true);
+}
+
+/* interrupted() -> whether the next await of the running async function raises its scope's reason */
+static int interrupted(lua_State *L) {
+    const tide_promise *t = tide_runtime_here(L)->tasks.running.task;
+    lua_pushboolean(L, t != NULL && t->flags & TIDE_INTERRUPTED);
+    return 1;
 }
 
 /* ---- await ---- */
@@ -559,6 +577,7 @@ static int interrupt(lua_State *L) {
 
 const luaL_Reg tide_task_functions[] = {{"async", async},         {"spawn", spawn},
                                         {"await", await},         {"awaiting", awaiting},
-                                        {"interrupt", interrupt}, {NULL, NULL}};
+                                        {"interrupt", interrupt}, {"interrupted", interrupted},
+                                        {"spawn_interrupted", spawn_interrupted}, {NULL, NULL}};
 
 const luaL_Reg tide_task_methods[] = {{"await", promise_await}, {NULL, NULL}};

@@ -6,6 +6,7 @@
 #include "timer.h"
 
 #include "callback.h"
+#include "cancel.h"
 #include "promise.h"
 
 #define LONGEST_MS 9007199254740992.0 /* 2^53 */
@@ -171,10 +172,17 @@ static int set_interval(lua_State *L) {
     return set_timer(L, TIDE_INTERVAL);
 }
 
-/* sleep(ms) -> promise */
+/* sleep(ms, [options]) -> promise */
 static int sleep_for(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     uint64_t delay = check_delay(L, 1);
+    if (tide_cancel_begin(L, rt, 2, "sleep"))
+        return 1;
+    if (!lua_isnil(L, 3)) {
+        lua_remove(L, 2);
+        tide_cancel_call(L, rt, "sleep", 2, 1);
+        return 1;
+    }
     tide_promise_new(L, rt);
     lua_pushvalue(L, -1);
     start(L, rt, delay);

@@ -31,6 +31,7 @@ build = {
       -- Every file of csrc/: `make lint` fails when one is missing here.
       sources = {
         "csrc/callback.c",
+        "csrc/cancel.c",
         "csrc/combinator.c",
         "csrc/error.c",
         "csrc/fs.c",
@@ -51,8 +52,10 @@ build = {
       libdirs = { "$(LIBUV_LIBDIR)" },
     },
     ["moontide"] = "lua/moontide/init.lua",
+    ["moontide.abort"] = "lua/moontide/abort.lua",
     ["moontide.context"] = "lua/moontide/context.lua",
     ["moontide.fs"] = "lua/moontide/fs.lua",
+    ["moontide.group"] = "lua/moontide/group.lua",
     ["moontide.import"] = "lua/moontide/import.lua",
     ["moontide.meta"] = "lua/moontide/meta.lua",
   },

@@ -491,8 +491,10 @@ describe("a host with its own loop", function()
   it("does not block in step without a time", function()
     local timer = tide.set_timeout(function() end, 60000)
     local start = tide.now()
-    assert.is_true(tide.step())
-    assert.is_true(tide.step(0))
+    for _ = 1, 300 do
+      assert.is_true(tide.step())
+      assert.is_true(tide.step(0))
+    end
     assert.is_true(tide.now() - start < 30000)
     timer:close()
     assert.is_false(tide.step())

@@ -1,2 +1,5 @@
 --- Files, through libuv's thread pool; the annotations are in meta.lua.
-return require("moontide.core").fs
+---@type moontide.fs
+local M = require("moontide.core").fs
+
+return M

@@ -1,6 +1,9 @@
 --- The public face of moontide; its annotations are in meta.lua.
 local core = require "moontide.core"
+local abort = require "moontide.abort"
+local group = require "moontide.group"
 
+---@class moontide
 local M = {
   async = core.async,
   spawn = core.spawn,
@@ -25,6 +28,14 @@ local M = {
   traceback = core.traceback,
   now = core.now,
   Promise = core.Promise,
+  AbortController = abort.AbortController,
+  AbortSignal = abort.AbortSignal,
+  group = group.group,
+  timeout = group.timeout,
+  move_on_after = group.move_on_after,
+  shield = group.shield,
+  map = group.map,
+  each = group.each,
   import = require "moontide.import",
   ContextVar = require "moontide.context",
 }

@@ -1,0 +1,26 @@
+/*
+ * Cancellation of operations by AbortSignals. What a signal is and which one counts is policy of
+ * lua/moontide/abort.lua; here is how an operation asks for it. Without options and without an
+ * async context nothing is asked.
+ */
+#ifndef TIDE_CANCEL_H
+#define TIDE_CANCEL_H
+
+#include "runtime.h"
+
+/* Leaves the arguments up to the options and, above them, the signal to heed or nil. Returns
+ * whether it has been aborted already: then a rejected promise is on top, to be returned. Raises
+ * what is wrong with the options, in the name of the function. */
+bool tide_cancel_begin(lua_State *L, tide_runtime *rt, int options, const char *name);
+
+/* The operation has been started; it and its promise are on top. Replaces both by the promise to
+ * return: that one, or one that follows it unless the signal at the index, if not nil, aborts.
+ * [-2, +1, m] */
+void tide_cancel_attach(lua_State *L, tide_runtime *rt, int signal);
+
+/* Calls a function of the policy by its name with the n values on top. [-n, +results, e] */
+void tide_cancel_call(lua_State *L, tide_runtime *rt, const char *name, int n, int results);
+
+extern const luaL_Reg tide_cancel_functions[];
+
+#endif

@@ -1,0 +1,329 @@
+--- AbortController and AbortSignal, after the WHATWG DOM standard.
+---
+--- Who holds whom: a dependent signal (AbortSignal.any) holds its sources; a source holds its
+--- dependents weakly, but those that somebody observes strongly. The timer of AbortSignal.timeout
+--- reaches its signal through a weak table, so it ends with its signal; a signal that is observed
+--- is held by `observed_timeouts`. A signal is observed while it has a listener or an observed
+--- dependent.
+local core = require "moontide.core"
+
+local M = {}
+
+local AbortSignal = {}
+local methods = {}
+local Signal = { __index = methods, __name = "moontide.AbortSignal" }
+
+-- For signals with a timer: it goes when they go.
+local TimeoutSignal = {
+  __index = methods,
+  __name = "moontide.AbortSignal",
+  __gc = function(self)
+    pcall(self._timer.close, self._timer) -- the runtime may be closed by now
+  end,
+}
+
+local WEAK_VALUES = { __mode = "v" }
+local observed_timeouts = {} -- luacheck: ignore 241 (it is there to hold)
+
+local function is_signal(value)
+  local meta = getmetatable(value)
+  return meta == Signal or meta == TimeoutSignal
+end
+
+local function new_signal(meta)
+  return setmetatable({ aborted = false, _observers = 0 }, meta or Signal)
+end
+
+---- dependents: in order of creation, and gone when nobody else has them ----
+
+local function add_dependent(source, dependent)
+  local list = source._dependents
+  if not list then
+    list = { n = 0, limit = 16, items = setmetatable({}, WEAK_VALUES) }
+    source._dependents = list
+  end
+  if list.n >= list.limit then
+    local kept, items = 0, setmetatable({}, WEAK_VALUES)
+    for i = 1, list.n do
+      local item = list.items[i]
+      if item then
+        kept = kept + 1
+        items[kept] = item
+      end
+    end
+    list.n, list.items, list.limit = kept, items, math.max(16, 2 * kept)
+  end
+  list.n = list.n + 1
+  list.items[list.n] = dependent
+end
+
+---- observation ----
+
+local function observe(signal)
+  signal._observers = signal._observers + 1
+  if signal._observers > 1 then
+    return
+  end
+  if signal._timer then
+    observed_timeouts[signal] = true
+  end
+  for _, source in ipairs(signal._sources or {}) do
+    source._observed = source._observed or {}
+    source._observed[signal] = true
+    observe(source)
+  end
+end
+
+local function unobserve(signal)
+  signal._observers = signal._observers - 1
+  if signal._observers > 0 then
+    return
+  end
+  observed_timeouts[signal] = nil
+  for _, source in ipairs(signal._sources or {}) do
+    source._observed[signal] = nil
+    unobserve(source)
+  end
+end
+
+---- listeners: a ring of nodes, so that removing one of many costs nothing ----
+
+local function unlink(node)
+  node.previous.next, node.next.previous = node.next, node.previous
+  node.previous, node.next = nil, nil
+end
+
+local function report(err)
+  core.queue_microtask(error, err, 0)
+end
+
+--- Calls the listeners, each once. What one raises does not keep the others from being called: it
+--- comes out of the loop, like an error in any callback.
+local function dispatch(signal)
+  local ring = signal._listeners
+  while ring and ring.next ~= ring do
+    local node = ring.next
+    unlink(node)
+    unobserve(signal)
+    local ok, err = pcall(node.f, signal.reason)
+    if not ok then
+      report(err)
+    end
+  end
+end
+
+--- Aborts a signal: first it and all its dependents are marked, then the listeners run.
+local function abort(signal, reason)
+  if signal.aborted then
+    return
+  end
+  if reason == nil then
+    reason = core.new_error("AbortError", "the operation was aborted")
+  end
+  signal.aborted, signal.reason = true, reason
+  local marked = { signal }
+  local dependents = signal._dependents
+  for i = 1, dependents and dependents.n or 0 do
+    local dependent = dependents.items[i]
+    if dependent and not dependent.aborted then
+      dependent.aborted, dependent.reason = true, reason
+      marked[#marked + 1] = dependent
+    end
+  end
+  for _, each in ipairs(marked) do
+    dispatch(each)
+  end
+end
+
+local function nothing() end
+
+--- Calls f(reason) when the signal is aborted; never, if it has been. Returns what takes f off.
+function methods:on_abort(f)
+  if not is_signal(self) then
+    error("bad argument #1 to 'on_abort' (AbortSignal expected)", 2)
+  elseif not core.callable(f) then
+    error("bad argument #1 to 'on_abort' (function expected, got " .. type(f) .. ")", 2)
+  end
+  if self.aborted then
+    return nothing
+  end
+  local ring = self._listeners
+  if not ring then
+    ring = {}
+    ring.next, ring.previous = ring, ring
+    self._listeners = ring
+  end
+  local node = { f = f, next = ring, previous = ring.previous }
+  ring.previous.next, ring.previous = node, node
+  observe(self)
+  return function()
+    if node.next then
+      unlink(node)
+      unobserve(self)
+    end
+  end
+end
+
+function methods:throw_if_aborted()
+  if self.aborted then
+    error(self.reason, 0)
+  end
+end
+
+---- the three ways to a signal without a controller ----
+
+function AbortSignal.abort(reason)
+  local signal = new_signal()
+  abort(signal, reason)
+  return signal
+end
+
+function AbortSignal.timeout(ms)
+  if type(ms) ~= "number" then
+    error("bad argument #1 to 'timeout' (number expected, got " .. type(ms) .. ")", 2)
+  end
+  local signal = new_signal()
+  local weak = setmetatable({ signal = signal }, WEAK_VALUES)
+  signal._timer = core.set_timeout(function()
+    if weak.signal then
+      local text = ("the operation timed out after %g ms"):format(ms)
+      abort(weak.signal, core.new_error("TimeoutError", text))
+    end
+  end, ms):unref()
+  return setmetatable(signal, TimeoutSignal)
+end
+
+function AbortSignal.any(signals)
+  if type(signals) ~= "table" then
+    error("bad argument #1 to 'any' (table expected, got " .. type(signals) .. ")", 2)
+  end
+  local result = new_signal()
+  for i = 1, #signals do
+    if not is_signal(signals[i]) then
+      error("bad argument #1 to 'any' (element " .. i .. " is no AbortSignal)", 2)
+    end
+  end
+  for _, source in ipairs(signals) do
+    if source.aborted then
+      abort(result, source.reason)
+      return result
+    end
+  end
+  result._sources = {}
+  local seen = {}
+  for _, signal in ipairs(signals) do
+    for _, source in ipairs(signal._sources or { signal }) do
+      if not seen[source] then
+        seen[source] = true
+        result._sources[#result._sources + 1] = source
+        add_dependent(source, result)
+      end
+    end
+  end
+  return result
+end
+
+---- controller ----
+
+local AbortController = { __name = "moontide.AbortController" }
+AbortController.__index = AbortController
+
+function AbortController:abort(reason)
+  abort(self.signal, reason)
+end
+
+function M.AbortController()
+  return setmetatable({ signal = new_signal() }, AbortController)
+end
+
+M.AbortSignal = AbortSignal
+
+---- for operations ----
+
+local SCOPE = core.scope_key()
+
+--- The cancellation scope (see group.lua) of the running async context, or nil.
+function M.current_scope()
+  local context = core.context()
+  return context and context[SCOPE]
+end
+
+--- The signal that an operation called here has to heed: the one in its options, that of the
+--- running group, both, or nil. A function that the group's cancellation has reached does not heed
+--- it any more: what it starts now is clean-up.
+--- @param position integer of the options, for the error
+function M.effective_signal(options, position, name)
+  if options ~= nil and type(options) ~= "table" then
+    local text = "bad argument #%d to '%s' (table expected, got %s)"
+    error(text:format(position, name, type(options)), 3)
+  end
+  local signal = options and options.signal
+  if signal ~= nil and not is_signal(signal) then
+    local text = "bad argument #%d to '%s' (field 'signal': AbortSignal expected, got %s)"
+    error(text:format(position, name, type(signal)), 3)
+  end
+  local scope = M.current_scope()
+  local ambient = scope and scope.signal
+  if ambient and ambient.aborted and not core.interrupted() then
+    ambient = nil
+  end
+  if signal and ambient then
+    return AbortSignal.any({ signal, ambient })
+  end
+  return signal or ambient
+end
+
+--- A pending promise that an abort of the signal (or nil: nothing) rejects with the reason, after
+--- calling cancel(reason). Settling it otherwise takes the listener off.
+--- @return moontide.Promise, fun(...), fun(reason)
+function M.abortable(signal, cancel)
+  local promise, resolve, reject = core.Promise.with_resolvers()
+  if not signal then
+    return promise, resolve, reject
+  end
+  local remove = signal:on_abort(function(reason)
+    cancel(reason)
+    reject(reason)
+  end)
+  return promise, function(...)
+    remove()
+    resolve(...)
+  end, function(reason)
+    remove()
+    reject(reason)
+  end
+end
+
+-- How the operations of the core come by all this.
+core.set_cancel_policy({
+  find = function(options, position, name)
+    local signal = M.effective_signal(options, position, name)
+    if signal and signal.aborted then
+      return signal, core.Promise.reject(signal.reason)
+    end
+    return signal, nil
+  end,
+
+  -- Work that a thread has begun ends by itself, and its result is dropped.
+  attach = function(operation, work, signal)
+    local promise, resolve, reject = M.abortable(signal, function()
+      core.cancel(operation)
+    end)
+    work:next(resolve, reject)
+    return promise
+  end,
+
+  sleep = function(ms, signal)
+    local timer
+    local promise, resolve = M.abortable(signal, function()
+      timer:close()
+    end)
+    timer = core.set_timeout(resolve, ms)
+    return promise
+  end,
+})
+
+M.is_signal = is_signal
+M.abort = abort
+M.new_signal = new_signal
+return M
