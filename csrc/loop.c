@@ -13,6 +13,7 @@
 #include "operation.h"
 #include "rejection.h"
 #include "task.h"
+#include "testing.h"
 #include "timer.h"
 #include "traceback.h"
 
@@ -37,10 +38,17 @@ static bool ready(const tide_runtime *rt) {
            tide_rejection_waiting(rt);
 }
 
+/* A referenced timer will fire, though a virtual clock may stand still. */
+static bool timers_alive(const tide_runtime *rt) {
+    uint64_t due;
+    return rt->timers.refs > 0 && (!rt->test.is_virtual || rt->test.jumps ||
+                                   (tide_timer_next(rt, &due) && due <= rt->test.now));
+}
+
 /* Something that is referenced is left. */
 static bool alive(const tide_runtime *rt) {
-    return rt->jobs.count > 0 || rt->immediates.refs > 0 || rt->timers.refs > 0 ||
-           !tide_list_empty(&rt->completed) || tide_rejection_waiting(rt) ||
+    return rt->jobs.count > 0 || rt->immediates.refs > 0 || timers_alive(rt) ||
+           rt->test.blocked > 0 || !tide_list_empty(&rt->completed) || tide_rejection_waiting(rt) ||
            uv_loop_alive(&rt->loop);
 }
 
@@ -51,7 +59,7 @@ static uint64_t patience(const tide_runtime *rt) {
         return 0;
     if (!tide_timer_next(rt, &due))
         return NO_LIMIT;
-    now = uv_hrtime();
+    now = tide_now(rt);
     return due > now ? due - now : 0;
 }
 
@@ -64,10 +72,24 @@ static void on_alarm(uv_timer_t *alarm) {
     (void)alarm;
 }
 
+/* Where time is virtual, only I/O is waited for; without any, the clock may jump. */
+static void poll_virtual(tide_runtime *rt, uint64_t limit) {
+    uint64_t due;
+    bool in_flight = uv_loop_alive(&rt->loop);
+    if (limit > 0 && !in_flight && rt->test.jumps && tide_timer_next(rt, &due) &&
+        due > rt->test.now)
+        rt->test.now = due;
+    uv_run(&rt->loop, limit > 0 && in_flight ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+}
+
 static void poll(tide_runtime *rt, uint64_t longest) {
     uint64_t limit = alive(rt) ? patience(rt) : 0;
     if (limit > longest)
         limit = longest;
+    if (rt->test.is_virtual) {
+        poll_virtual(rt, limit);
+        return;
+    }
     if (limit == 0) {
         uv_run(&rt->loop, UV_RUN_NOWAIT);
         return;
@@ -90,6 +112,10 @@ static bool advance(lua_State *L, tide_runtime *rt, uint64_t longest) {
             rt->phase = TIDE_PHASE_POLL;
         return true;
     case TIDE_PHASE_POLL:
+        if (rt->test.blocked > 0 && patience(rt) > 0 && longest > 0) {
+            tide_testing_release(L, rt);
+            return true;
+        }
         rt->phase = TIDE_PHASE_COMPLETIONS;
         poll(rt, longest);
         return true;
@@ -111,7 +137,7 @@ static bool advance(lua_State *L, tide_runtime *rt, uint64_t longest) {
 }
 
 static void begin_turn(tide_runtime *rt) {
-    rt->turn_now = uv_hrtime();
+    rt->turn_now = tide_now(rt);
     rt->phase = TIDE_PHASE_TIMERS;
 }
 
@@ -255,8 +281,7 @@ static int backend_timeout(lua_State *L) {
 
 /* now() -> ms of a monotonic clock */
 static int now(lua_State *L) {
-    tide_runtime_here(L);
-    lua_pushnumber(L, (lua_Number)uv_hrtime() / 1e6);
+    lua_pushnumber(L, (lua_Number)tide_now(tide_runtime_here(L)) / 1e6);
     return 1;
 }
 

@@ -13,6 +13,7 @@
 #include "rejection.h"
 #include "runtime.h"
 #include "task.h"
+#include "testing.h"
 #include "timer.h"
 #include "traceback.h"
 
@@ -90,13 +91,11 @@ static void set_module(lua_State *L, tide_runtime *rt, const char *name, const l
 }
 
 __attribute__((visibility("default"))) int luaopen_moontide_core(lua_State *L) {
-    static const luaL_Reg *const parts[] = {tide_callback_functions,  tide_cancel_functions,
-                                            tide_context_functions,
-                                            tide_error_functions,     tide_immediate_functions,
-                                            tide_loop_functions,      tide_operation_functions,
-                                            tide_rejection_functions,
-                                            tide_task_functions,      tide_timer_functions,
-                                            tide_traceback_functions, functions};
+    static const luaL_Reg *const parts[] = {
+        tide_callback_functions,  tide_cancel_functions,    tide_context_functions,
+        tide_error_functions,     tide_immediate_functions, tide_loop_functions,
+        tide_operation_functions, tide_rejection_functions, tide_task_functions,
+        tide_timer_functions,     tide_traceback_functions, functions};
     tide_runtime *rt = open_runtime(L);
     lua_newtable(L);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
@@ -109,5 +108,6 @@ __attribute__((visibility("default"))) int luaopen_moontide_core(lua_State *L) {
     lua_setmetatable(L, -2);
     lua_setfield(L, -2, "Promise");
     set_module(L, rt, "fs", tide_fs_functions);
+    set_module(L, rt, "testing", tide_testing_functions);
     return 1;
 }

@@ -42,8 +42,21 @@ static int call_finish(lua_State *L) {
     return lua_gettop(L) - 1;
 }
 
+/* The one that completed first; while a test shuffles, any of those that have. */
+static tide_operation *next_completed(tide_runtime *rt) {
+    tide_list *link = rt->completed.next;
+    if (rt->test.shuffle != 0) {
+        uint64_t count = 0;
+        for (tide_list *each = link; each != &rt->completed; each = each->next)
+            count++;
+        for (uint64_t i = tide_random(rt, count); i > 0; i--)
+            link = link->next;
+    }
+    return tide_list_entry(link, tide_operation, link);
+}
+
 void tide_operation_settle_next(lua_State *L, tide_runtime *rt) {
-    tide_operation *operation = tide_list_entry(rt->completed.next, tide_operation, link);
+    tide_operation *operation = next_completed(rt);
     int base = lua_gettop(L);
     tide_stress(L);
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_anchors);

@@ -20,13 +20,13 @@ typedef enum tide_state { TIDE_PENDING, TIDE_FULFILLED, TIDE_REJECTED } tide_sta
 enum { TIDE_UV_VALUE = 1, TIDE_UV_REACTIONS, TIDE_UV_CONTEXT, TIDE_UV_EXTRA };
 
 enum {
-    TIDE_HANDLED = 1,  /* [[PromiseIsHandled]] */
-    TIDE_RESOLVED = 2, /* the resolving functions have been used */
-    TIDE_TRACED = 4,   /* rejected: VALUE is a trace box, see traceback.h */
-    TIDE_CONTEXT = 32, /* its user value CONTEXT is not nil */
-    TIDE_NOTED = 16,   /* async function: its coroutine is in the table of traces */
+    TIDE_HANDLED = 1,      /* [[PromiseIsHandled]] */
+    TIDE_RESOLVED = 2,     /* the resolving functions have been used */
+    TIDE_TRACED = 4,       /* rejected: VALUE is a trace box, see traceback.h */
+    TIDE_CONTEXT = 32,     /* its user value CONTEXT is not nil */
+    TIDE_NOTED = 16,       /* async function: its coroutine is in the table of traces */
     TIDE_INTERRUPTED = 64, /* async function: its next await raises the cancellation */
-    TIDE_REPORTED = 8  /* its rejection was reported as unhandled */
+    TIDE_REPORTED = 8      /* its rejection was reported as unhandled */
 };
 
 typedef struct tide_promise {

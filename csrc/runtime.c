@@ -108,8 +108,10 @@ static int context(lua_State *L) {
     return 1;
 }
 
-const luaL_Reg tide_context_functions[] = {
-    {"context", context}, {"scope_key", get_scope_key}, {"swap_context", swap_context}, {NULL, NULL}};
+const luaL_Reg tide_context_functions[] = {{"context", context},
+                                           {"scope_key", get_scope_key},
+                                           {"swap_context", swap_context},
+                                           {NULL, NULL}};
 
 /* ---- making and closing ---- */
 
@@ -155,6 +157,7 @@ static void open_tables(lua_State *L, tide_runtime *rt) {
     rt->ref_immediates = new_table_ref(L, 0);
     rt->ref_jobs = new_table_ref(L, 0);
     rt->ref_rejected = new_table_ref(L, 0);
+    rt->test.ref_blocked = new_table_ref(L, 0);
     rt->ref_reported = new_table_ref(L, 0);
     rt->ref_late = new_table_ref(L, 0);
     rt->ref_cancel_policy = new_slot(L);

@@ -51,21 +51,21 @@ struct tide_runtime {
     bool interrupt; /* the drain must return to whoever drives the loop */
     bool stopped;   /* stop() was called */
 
-    int ref_anchors;      /* table: slot -> what a timer or an operation keeps alive */
+    int ref_anchors;       /* table: slot -> what a timer or an operation keeps alive */
     int ref_cancel_policy; /* table of functions, see cancel.h, or false */
-    int ref_carriers;     /* table: idle coroutines, parallel to carriers.idle */
-    int ref_context;      /* the current async context, or false */
-    int ref_error_meta;   /* metatable of error objects */
-    int ref_handle_meta;  /* metatable of timer and immediate handles */
-    int ref_immediates;   /* table: queue of what the next immediates phase runs */
-    int ref_jobs;         /* table: the microtask queue's chunks */
-    int ref_on_handled;   /* callback of on_rejection_handled, or false */
-    int ref_on_unhandled; /* callback of on_unhandled_rejection, or false */
-    int ref_promise_meta; /* metatable of promises */
-    int ref_rejected;     /* table: rejected promises without a handler, in order */
-    int ref_reported;     /* table: those of them that are being reported */
-    int ref_late;         /* table: reported promises that got a handler since */
-    int ref_traces;       /* table, weak keys: coroutine -> trace box, see traceback.h */
+    int ref_carriers;      /* table: idle coroutines, parallel to carriers.idle */
+    int ref_context;       /* the current async context, or false */
+    int ref_error_meta;    /* metatable of error objects */
+    int ref_handle_meta;   /* metatable of timer and immediate handles */
+    int ref_immediates;    /* table: queue of what the next immediates phase runs */
+    int ref_jobs;          /* table: the microtask queue's chunks */
+    int ref_on_handled;    /* callback of on_rejection_handled, or false */
+    int ref_on_unhandled;  /* callback of on_unhandled_rejection, or false */
+    int ref_promise_meta;  /* metatable of promises */
+    int ref_rejected;      /* table: rejected promises without a handler, in order */
+    int ref_reported;      /* table: those of them that are being reported */
+    int ref_late;          /* table: reported promises that got a handler since */
+    int ref_traces;        /* table, weak keys: coroutine -> trace box, see traceback.h */
 
     struct { /* microtask.c */
         struct tide_job_chunk *first, *last, *spare;
@@ -86,7 +86,7 @@ struct tide_runtime {
         bool failed; /* the coroutine that just finished did so with an error */
         tide_yield yield;
         lua_Integer enlisted; /* tasks entered into a scope so far: their order */
-        void *waiter; /* the reaction by which the top level waits, or NULL */
+        void *waiter;         /* the reaction by which the top level waits, or NULL */
     } tasks;
 
     struct {
@@ -109,6 +109,15 @@ struct tide_runtime {
         uint64_t seq;
         int firing; /* slot of the interval whose callback runs, or LUA_NOREF */
     } timers;
+
+    struct {              /* testing.c */
+        bool is_virtual;  /* time stands still but for jumps */
+        bool jumps;       /* to the next timer, when nothing else can happen */
+        uint64_t now;     /* virtual: ns */
+        uint64_t shuffle; /* state of the generator that varies what order leaves open, or 0 */
+        int ref_blocked;  /* table: promises to fulfil when nothing can go on by itself */
+        lua_Integer blocked;
+    } test;
 
     struct { /* immediate.c */
         lua_Integer head, tail, limit, refs;
@@ -151,6 +160,19 @@ static inline tide_runtime *tide_runtime_here(lua_State *L) {
     if (rt->closed)
         luaL_error(L, "the runtime is closed");
     return rt;
+}
+
+/* The time that timers go by, ns. */
+static inline uint64_t tide_now(const tide_runtime *rt) {
+    return rt->test.is_virtual ? rt->test.now : uv_hrtime();
+}
+
+/* A pseudo-random number below the limit (xorshift64); only while a test shuffles. */
+static inline uint64_t tide_random(tide_runtime *rt, uint64_t limit) {
+    uint64_t x = rt->test.shuffle;
+    x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+    rt->test.shuffle = x;
+    return x % limit;
 }
 
 /* lua_Alloc's realloc with the state's allocator, so that a host's limit and count hold for us

@@ -350,7 +350,8 @@ static int spawn_interrupted(lua_State *L) {
     return tide_task_start(L, rt, true);
 }
 
-/* interrupted() -> whether the next await of the running async function raises its scope's reason */
+/* interrupted() -> whether the next await of the running async function raises its scope's reason
+ */
 static int interrupted(lua_State *L) {
     const tide_promise *t = tide_runtime_here(L)->tasks.running.task;
     lua_pushboolean(L, t != NULL && t->flags & TIDE_INTERRUPTED);
@@ -575,9 +576,13 @@ static int interrupt(lua_State *L) {
     return 0;
 }
 
-const luaL_Reg tide_task_functions[] = {{"async", async},         {"spawn", spawn},
-                                        {"await", await},         {"awaiting", awaiting},
-                                        {"interrupt", interrupt}, {"interrupted", interrupted},
-                                        {"spawn_interrupted", spawn_interrupted}, {NULL, NULL}};
+const luaL_Reg tide_task_functions[] = {{"async", async},
+                                        {"spawn", spawn},
+                                        {"await", await},
+                                        {"awaiting", awaiting},
+                                        {"interrupt", interrupt},
+                                        {"interrupted", interrupted},
+                                        {"spawn_interrupted", spawn_interrupted},
+                                        {NULL, NULL}};
 
 const luaL_Reg tide_task_methods[] = {{"await", promise_await}, {NULL, NULL}};

@@ -57,7 +57,12 @@ static void reserve(lua_State *L, tide_runtime *rt) {
 
 /* There is room. */
 static void push(tide_runtime *rt, uint64_t due, int slot) {
-    rt->timers.heap[rt->timers.count] = (tide_timer_entry){due, ++rt->timers.seq, slot};
+    uint64_t seq = ++rt->timers.seq;
+    if (rt->test.shuffle != 0) { /* any order among those due in the same ms */
+        due += 999999 - (due + 999999) % 1000000;
+        seq = tide_random(rt, UINT64_MAX);
+    }
+    rt->timers.heap[rt->timers.count] = (tide_timer_entry){due, seq, slot};
     sift_up(rt->timers.heap, rt->timers.count++);
 }
 
@@ -130,7 +135,7 @@ static int start(lua_State *L, tide_runtime *rt, uint64_t delay) {
     lua_insert(L, -2);
     int slot = luaL_ref(L, -2);
     lua_pop(L, 1);
-    push(rt, uv_hrtime() + delay, slot);
+    push(rt, tide_now(rt) + delay, slot);
     return slot;
 }
 
@@ -202,7 +207,7 @@ void tide_timer_rearm(lua_State *L, tide_runtime *rt) {
     lua_rawgeti(L, -1, slot);
     tide_callback *handle = lua_touserdata(L, -1);
     if (handle->active)
-        push(rt, uv_hrtime() + handle->interval, slot); /* there is room: it was popped */
+        push(rt, tide_now(rt) + handle->interval, slot); /* there is room: it was popped */
     else
         luaL_unref(L, -2, slot);
     lua_pop(L, 2);

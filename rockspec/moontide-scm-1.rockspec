@@ -44,6 +44,7 @@ build = {
         "csrc/rejection.c",
         "csrc/runtime.c",
         "csrc/task.c",
+        "csrc/testing.c",
         "csrc/timer.c",
         "csrc/traceback.c",
       },
@@ -57,6 +58,7 @@ build = {
     ["moontide.fs"] = "lua/moontide/fs.lua",
     ["moontide.group"] = "lua/moontide/group.lua",
     ["moontide.import"] = "lua/moontide/import.lua",
+    ["moontide.testing"] = "lua/moontide/testing.lua",
     ["moontide.meta"] = "lua/moontide/meta.lua",
   },
   install = {

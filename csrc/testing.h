@@ -1,0 +1,14 @@
+/*
+ * What tests need of the loop: virtual time, a moment when all is blocked, a shuffle.
+ */
+#ifndef TIDE_TESTING_H
+#define TIDE_TESTING_H
+
+#include "runtime.h"
+
+/* Nothing can go on without I/O or time: fulfils the promises that wait for this. [-0, +0, m] */
+void tide_testing_release(lua_State *L, tide_runtime *rt);
+
+extern const luaL_Reg tide_testing_functions[];
+
+#endif

@@ -1,0 +1,679 @@
+--- A helper for busted, unmodified: `busted --helper=moontide.busted`; see docs/testing.md.
+---
+--- busted runs specs on the main thread, so they may await as they are. This file adds what busted
+--- cannot know: that a test hangs, that something went wrong which nobody awaited, and that a test
+--- has left something behind. It never stands between busted and a function of the user's: it
+--- listens to busted's events, has the first before_each and the last after_each of all (what lies
+--- between them is a *window*), and holds back busted's `test end` until the latter. In the core's
+--- module table it puts functions that remember who called them in place of those that begin
+--- something; so it has to be loaded before anything that takes functions from there.
+local busted = require "busted"
+if not busted.subscribe then
+  error("moontide.busted is a helper for busted: busted --helper=moontide.busted", 0)
+end
+
+local core = require "moontide.core"
+local pretty = require "pl.pretty"
+
+local M = {}
+
+local DEFAULT_LIMIT = 5000
+-- A test may catch the error of its timeout and hang again: from then on it is interrupted so often.
+local GRACE = 200
+-- How long what cannot be cancelled may take to end by itself.
+local PATIENCE = 2000
+-- How many suspended functions the message of a timeout names.
+local SHOWN = 8
+
+local WEAK_KEYS = { __mode = "k" }
+
+-- What is wanted of the core itself, before anything is replaced there.
+local now, step, stats = core.now, core.step, core.stats
+local set_timeout, queue_microtask, stop = core.set_timeout, core.queue_microtask, core.stop
+local with_resolvers, traceback = core.Promise.with_resolvers, core.traceback
+
+-- From before the first before_each of a test until after its last after_each; nil between tests.
+--   element, parent   of the test, as busted has them; set when its body begins
+--   status            what busted makes of the test; set when its body has ended
+--   held              `test end` has not been published yet
+--   expired           the message of its timeout
+--   problems          list of { kind = "failure"|"error", message =, trace = }
+--   made, tasks       object -> { what =, where =, order =, timer = }
+--   before            stats() when it began
+--   handlers          the rejection handlers that were set when it began
+local window
+
+---- who did it ----
+
+local OWN = debug.getinfo(1, "S").source:match("^.*[/\\]") or "@"
+
+--- "FILE:LINE" of the innermost function on the stack that is not moontide's, or nil.
+local function caller()
+  local level = 2
+  local info = debug.getinfo(level, "Sl")
+  while info and (info.currentline < 1 or info.source:sub(1, #OWN) == OWN) do
+    level = level + 1
+    info = debug.getinfo(level, "Sl")
+  end
+  return info and info.short_src .. ":" .. info.currentline
+end
+
+--- "FILE:LINE" where the function of a pending promise awaits, or nil.
+local function awaits_at(promise)
+  for where in traceback(nil, promise):gmatch("\n\t([^\n]-:%d+): in ") do
+    return where
+  end
+end
+
+-- Files that no trace should show. Only the ends of their names are sure: Lua shortens them.
+local HIDDEN = {
+  "^\t[^\n]-moontide[/\\]%w+%.lua:%d",
+  "^\t[^\n]-busted[/\\]core%.lua:%d",
+  "^\t[^\n]-busted[/\\]init%.lua:%d",
+  "^\t[^\n]-luassert[/\\]%w+%.lua:%d",
+  "^\t%(%.%.%.tail calls",
+}
+
+local PCALL = "^\t%[C%]: in .*pcall'$"
+
+local function is_hidden(line)
+  for _, pattern in ipairs(HIDDEN) do
+    if line:find(pattern) then
+      return true
+    end
+  end
+  return false
+end
+
+--- The lines of a trace that are the user's. Below whoever busted or this file has called comes
+--- nothing of interest: returns whether they had to be cut there.
+local function clean(lines)
+  local kept, cut = {}, false
+  local called = false -- from the user's functions; else these are what raised an error for them
+  for line in lines:gmatch("[^\n]+") do
+    if called and is_hidden(line) or not called and line:find(PCALL) then
+      cut = true
+      break
+    elseif not line:find("^\t%[C%]: in ") and not is_hidden(line) then
+      called = true
+    end
+    if called then
+      kept[#kept + 1] = line
+    end
+  end
+  while cut and #kept > 0 and kept[#kept]:find(PCALL) do
+    kept[#kept] = nil
+  end
+  return #kept > 0 and "\n" .. table.concat(kept, "\n") or "", cut
+end
+
+--- The lines of a trace of where a reason arose, up to whoever caught it; "" where that is not
+--- known. And whether these are the lines of the caller as well.
+local function origin(reason)
+  local text = traceback(reason, 1000)
+  if type(text) ~= "string" or text == reason then
+    return "", false
+  end
+  local header = "stack traceback:"
+  local _, last = text:find(header, #tostring(reason) + 1, true)
+  return clean(last and text:sub(last + 1) or "")
+end
+
+---- the limit ----
+
+local limits = { DEFAULT_LIMIT } -- of the blocks that busted is in, the innermost last
+local watch = { limit = DEFAULT_LIMIT, since = 0, strikes = 1 }
+
+local function disarm()
+  if watch.timer then
+    watch.timer:close()
+    watch.timer = nil
+  end
+end
+
+local expire
+
+local function arm(due)
+  disarm()
+  if due < math.huge then
+    watch.due = due
+    watch.timer = set_timeout(expire, due - now()):unref()
+  end
+end
+
+--- Begins to count. What is wrong only when it happens `strikes` times in a row: between tests,
+--- where there is no telling when a hook begins, work that came before may have used up the time.
+local function begin_watch(limit, strikes)
+  watch.limit, watch.since, watch.strikes = limit, now(), strikes
+  arm(watch.since + limit)
+end
+
+local function watch_between()
+  begin_watch(limits[#limits], 2)
+end
+
+local function by_order(a, b)
+  return a.order < b.order
+end
+
+local function suspended(tasks)
+  local list = {}
+  for promise, record in pairs(tasks) do
+    if promise:state() == "pending" then
+      list[#list + 1] = {
+        what = "an async function, suspended at " .. (awaits_at(promise) or "an unknown line"),
+        where = record.where,
+        order = record.order,
+      }
+    end
+  end
+  table.sort(list, by_order)
+  return list
+end
+
+local function lines_of(records)
+  local lines = {}
+  for i, record in ipairs(records) do
+    lines[i] = ("\n\t%s: %s"):format(record.where or "an unknown line", record.what)
+  end
+  if #lines > SHOWN then
+    lines[SHOWN] = ("\n\tand %d more"):format(#lines - SHOWN + 1)
+  end
+  return table.concat(lines, "", 1, math.min(#lines, SHOWN))
+end
+
+--- Raised from a timer, so it comes out of whatever drives the loop in the test: its await.
+function expire()
+  watch.timer = nil
+  if watch.strikes > 1 then
+    return begin_watch(watch.limit, watch.strikes - 1)
+  end
+  arm(now() + math.min(watch.limit, GRACE))
+  local message = ("timed out after %g ms"):format(watch.limit)
+  if window then
+    local waiting = suspended(window.tasks)
+    if #waiting > 0 then
+      message = message .. "; waiting:" .. lines_of(waiting)
+    end
+    window.expired = window.expired
+      or (caller() or window.where or "?") .. ": " .. message .. "\nThe test caught this error."
+  end
+  busted.fail(message, 0)
+end
+
+--- Sets how long a test may take, and each of its hooks: in a test or a before_each, for that test;
+--- elsewhere, for the block, or the file, that is being run.
+function M.timeout(ms)
+  if type(ms) ~= "number" or not (ms > 0) then
+    local got = type(ms) == "number" and tostring(ms) or type(ms)
+    error("bad argument #1 to 'timeout' (positive number expected, got " .. got .. ")", 2)
+  end
+  if window then
+    window.limit = ms
+  else
+    limits[#limits] = ms
+  end
+  watch.limit = ms
+  arm(watch.since + ms)
+end
+
+---- what a test begins ----
+
+local order = 0
+
+local function record(list, object, what, timer)
+  order = order + 1
+  list[object] = { what = what, where = caller(), order = order, timer = timer }
+end
+
+--- Results of a pcall of a core function. Its error is raised where the call was made, with the
+--- name under which it was called: Lua cannot see either through pcall.
+local function finish_call(name, what, ok, first, ...)
+  if not ok then
+    if type(first) == "string" then
+      first = first:gsub("^(bad argument #%d+ to )'[^']*'", "%1'" .. name .. "'")
+    end
+    error(first, type(first) == "string" and 2 or 0)
+  end
+  if window and what then
+    record(window.made, first, what)
+  end
+  return first, ...
+end
+
+local replaced = {} -- core function -> what stands in its place
+
+local function replace(functions, name, make)
+  local f = functions[name]
+  if f then
+    local new = make(f)
+    functions[name] = new
+    replaced[f] = new
+  end
+end
+
+local function watch_call(functions, name, what)
+  replace(functions, name, function(f)
+    return function(...)
+      return finish_call(name, what, pcall(f, ...))
+    end
+  end)
+end
+
+watch_call(core, "set_timeout", "a timeout")
+watch_call(core, "set_interval", "an interval")
+watch_call(core, "set_immediate", "an immediate")
+watch_call(core, "yield", "yield")
+for _, name in ipairs({ "read_file", "write_file", "stat", "scandir" }) do
+  watch_call(core.fs, name, "fs." .. name)
+end
+
+-- A sleep of the core's cannot be cancelled; a timer can, and has the same place in the order.
+replace(core, "sleep", function(sleep)
+  return function(ms, ...)
+    if not window or type(ms) ~= "number" then
+      return finish_call("sleep", "sleep", pcall(sleep, ms, ...))
+    end
+    local promise, resolve = with_resolvers()
+    record(window.made, promise, "sleep", set_timeout(resolve, ms))
+    return promise
+  end
+end)
+
+local function started(promise)
+  record(window.tasks, promise)
+  return promise
+end
+
+replace(core, "spawn", function(spawn)
+  return function(...)
+    if window and core.callable((...)) then
+      return started(spawn(...))
+    end
+    return finish_call("spawn", nil, pcall(spawn, ...))
+  end
+end)
+
+replace(core, "async", function(async)
+  return function(...)
+    if not core.callable((...)) then
+      return finish_call("async", nil, pcall(async, ...))
+    end
+    local call = async(...)
+    return function(...)
+      if window then
+        return started(call(...))
+      end
+      return call(...)
+    end
+  end
+end)
+
+-- The timer of the limit is nobody's business.
+local function hide_timer(f)
+  return function(...)
+    local due = watch.timer and watch.due
+    disarm()
+    local results = table.pack(f(...))
+    if due then
+      arm(due)
+    end
+    return table.unpack(results, 1, results.n)
+  end
+end
+
+replace(core, "stats", hide_timer)
+replace(core, "backend_timeout", hide_timer)
+
+local handlers = {} -- name of a function that sets a rejection handler -> what it set last
+local set_handler = {}
+for _, name in ipairs({ "on_unhandled_rejection", "on_rejection_handled" }) do
+  replace(core, name, function(set)
+    set_handler[name] = set
+    return function(...)
+      local f = ...
+      if f == nil or core.callable(f) then
+        handlers[name] = f
+      end
+      return finish_call(name, nil, pcall(set, ...))
+    end
+  end)
+end
+
+-- Modules that have been loaded before, by another helper perhaps.
+for name, module in pairs(package.loaded) do
+  if type(module) == "table" and tostring(name):find("^moontide") and module ~= core then
+    for key, value in pairs(module) do
+      module[key] = replaced[value] or value
+    end
+  end
+end
+require "moontide"
+
+---- what a test leaves behind ----
+
+--- A handle lets go of its function, the first user value, when it is over.
+local function is_live(object)
+  if object.state then
+    return object:state() == "pending"
+  end
+  return debug.getuservalue(object, 1) ~= nil
+end
+
+local function live_of(made)
+  local list = {}
+  for object, entry in pairs(made) do
+    if is_live(object) then
+      list[#list + 1] = entry
+      entry.object = object
+    end
+  end
+  table.sort(list, by_order)
+  return list
+end
+
+local function close(entry)
+  local timer = entry.timer or entry.object.close and entry.object
+  if timer then
+    timer:close()
+  end
+end
+
+--- What the core counts above what it counted before the test, but for n of each kind.
+local function uncounted(before)
+  local list, live = {}, stats()
+  for _, kind in ipairs({ "timers", "immediates", "operations" }) do
+    local more = live[kind] - before[kind]
+    if more > 0 then
+      list[#list + 1] = { what = ("%d %s that moontide has made itself"):format(more, kind) }
+    end
+  end
+  return list
+end
+
+local function collect()
+  -- Nils over what earlier calls have left in the stack above this one, which Lua still marks.
+  local _ = select("#", table.unpack({}, 1, 200))
+  collectgarbage()
+  collectgarbage()
+end
+
+local function ignore() end
+
+--- Closes what can be closed, and lets the loop end the rest, and what that begins in turn. Returns
+--- whether nothing is left.
+local function clear(w)
+  for _, set in pairs(set_handler) do
+    set(ignore)
+  end
+  local deadline = now() + PATIENCE
+  repeat
+    for _, entry in ipairs(live_of(w.made)) do
+      close(entry)
+    end
+    local live = stats()
+    if live.microtasks + live.rejections == 0 and #uncounted(w.before) == 0 then
+      return true
+    end
+    pcall(step, 10)
+  until now() > deadline
+  return false
+end
+
+local function restore_handlers(w)
+  for name, set in pairs(set_handler) do
+    handlers[name] = w.handlers[name]
+    set(handlers[name])
+  end
+end
+
+--- Everything that the test has left behind, as list of { where =, what = }; nothing of it remains.
+local function leftovers(w)
+  restore_handlers(w)
+  if #live_of(w.made) + #suspended(w.tasks) + #uncounted(w.before) == 0 then
+    return {}
+  end
+  -- What nothing refers to any more will never go on, and a signal's timer goes with the signal.
+  collect()
+  local list = live_of(w.made)
+  table.move(suspended(w.tasks), 1, SHOWN, #list + 1, list)
+  table.sort(list, by_order)
+  for _, entry in ipairs(list) do
+    if entry.object then
+      close(entry)
+      entry.object = nil
+    end
+  end
+  local more = uncounted(w.before)
+  local closed = clear(w)
+  restore_handlers(w)
+  if #list == 0 and not closed then
+    list = more
+  end
+  if not closed then
+    list[#list + 1] = { what = ("not over %d ms later: the next test will meet it"):format(PATIENCE) }
+  end
+  return list
+end
+
+---- what went wrong while nobody awaited ----
+
+local function text_of(reason)
+  local meta = debug.getmetatable(reason)
+  if type(reason) == "string" or meta and meta.__tostring then
+    return tostring(reason)
+  elseif meta and meta.__type == "failure" then
+    reason = reason.message
+  end
+  return reason == nil and "Nil error" or pretty.write(reason)
+end
+
+local function add_problem(w, kind, message, lines)
+  local problem = { kind = kind, message = message }
+  if not message:match("^[^\n]-:%d+: ") then
+    local where = lines and lines:match("\n\t([^\n]-:%d+): in ") or w.where
+    problem.message = ("%s: %s"):format(where, message)
+  end
+  problem.trace = lines and lines:gsub("\n\t%[await%]$", "")
+  w.problems[#w.problems + 1] = problem
+end
+
+local function add_reason(w, reason)
+  local meta = debug.getmetatable(reason)
+  local kind = meta and meta.__type == "failure" and "failure" or "error"
+  add_problem(w, kind, text_of(reason) .. "\nNothing in the test awaited this.", origin(reason))
+end
+
+--- Runs all microtasks, and reports rejections, without beginning a turn.
+local function drain(w)
+  for _ = 1, 100 do
+    local live = stats()
+    if live.microtasks + live.rejections == 0 then
+      return
+    end
+    queue_microtask(stop)
+    local ok, reason = pcall(step)
+    if not ok then
+      add_reason(w, reason)
+    end
+  end
+end
+
+---- busted's events ----
+
+local function position(w)
+  local trace = w.element and w.element.trace
+  return trace and trace.short_src .. ":" .. trace.currentline or "?"
+end
+
+--- busted's `test end`, which has been held back.
+local function publish_end(w)
+  if w.held then
+    w.held = false
+    busted.publish({ "test", "end" }, w.element, w.parent, w.status)
+  end
+end
+
+--- One report of everything, as busted would make it of an error in the body.
+local function publish_problems(w)
+  local messages, lines = {}, {}
+  -- Failures are counted when the test ends; if that is over, it has to be an error.
+  local kind = w.held and "failure" or "error"
+  for i, problem in ipairs(w.problems) do
+    kind = problem.kind == "error" and "error" or kind
+    messages[i] = problem.message
+    lines[i] = problem.trace or ""
+  end
+  local message = table.concat(messages, "\n")
+  local short_src, line = message:match("^([^\n]-):(%d+): ")
+  busted.publish({ kind, "it" }, w.element, w.parent, message, {
+    short_src = short_src,
+    source = short_src and "@" .. short_src,
+    currentline = tonumber(line),
+    what = "Lua",
+    message = message,
+    traceback = #table.concat(lines) > 0 and "\nstack traceback:" .. table.concat(lines) or nil,
+  })
+  w.status = kind
+end
+
+local FIRST = { priority = 1 }
+
+local function on(event, f)
+  busted.subscribe(event, function(...)
+    return nil, f(...) ~= false
+  end, FIRST)
+end
+
+local function enter_block()
+  limits[#limits + 1] = limits[#limits]
+  watch_between()
+end
+
+local function leave_block()
+  limits[#limits] = nil
+  watch_between()
+end
+
+for _, block in ipairs({ "file", "describe" }) do
+  on({ block, "start" }, enter_block)
+  on({ block, "end" }, leave_block)
+end
+on({ "suite", "start" }, watch_between)
+on({ "suite", "end" }, disarm)
+
+busted.before_each(function()
+  disarm()
+  window = {
+    limit = limits[#limits],
+    problems = {},
+    made = setmetatable({}, WEAK_KEYS),
+    tasks = setmetatable({}, WEAK_KEYS),
+    before = stats(),
+    handlers = {},
+  }
+  for name, f in pairs(handlers) do
+    window.handlers[name] = f
+  end
+  begin_watch(window.limit, 1)
+end)
+
+on({ "test", "start" }, function(element, parent)
+  if window and element.descriptor == "it" then
+    window.element, window.parent = element, parent
+    window.where = position(window)
+    begin_watch(window.limit, 1)
+  end
+end)
+
+on({ "test", "end" }, function(element, _, status)
+  local w = window
+  if not w or w.element ~= element or w.held ~= nil then
+    return true
+  end
+  local took = now() - watch.since
+  begin_watch(w.limit, 1)
+  w.status, w.held = status, true
+  drain(w)
+  if w.expired then
+    add_problem(w, "failure", w.expired)
+  elseif took > w.limit then
+    local text = "took %.0f ms, %g are allowed"
+    add_problem(w, "failure", text:format(took, w.limit))
+  end
+  return false
+end)
+
+busted.after_each(function()
+  local w = window
+  disarm()
+  drain(w)
+  local left = leftovers(w)
+  window = nil
+  if w.element then
+    if #left > 0 and not w.expired then
+      local where = left[1].where or w.where
+      add_problem(w, "failure", where .. ": the test has left behind:" .. lines_of(left))
+    end
+    -- What a test that was cut off leaves undone says nothing.
+    if #w.problems > 0 and (w.status == "success" or w.status == "pending") then
+      publish_problems(w)
+    end
+    publish_end(w)
+  end
+  watch_between()
+end)
+
+--- A trace begins where the reason arose, although that was in another function than its await;
+--- and with a function of the user's.
+local function complete_trace(_, _, _, trace)
+  if not trace or not trace.traceback or trace.moontide then
+    return
+  end
+  trace.moontide = true
+  local lines, cut = "", false
+  if trace.message ~= nil then
+    lines, cut = origin(trace.message)
+  end
+  if not cut or lines == "" then
+    lines = lines .. clean(trace.traceback:gsub("^\n?stack traceback:", ""))
+  end
+  trace.traceback = "\nstack traceback:" .. lines .. "\n"
+end
+
+for _, kind in ipairs({ "failure", "error" }) do
+  on({ kind, "it" }, complete_trace)
+  on({ kind }, function(element, parent, message, trace)
+    if element.descriptor ~= "it" then
+      complete_trace(element, parent, message, trace)
+    end
+    -- An after_each has failed: that comes after the end of its test.
+    if window and element.descriptor == "after_each" then
+      publish_end(window)
+    end
+  end)
+end
+
+---- settings ----
+
+local function check_limit(text, source)
+  local ms = tonumber(text)
+  if not ms or not (ms > 0) then
+    error(("moontide.busted: %s: positive number of milliseconds expected, got '%s'"):format(source,
+      text), 0)
+  end
+  return ms
+end
+
+local environment = os.getenv "MOONTIDE_TEST_TIMEOUT"
+if environment and environment ~= "" then
+  limits[1] = check_limit(environment, "MOONTIDE_TEST_TIMEOUT")
+end
+for _, argument in ipairs(arg or {}) do
+  local text = tostring(argument):match("^timeout=(.*)$")
+  if text then
+    limits[1] = check_limit(text, "timeout")
+  end
+end
+
+return M
