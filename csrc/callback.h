@@ -7,6 +7,8 @@
 
 #include "microtask.h"
 
+#pragma GCC visibility push(hidden)
+
 typedef enum tide_handle_kind {
     TIDE_MICROTASK,
     TIDE_TIMEOUT,
@@ -38,5 +40,7 @@ void tide_callback_call(lua_State *L, tide_runtime *rt, int callback, bool last)
 void tide_callback_clear(lua_State *L, int callback);
 
 extern const luaL_Reg tide_callback_functions[];
+
+#pragma GCC visibility pop
 
 #endif

@@ -8,6 +8,8 @@
 
 #include "runtime.h"
 
+#pragma GCC visibility push(hidden)
+
 /* Leaves the arguments up to the options and, above them, the signal to heed or nil. Returns
  * whether it has been aborted already: then a rejected promise is on top, to be returned. Raises
  * what is wrong with the options, in the name of the function. */
@@ -22,5 +24,7 @@ void tide_cancel_attach(lua_State *L, tide_runtime *rt, int signal);
 void tide_cancel_call(lua_State *L, tide_runtime *rt, const char *name, int n, int results);
 
 extern const luaL_Reg tide_cancel_functions[];
+
+#pragma GCC visibility pop
 
 #endif

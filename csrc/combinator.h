@@ -6,6 +6,10 @@
 
 #include "promise.h"
 
+#pragma GCC visibility push(hidden)
+
 extern const luaL_Reg tide_combinator_functions[];
+
+#pragma GCC visibility pop
 
 #endif

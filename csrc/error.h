@@ -6,6 +6,8 @@
 
 #include "runtime.h"
 
+#pragma GCC visibility push(hidden)
+
 void tide_error_open(lua_State *L, tide_runtime *rt);
 
 /* Pops a message and pushes an error object. [-1, +1, m] */
@@ -16,5 +18,7 @@ void tide_error_system(lua_State *L, tide_runtime *rt, int status, const char *s
                        const char *path);
 
 extern const luaL_Reg tide_error_functions[];
+
+#pragma GCC visibility pop
 
 #endif

@@ -6,6 +6,10 @@
 
 #include "runtime.h"
 
+#pragma GCC visibility push(hidden)
+
 extern const luaL_Reg tide_fs_functions[];
+
+#pragma GCC visibility pop
 
 #endif

@@ -6,6 +6,8 @@
 
 #include "runtime.h"
 
+#pragma GCC visibility push(hidden)
+
 /* The phase begins: what is queued from here on is left to the next turn. */
 void tide_immediate_begin(tide_runtime *rt);
 
@@ -17,5 +19,7 @@ static inline bool tide_immediate_waiting(const tide_runtime *rt) {
 }
 
 extern const luaL_Reg tide_immediate_functions[];
+
+#pragma GCC visibility pop
 
 #endif

@@ -6,8 +6,12 @@
 
 #include "runtime.h"
 
+#pragma GCC visibility push(hidden)
+
 void tide_loop_open(tide_runtime *rt);
 
 extern const luaL_Reg tide_loop_functions[];
+
+#pragma GCC visibility pop
 
 #endif

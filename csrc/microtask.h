@@ -10,6 +10,8 @@
 
 #include "runtime.h"
 
+#pragma GCC visibility push(hidden)
+
 typedef struct tide_job_type {
     const char *name; /* for traces */
     /* The object, self, stands at the index job, its argument above it, nothing above that. */
@@ -66,5 +68,7 @@ static inline bool tide_microtask_idle(const tide_runtime *rt) {
 
 /* The runtime closes: frees the chunks; what they hold is the collector's. Cannot fail. */
 void tide_microtask_close(lua_State *L, tide_runtime *rt);
+
+#pragma GCC visibility pop
 
 #endif

@@ -11,6 +11,8 @@
 
 #include "runtime.h"
 
+#pragma GCC visibility push(hidden)
+
 typedef struct tide_operation tide_operation;
 
 typedef struct tide_operation_type {
@@ -49,5 +51,7 @@ void tide_operation_cancel_all(tide_runtime *rt);
 
 /* Closing: releases the operations that have come back. */
 void tide_operation_free_all(tide_runtime *rt);
+
+#pragma GCC visibility pop
 
 #endif

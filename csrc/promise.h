@@ -12,6 +12,8 @@
 
 #include "microtask.h"
 
+#pragma GCC visibility push(hidden)
+
 typedef enum tide_state { TIDE_PENDING, TIDE_FULFILLED, TIDE_REJECTED } tide_state;
 
 /* User values. VALUE: when settled, the value (a table where there are several, a trace box where
@@ -100,5 +102,7 @@ bool tide_promise_get_then(lua_State *L, int index);
 void tide_promise_functions(lua_State *L, tide_promise *p, int promise);
 
 extern const luaL_Reg tide_promise_statics[], tide_promise_class_methods[];
+
+#pragma GCC visibility pop
 
 #endif

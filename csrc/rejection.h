@@ -6,6 +6,8 @@
 
 #include "promise.h"
 
+#pragma GCC visibility push(hidden)
+
 void tide_rejection_open(tide_runtime *rt);
 
 /* Reports what was rejected without a handler, one pass, and what got its handler late. Raises
@@ -19,5 +21,7 @@ static inline bool tide_rejection_waiting(const tide_runtime *rt) {
 }
 
 extern const luaL_Reg tide_rejection_functions[];
+
+#pragma GCC visibility pop
 
 #endif

@@ -18,6 +18,8 @@
 
 #include "list.h"
 
+#pragma GCC visibility push(hidden)
+
 /* Idle coroutines kept for reuse. */
 #define TIDE_CARRIERS_MAX 64
 
@@ -202,5 +204,7 @@ bool tide_context_push_scope(lua_State *L, tide_runtime *rt);
 void tide_context_push(lua_State *L, tide_runtime *rt);
 
 extern const luaL_Reg tide_context_functions[];
+
+#pragma GCC visibility pop
 
 #endif

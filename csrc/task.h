@@ -6,6 +6,8 @@
 
 #include "promise.h"
 
+#pragma GCC visibility push(hidden)
+
 /* A cancellation scope is a table that an async context has under a key of its own; policy is
  * lua/moontide/group.lua's. The core enters each task that is made in the context into the set
  * TASKS, whose keys are weak, and raises REASON from the await of a task interrupted late. */
@@ -33,5 +35,7 @@ int tide_task_outcome(lua_State *L, tide_runtime *rt, int promise);
 int tide_task_deadlock(lua_State *L, tide_runtime *rt, const char *what);
 
 extern const luaL_Reg tide_task_functions[], tide_task_methods[];
+
+#pragma GCC visibility pop
 
 #endif

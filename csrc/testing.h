@@ -6,9 +6,13 @@
 
 #include "runtime.h"
 
+#pragma GCC visibility push(hidden)
+
 /* Nothing can go on without I/O or time: fulfils the promises that wait for this. [-0, +0, m] */
 void tide_testing_release(lua_State *L, tide_runtime *rt);
 
 extern const luaL_Reg tide_testing_functions[];
+
+#pragma GCC visibility pop
 
 #endif

@@ -6,6 +6,8 @@
 
 #include "runtime.h"
 
+#pragma GCC visibility push(hidden)
+
 /* Whether there is a timer at all, and when the first is due, in ns of uv_hrtime. */
 bool tide_timer_next(const tide_runtime *rt, uint64_t *due);
 
@@ -16,5 +18,7 @@ bool tide_timer_fire(lua_State *L, tide_runtime *rt, uint64_t now);
 void tide_timer_rearm(lua_State *L, tide_runtime *rt);
 
 extern const luaL_Reg tide_timer_functions[], tide_timer_methods[];
+
+#pragma GCC visibility pop
 
 #endif

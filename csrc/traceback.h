@@ -11,6 +11,8 @@
 
 #include "promise.h"
 
+#pragma GCC visibility push(hidden)
+
 enum { TIDE_BOX_REASON = 1, TIDE_BOX_FRAMES, TIDE_BOX_INNER };
 
 /* Message handler: notes the frames of the running coroutine; returns the error unchanged. */
@@ -34,5 +36,7 @@ void tide_traceback_forget(lua_State *L, tide_runtime *rt, lua_State *co);
 void tide_traceback_push_barrier(lua_State *L);
 
 extern const luaL_Reg tide_traceback_functions[];
+
+#pragma GCC visibility pop
 
 #endif
