@@ -68,8 +68,9 @@ static uint64_t whole_ms(uint64_t ns) {
     return ns / 1000000 + (ns % 1000000 != 0);
 }
 
+/* Due before the poll has begun, libuv 1.44 fires it first and would then block without it. */
 static void on_alarm(uv_timer_t *alarm) {
-    (void)alarm;
+    uv_stop(alarm->loop);
 }
 
 /* Where time is virtual, only I/O is waited for; without any, the clock may jump. */
@@ -235,7 +236,7 @@ static int run(lua_State *L) {
     }
     tide_check_callable(L, 1);
     lua_rotate(L, 1, -1);
-    tide_task_start(L, rt, false);
+    tide_task_start(L, rt);
     if (!tide_task_drive(L, rt, 1))
         return rt->stopped ? 0 : tide_task_deadlock(L, rt, "run");
     if (((tide_promise *)lua_touserdata(L, 1))->state == TIDE_FULFILLED)

@@ -75,15 +75,13 @@ void tide_context_push(lua_State *L, tide_runtime *rt) {
 /* The key, as light userdata, under which a context has its scope. */
 static const char scope_key = 0;
 
-bool tide_context_push_scope(lua_State *L, tide_runtime *rt) {
-    if (!rt->has_context)
+bool tide_context_push_scope(lua_State *L, int context) {
+    if (lua_isnil(L, context))
         return false;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_context);
-    bool found = lua_rawgetp(L, -1, &scope_key) == LUA_TTABLE;
-    lua_remove(L, -2);
-    if (!found)
-        lua_pop(L, 1);
-    return found;
+    if (lua_rawgetp(L, context, &scope_key) == LUA_TTABLE)
+        return true;
+    lua_pop(L, 1);
+    return false;
 }
 
 /* scope_key() -> the key */

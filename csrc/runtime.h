@@ -196,9 +196,9 @@ void tide_context_set(lua_State *L, tide_runtime *rt);
 /* Context: makes the one in a user value of the object at the index current. [-0, +0, -] */
 void tide_context_enter(lua_State *L, tide_runtime *rt, int index, int user_value);
 
-/* Context: pushes the cancellation scope of the current one, see task.h; false: there is none,
- * nothing is pushed. [-0, +(0|1), -] */
-bool tide_context_push_scope(lua_State *L, tide_runtime *rt);
+/* Context: pushes the cancellation scope, see task.h, of the one at the index, or of nil; false:
+ * there is none, nothing is pushed. [-0, +(0|1), -] */
+bool tide_context_push_scope(lua_State *L, int context);
 
 /* Context: pushes the current one. [-0, +1, -] */
 void tide_context_push(lua_State *L, tide_runtime *rt);

@@ -263,38 +263,37 @@ static int start_done(lua_State *L, int status, lua_KContext context) {
     return 1;
 }
 
-/* Enters the task on top into the set of its cancellation scope. [-0, +0, m] */
-static void enlist(lua_State *L, tide_runtime *rt) {
-    if (!tide_context_push_scope(L, rt))
-        return;
-    lua_rawgeti(L, -1, TIDE_SCOPE_TASKS);
-    lua_pushvalue(L, -3);
-    lua_pushinteger(L, ++rt->tasks.enlisted);
-    lua_rawset(L, -3);
-    lua_pop(L, 2);
+/* Gives the task on top the context on top of that, popped, and enters it into the set of the
+ * context's cancellation scope. [-1, +0, m] */
+static void set_context(lua_State *L, tide_runtime *rt, tide_promise *t) {
+    int context = lua_gettop(L);
+    lua_pushvalue(L, context);
+    lua_setiuservalue(L, context - 1, TIDE_UV_CONTEXT);
+    t->flags |= TIDE_CONTEXT;
+    if (tide_context_push_scope(L, context)) {
+        lua_rawgeti(L, -1, TIDE_SCOPE_TASKS);
+        lua_pushvalue(L, context - 1);
+        lua_pushinteger(L, ++rt->tasks.enlisted);
+        lua_rawset(L, -3);
+    }
+    lua_settop(L, context - 1);
 }
 
-/* Makes the task of a call: the stack holds the arguments and, on top, the function. Leaves the
- * task alone there; everything else is on its coroutine. */
+/* Makes the task of a call: replaces the arguments and, on top, the function by the task, on whose
+ * coroutine they are then. [-(nargs + 1), +1, m] */
 static tide_promise *task_new(lua_State *L, tide_runtime *rt, int nargs) {
     tide_promise *t = tide_promise_new_of(L, rt, &task_type, TIDE_UV_CONTEXT);
     lua_State *co = carrier_take(L, rt, t);
     lua_setiuservalue(L, -2, UV_COROUTINE);
     if (nargs > LUA_MINSTACK / 2 && !lua_checkstack(co, nargs + LUA_MINSTACK))
         luaL_error(L, "too many arguments");
-    if (rt->has_context) {
-        tide_context_push(L, rt);
-        lua_setiuservalue(L, -2, TIDE_UV_CONTEXT);
-        t->flags |= TIDE_CONTEXT;
-        enlist(L, rt);
-    }
     t->co = co;
     lua_pushcfunction(co, task_body);
     lua_pushcfunction(co, tide_traceback_capture);
     lua_insert(L, -2);
     lua_xmove(L, co, 1); /* the function */
     if (nargs > 0) {
-        lua_insert(L, 1);
+        lua_insert(L, -nargs - 1);
         lua_xmove(L, co, nargs);
     }
     return t;
@@ -304,25 +303,34 @@ static bool is_current(lua_State *L, const tide_runtime *rt) {
     return rt->tasks.running.task != NULL && rt->tasks.running.task->co == L;
 }
 
-int tide_task_start(lua_State *L, tide_runtime *rt, bool interrupted) {
-    int nargs = lua_gettop(L) - 1;
-    tide_promise *t = task_new(L, rt, nargs);
+/* Runs the new task, on top of the stack, or has that done; returns its promise. */
+static int start(lua_State *L, tide_runtime *rt, tide_promise *t, int nargs) {
     const tide_promise *caller = rt->tasks.running.task;
-    if (interrupted || (caller != NULL && caller->flags & TIDE_INTERRUPTED))
+    if (caller != NULL && caller->flags & TIDE_INTERRUPTED)
         t->flags |= TIDE_INTERRUPTED;
     if (rt->tasks.depth >= MAX_DEPTH && is_current(L, rt) && lua_isyieldable(L)) {
         rt->tasks.yield = TIDE_YIELD_START;
         return lua_yieldk(L, 1, 0, start_done);
     }
-    task_run(L, rt, 1, t, nargs + 2, false);
+    task_run(L, rt, lua_gettop(L), t, nargs + 2, false);
     return 1;
+}
+
+int tide_task_start(lua_State *L, tide_runtime *rt) {
+    int nargs = lua_gettop(L) - 1;
+    tide_promise *t = task_new(L, rt, nargs);
+    if (rt->has_context) {
+        tide_context_push(L, rt);
+        set_context(L, rt, t);
+    }
+    return start(L, rt, t, nargs);
 }
 
 /* What async(fn) returns; upvalues: the runtime, fn. */
 static int async_call(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     lua_pushvalue(L, lua_upvalueindex(2));
-    return tide_task_start(L, rt, false);
+    return tide_task_start(L, rt);
 }
 
 static int async(lua_State *L) {
@@ -339,15 +347,25 @@ static int spawn(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     tide_check_callable(L, 1);
     lua_rotate(L, 1, -1);
-    return tide_task_start(L, rt, false);
+    return tide_task_start(L, rt);
 }
 
-/* spawn_interrupted(f, ...): like spawn, but its first await raises the reason of its scope */
-static int spawn_interrupted(lua_State *L) {
+/* spawn_in(context, interrupted, f, ...): like spawn, in a context of its own; interrupted: its
+ * first await raises the reason of its scope */
+static int spawn_in(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    tide_check_callable(L, 1);
-    lua_rotate(L, 1, -1);
-    return tide_task_start(L, rt, true);
+    bool interrupted = lua_toboolean(L, 2);
+    luaL_checktype(L, 1, LUA_TTABLE);
+    tide_check_callable(L, 3);
+    lua_remove(L, 2);
+    lua_rotate(L, 2, -1); /* context, arguments, function */
+    int nargs = lua_gettop(L) - 2;
+    tide_promise *t = task_new(L, rt, nargs);
+    lua_pushvalue(L, 1);
+    set_context(L, rt, t);
+    if (interrupted)
+        t->flags |= TIDE_INTERRUPTED;
+    return start(L, rt, t, nargs);
 }
 
 /* interrupted() -> whether the next await of the running async function raises its scope's reason
@@ -471,7 +489,8 @@ static int await_interrupted(lua_State *L, tide_runtime *rt) {
     tide_promise *p = tide_promise_test(L, rt, 1);
     if (p != NULL)
         tide_promise_mark_handled(L, rt, 1); /* nobody else will look at it */
-    if (!tide_context_push_scope(L, rt))
+    tide_context_push(L, rt);
+    if (!tide_context_push_scope(L, lua_gettop(L)))
         return luaL_error(L, "the function was cancelled");
     lua_rawgeti(L, -1, TIDE_SCOPE_REASON);
     return lua_error(L);
@@ -576,13 +595,9 @@ static int interrupt(lua_State *L) {
     return 0;
 }
 
-const luaL_Reg tide_task_functions[] = {{"async", async},
-                                        {"spawn", spawn},
-                                        {"await", await},
-                                        {"awaiting", awaiting},
-                                        {"interrupt", interrupt},
-                                        {"interrupted", interrupted},
-                                        {"spawn_interrupted", spawn_interrupted},
-                                        {NULL, NULL}};
+const luaL_Reg tide_task_functions[] = {{"async", async},         {"spawn", spawn},
+                                        {"await", await},         {"awaiting", awaiting},
+                                        {"interrupt", interrupt}, {"interrupted", interrupted},
+                                        {"spawn_in", spawn_in},   {NULL, NULL}};
 
 const luaL_Reg tide_task_methods[] = {{"await", promise_await}, {NULL, NULL}};

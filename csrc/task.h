@@ -14,9 +14,8 @@
 enum { TIDE_SCOPE_TASKS = 1, TIDE_SCOPE_REASON };
 
 /* Starts the call whose arguments and, on top, function are the stack; leaves its promise. To be
- * called last by a C function, since it may yield: returns what that is to return. Interrupted: its
- * first await raises, as is that of what an interrupted function calls. */
-int tide_task_start(lua_State *L, tide_runtime *rt, bool interrupted);
+ * called last by a C function, since it may yield: returns what that is to return. */
+int tide_task_start(lua_State *L, tide_runtime *rt);
 
 /* Whether await may drive the loop from here: nothing of ours runs. */
 static inline bool tide_task_at_top_level(const tide_runtime *rt) {

@@ -56,22 +56,26 @@ local function close_scope(scope)
   end
 end
 
-local Restore = {
-  __close = function(self)
-    core.swap_context(self.previous)
-  end,
-}
-
---- Calls f(...) in the running context, but with this scope, or (nil) without any.
-local function in_scope(scope, f, ...)
-  local context = {}
-  for key, value in pairs(core.context() or {}) do
-    context[key] = value
+local function copy_context(context, scope)
+  local copy = {}
+  for key, value in pairs(context or {}) do
+    copy[key] = value
   end
-  context[SCOPE] = scope
-  local previous = core.swap_context(context)
-  local _ <close> = setmetatable({ previous = previous }, Restore)
-  return f(...)
+  copy[SCOPE] = scope
+  return copy
+end
+
+--- The running context, but with this scope. Children are mostly started one like the other, so
+--- the scope keeps the last one made.
+local function context_in(scope)
+  local context = core.context()
+  if context and context[SCOPE] == scope then
+    return context
+  end
+  if not scope.context or scope.context_of ~= context then
+    scope.context_of, scope.context = context, copy_context(context, scope)
+  end
+  return scope.context
 end
 
 --- The open scopes from this one inwards, the outermost first.
@@ -190,20 +194,10 @@ local function fail(group, reason, is_body)
   cancel(group.scope, err)
 end
 
-local function start(group, f, is_body, ...)
+local function start(group, f, ...)
   group.running = group.running + 1
-  local spawn = group.scope.signal.aborted and core.spawn_interrupted or core.spawn
-  local promise = in_scope(group.scope, spawn, f, ...)
-  promise:next(function(...)
-    if is_body then
-      group.results = table.pack(...)
-    end
-    leave(group)
-  end, function(reason)
-    fail(group, reason, is_body)
-    leave(group)
-  end)
-  return promise
+  local scope = group.scope
+  return core.spawn_in(context_in(scope), scope.signal.aborted, f, ...)
 end
 
 --- A group that runs f(group, ...); and its promise.
@@ -222,7 +216,20 @@ local function open(f, ...)
   if scope.parent then
     scope.parent.promises[promise] = true
   end
-  start(group, f, true, group, ...)
+  function group.on_return()
+    leave(group)
+  end
+  function group.on_throw(reason)
+    fail(group, reason, false)
+    leave(group)
+  end
+  start(group, f, group, ...):next(function(...)
+    group.results = table.pack(...)
+    leave(group)
+  end, function(reason)
+    fail(group, reason, true)
+    leave(group)
+  end)
   return promise, group
 end
 
@@ -232,7 +239,9 @@ function Group:spawn(f, ...)
   if not self.open then
     error("the group is closed", 2)
   end
-  return start(self, f, false, ...)
+  local promise = start(self, f, ...)
+  promise:next(self.on_return, self.on_throw)
+  return promise
 end
 
 function Group:cancel(reason)
@@ -294,7 +303,7 @@ end
 --- afterwards.
 function M.shield(f, ...)
   check_callable(f, 1, "shield")
-  local promise = in_scope(nil, core.spawn, f, ...)
+  local promise = core.spawn_in(copy_context(core.context(), nil), false, f, ...)
   shielded[promise] = true
   return promise
 end
