@@ -46,8 +46,8 @@ static int call_finish(lua_State *L) {
 static tide_operation *next_completed(tide_runtime *rt) {
     tide_list *link = rt->completed.next;
     if (rt->test.shuffle != 0) {
-        uint64_t count = 0;
-        for (tide_list *each = link; each != &rt->completed; each = each->next)
+        uint64_t count = 1;
+        for (tide_list *each = link->next; each != &rt->completed; each = each->next)
             count++;
         for (uint64_t i = tide_random(rt, count); i > 0; i--)
             link = link->next;

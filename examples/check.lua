@@ -4,7 +4,7 @@
 --   lua5.4 examples/check.lua [NAME...]      from the project's root
 --
 -- An expected file holds stdout; then, where there is any, a line `[stderr]` and stderr; then,
--- unless it is 0, a line `[exit CODE]`. Times read `N ms` there.
+-- unless it is 0, a line `[exit CODE]`. Times read `N ms` and `N seconds` there.
 
 local CASES = {
   { name = "classic_order" },
@@ -21,6 +21,12 @@ local CASES = {
   { name = "wordcount_missing", script = "wordcount",
     args = "examples/texts examples/absent.txt examples/texts/tide.txt" },
   { name = "wordcount_usage", script = "wordcount", args = "--concurrency none examples" },
+}
+
+-- Specs of a project in examples/busted, run there by busted.
+local SPECS = {
+  { name = "busted_retry", spec = "spec/retry_spec.lua" },
+  { name = "busted_mistakes", spec = "spec/mistakes_spec.lua" },
 }
 
 local lua = arg[-1]
@@ -42,13 +48,21 @@ local function output_of(command)
   if errors ~= "" then text = text .. "[stderr]\n" .. errors end
   if how == "signal" then text = text .. "[signal " .. code .. "]\n" end
   if how == "exit" and code ~= 0 then text = text .. "[exit " .. code .. "]\n" end
-  return (text:gsub("%d+ ms", "N ms"))
+  return (text:gsub("%d+ ms", "N ms"):gsub("[%d.]+ seconds", "N seconds"))
 end
 
 local function run_example(case)
   local script = "examples/" .. (case.script or case.name) .. ".lua"
   return output_of(("'%s' bin/moontide %s %s"):format(lua, script, case.args or ""))
 end
+
+--- The project requires moontide, as if it were installed.
+local RUN_SPEC = [[
+export LUA_PATH_5_4="$PWD/lua/?.lua;$PWD/lua/?/init.lua;${LUA_PATH_5_4:-${LUA_PATH:-;}}"
+export LUA_CPATH_5_4="$PWD/build/${MOONTIDE_BUILD:-release}/?.so;${LUA_CPATH_5_4:-${LUA_CPATH:-;}}"
+cd examples/busted && '%s' ../../tools/busted.lua -o plainTerminal %s]]
+
+local function run_spec(case) return output_of("(" .. RUN_SPEC:format(lua, case.spec) .. ")") end
 
 --- A program that runs the loop itself is for plain Lua.
 local function run_program(text)
@@ -84,6 +98,14 @@ end
 
 for _, case in ipairs(CASES) do
   compare(case.name, read("examples/expected/" .. case.name .. ".txt"), run_example, case)
+end
+
+if package.searchpath("busted.runner", package.path) then
+  for _, case in ipairs(SPECS) do
+    compare(case.name, read("examples/expected/" .. case.name .. ".txt"), run_spec, case)
+  end
+else
+  print("busted is not installed: its examples are left out")
 end
 
 local programs = 0

@@ -108,6 +108,7 @@ local receivers = {
   Handle = function() return methods_of(handle) end,
   ContextVar = context_var_names,
   fs = function() return names_of(require "moontide.fs") end,
+  busted_helper = function() return names_of(require "moontide.busted") end,
   testing = function() return names_of(require "moontide.testing") end,
   Clock = function()
     local clock <close> = require("moontide.testing").clock()

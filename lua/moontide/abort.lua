@@ -112,22 +112,24 @@ local function dispatch(signal)
   end
 end
 
---- Aborts a signal: first it and all its dependents are marked, then the listeners run.
-local function abort(signal, reason)
-  if signal.aborted then
-    return
+local function mark(signal, reason, marked)
+  if not signal.aborted then
+    signal.aborted, signal.reason = true, reason
+    marked[#marked + 1] = signal
   end
-  if reason == nil then
-    reason = core.new_error("AbortError", "the operation was aborted")
-  end
-  signal.aborted, signal.reason = true, reason
-  local marked = { signal }
-  local dependents = signal._dependents
-  for i = 1, dependents and dependents.n or 0 do
-    local dependent = dependents.items[i]
-    if dependent and not dependent.aborted then
-      dependent.aborted, dependent.reason = true, reason
-      marked[#marked + 1] = dependent
+end
+
+--- Aborts signals: first they and all their dependents are marked, then the listeners run.
+local function abort_all(signals, reason)
+  local marked = {}
+  for _, signal in ipairs(signals) do
+    local dependents = not signal.aborted and signal._dependents
+    mark(signal, reason, marked)
+    for i = 1, dependents and dependents.n or 0 do
+      local dependent = dependents.items[i]
+      if dependent then
+        mark(dependent, reason, marked)
+      end
     end
   end
   for _, each in ipairs(marked) do
@@ -135,13 +137,26 @@ local function abort(signal, reason)
   end
 end
 
+local function abort(signal, reason)
+  if reason == nil then
+    reason = core.new_error("AbortError", "the operation was aborted")
+  end
+  abort_all({ signal }, reason)
+end
+
 local function nothing() end
+
+local function check_self(self, is_right, name, class)
+  if not is_right then
+    local text = "calling '%s' on bad self (%s expected, got %s)"
+    error(text:format(name, class, type(self)), 3)
+  end
+end
 
 --- Calls f(reason) when the signal is aborted; never, if it has been. Returns what takes f off.
 function methods:on_abort(f)
-  if not is_signal(self) then
-    error("bad argument #1 to 'on_abort' (AbortSignal expected)", 2)
-  elseif not core.callable(f) then
+  check_self(self, is_signal(self), "on_abort", "AbortSignal")
+  if not core.callable(f) then
     error("bad argument #1 to 'on_abort' (function expected, got " .. type(f) .. ")", 2)
   end
   if self.aborted then
@@ -165,6 +180,7 @@ function methods:on_abort(f)
 end
 
 function methods:throw_if_aborted()
+  check_self(self, is_signal(self), "throw_if_aborted", "AbortSignal")
   if self.aborted then
     error(self.reason, 0)
   end
@@ -197,12 +213,12 @@ function AbortSignal.any(signals)
   if type(signals) ~= "table" then
     error("bad argument #1 to 'any' (table expected, got " .. type(signals) .. ")", 2)
   end
-  local result = new_signal()
-  for i = 1, #signals do
+  for i = 1, signals.n or #signals do
     if not is_signal(signals[i]) then
       error("bad argument #1 to 'any' (element " .. i .. " is no AbortSignal)", 2)
     end
   end
+  local result = new_signal()
   for _, source in ipairs(signals) do
     if source.aborted then
       abort(result, source.reason)
@@ -229,6 +245,7 @@ local AbortController = { __name = "moontide.AbortController" }
 AbortController.__index = AbortController
 
 function AbortController:abort(reason)
+  check_self(self, getmetatable(self) == AbortController, "abort", "AbortController")
   abort(self.signal, reason)
 end
 
@@ -252,15 +269,16 @@ end
 --- running group, both, or nil. A function that the group's cancellation has reached does not heed
 --- it any more: what it starts now is clean-up.
 --- @param position integer of the options, for the error
-function M.effective_signal(options, position, name)
+--- @param level? integer of the function to blame, default 3: the caller's caller
+function M.effective_signal(options, position, name, level)
   if options ~= nil and type(options) ~= "table" then
     local text = "bad argument #%d to '%s' (table expected, got %s)"
-    error(text:format(position, name, type(options)), 3)
+    error(text:format(position, name, type(options)), level or 3)
   end
   local signal = options and options.signal
   if signal ~= nil and not is_signal(signal) then
     local text = "bad argument #%d to '%s' (field 'signal': AbortSignal expected, got %s)"
-    error(text:format(position, name, type(signal)), 3)
+    error(text:format(position, name, type(signal)), level or 3)
   end
   local scope = M.current_scope()
   local ambient = scope and scope.signal
@@ -273,6 +291,17 @@ function M.effective_signal(options, position, name)
   return signal or ambient
 end
 
+--- For a promise that the cancellation of its group rejects: it need not be awaited.
+local function excuse(promise)
+  promise:catch(nothing)
+  return promise
+end
+
+local function is_ambient(signal)
+  local scope = M.current_scope()
+  return scope ~= nil and scope.signal == signal
+end
+
 --- A pending promise that an abort of the signal (or nil: nothing) rejects with the reason, after
 --- calling cancel(reason). Settling it otherwise takes the listener off.
 --- @return moontide.Promise, fun(...), fun(reason)
@@ -281,9 +310,13 @@ function M.abortable(signal, cancel)
   if not signal then
     return promise, resolve, reject
   end
+  local excused = is_ambient(signal)
   local remove = signal:on_abort(function(reason)
     cancel(reason)
     reject(reason)
+    if excused then
+      excuse(promise)
+    end
   end)
   return promise, function(...)
     remove()
@@ -294,22 +327,39 @@ function M.abortable(signal, cancel)
   end
 end
 
+--- Something of a scope, counted in `running`, is over.
+function M.leave(scope)
+  scope.running = scope.running - 1
+  if scope.running == 0 then
+    scope.settle()
+  end
+end
+
 -- How the operations of the core come by all this.
 core.set_cancel_policy({
   find = function(options, position, name)
-    local signal = M.effective_signal(options, position, name)
+    local signal = M.effective_signal(options, position, name, 4)
     if signal and signal.aborted then
-      return signal, core.Promise.reject(signal.reason)
+      local rejected = core.Promise.reject(signal.reason)
+      return signal, is_ambient(signal) and excuse(rejected) or rejected
     end
     return signal, nil
   end,
 
-  -- Work that a thread has begun ends by itself, and its result is dropped.
+  -- Work that a thread has begun ends by itself. Its result is dropped, but its group waits.
   attach = function(operation, work, signal)
     local promise, resolve, reject = M.abortable(signal, function()
       core.cancel(operation)
     end)
     work:next(resolve, reject)
+    local scope = M.current_scope()
+    if scope and scope.open then
+      scope.running = scope.running + 1
+      local function leave()
+        M.leave(scope)
+      end
+      work:next(leave, leave)
+    end
     return promise
   end,
 
@@ -325,5 +375,6 @@ core.set_cancel_policy({
 
 M.is_signal = is_signal
 M.abort = abort
+M.abort_all = abort_all
 M.new_signal = new_signal
 return M

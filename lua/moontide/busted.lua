@@ -1,4 +1,5 @@
---- A helper for busted, unmodified: `busted --helper=moontide.busted`; see docs/testing.md.
+--- A helper for busted, unmodified: `busted --helper=moontide.busted`; see docs/testing.md. The
+--- annotations are in meta.lua.
 ---
 --- busted runs specs on the main thread, so they may await as they are. This file adds what busted
 --- cannot know: that a test hangs, that something went wrong which nobody awaited, and that a test
@@ -18,7 +19,7 @@ local pretty = require "pl.pretty"
 local M = {}
 
 local DEFAULT_LIMIT = 5000
--- A test may catch the error of its timeout and hang again: from then on it is interrupted so often.
+-- A test may catch the error of its timeout, and hang again: then this is how long it has.
 local GRACE = 200
 -- How long what cannot be cancelled may take to end by itself.
 local PATIENCE = 2000
@@ -28,11 +29,16 @@ local SHOWN = 8
 local WEAK_KEYS = { __mode = "k" }
 
 -- What is wanted of the core itself, before anything is replaced there.
-local now, step, stats = core.now, core.step, core.stats
+local step, stats = core.step, core.stats
 local set_timeout, queue_microtask, stop = core.set_timeout, core.queue_microtask, core.stop
 local with_resolvers, traceback = core.Promise.with_resolvers, core.traceback
 
--- From before the first before_each of a test until after its last after_each; nil between tests.
+--- Real time, in ms: moontide's own clock may be a virtual one.
+local function now()
+  return busted.monotime() * 1000
+end
+
+-- From before the first before_each of a test until after its last after_each; else nil.
 --   element, parent   of the test, as busted has them; set when its body begins
 --   status            what busted makes of the test; set when its body has ended
 --   held              `test end` has not been published yet
@@ -40,8 +46,14 @@ local with_resolvers, traceback = core.Promise.with_resolvers, core.traceback
 --   problems          list of { kind = "failure"|"error", message =, trace = }
 --   made, tasks       object -> { what =, where =, order =, timer = }
 --   before            stats() when it began
+--   clock             where it has made time virtual
+--   seed              of the shuffle that it has begun
 --   handlers          the rejection handlers that were set when it began
 local window
+
+-- What has been begun since busted last said where it is, outside of tests; as window.made. And
+-- whether a hook has hung since.
+local outside, hung = setmetatable({}, WEAK_KEYS), false
 
 ---- who did it ----
 
@@ -58,11 +70,11 @@ local function caller()
   return info and info.short_src .. ":" .. info.currentline
 end
 
---- "FILE:LINE" where the function of a pending promise awaits, or nil.
-local function awaits_at(promise)
-  for where in traceback(nil, promise):gmatch("\n\t([^\n]-:%d+): in ") do
-    return where
-  end
+--- Where the function of a pending promise awaits; nothing where it has returned a promise.
+local function state_of(promise)
+  local where = traceback(nil, promise):match("\n\t([^\n]-:%d+): in ")
+  return where and "an async function, suspended at " .. where
+    or "an async function, waiting for the promise that it returned"
 end
 
 -- Files that no trace should show. Only the ends of their names are sure: Lua shortens them.
@@ -133,9 +145,10 @@ end
 
 local expire
 
+--- On a virtual clock there is no timer: time would jump to it.
 local function arm(due)
   disarm()
-  if due < math.huge then
+  if due < math.huge and not (window and window.clock) then
     watch.due = due
     watch.timer = set_timeout(expire, due - now()):unref()
   end
@@ -148,7 +161,10 @@ local function begin_watch(limit, strikes)
   arm(watch.since + limit)
 end
 
+local close_outside
+
 local function watch_between()
+  close_outside()
   begin_watch(limits[#limits], 2)
 end
 
@@ -161,7 +177,7 @@ local function suspended(tasks)
   for promise, record in pairs(tasks) do
     if promise:state() == "pending" then
       list[#list + 1] = {
-        what = "an async function, suspended at " .. (awaits_at(promise) or "an unknown line"),
+        what = state_of(promise),
         where = record.where,
         order = record.order,
       }
@@ -197,14 +213,14 @@ function expire()
     end
     window.expired = window.expired
       or (caller() or window.where or "?") .. ": " .. message .. "\nThe test caught this error."
+  else
+    hung = true
   end
   busted.fail(message, 0)
 end
 
---- Sets how long a test may take, and each of its hooks: in a test or a before_each, for that test;
---- elsewhere, for the block, or the file, that is being run.
 function M.timeout(ms)
-  if type(ms) ~= "number" or not (ms > 0) then
+  if type(ms) ~= "number" or ms ~= ms or ms <= 0 then
     local got = type(ms) == "number" and tostring(ms) or type(ms)
     error("bad argument #1 to 'timeout' (positive number expected, got " .. got .. ")", 2)
   end
@@ -235,8 +251,8 @@ local function finish_call(name, what, ok, first, ...)
     end
     error(first, type(first) == "string" and 2 or 0)
   end
-  if window and what then
-    record(window.made, first, what)
+  if what then
+    record(window and window.made or outside, first, what)
   end
   return first, ...
 end
@@ -271,11 +287,11 @@ end
 -- A sleep of the core's cannot be cancelled; a timer can, and has the same place in the order.
 replace(core, "sleep", function(sleep)
   return function(ms, ...)
-    if not window or type(ms) ~= "number" then
+    if type(ms) ~= "number" then
       return finish_call("sleep", "sleep", pcall(sleep, ms, ...))
     end
     local promise, resolve = with_resolvers()
-    record(window.made, promise, "sleep", set_timeout(resolve, ms))
+    record(window and window.made or outside, promise, "sleep", set_timeout(resolve, ms))
     return promise
   end
 end)
@@ -324,6 +340,44 @@ end
 
 replace(core, "stats", hide_timer)
 replace(core, "backend_timeout", hide_timer)
+
+-- A test's own clock and shuffle.
+local testing = core.testing or {}
+local stop_clock, shuffle = testing.stop_clock, testing.shuffle
+
+replace(testing, "next_timer", hide_timer)
+replace(testing, "start_clock", function(start)
+  return function(...)
+    local due = watch.timer and watch.due
+    disarm()
+    local ok, err = pcall(start, ...)
+    if window and ok then
+      window.clock = caller() or "?"
+    elseif due then
+      arm(due)
+    end
+    if not ok then
+      error(err, 2)
+    end
+  end
+end)
+replace(testing, "stop_clock", function(stop_it)
+  return function()
+    stop_it()
+    if window and window.clock then
+      window.clock = nil
+      arm(watch.since + watch.limit)
+    end
+  end
+end)
+replace(testing, "shuffle", function(f)
+  return function(seed)
+    f(seed)
+    if window then
+      window.seed = seed
+    end
+  end
+end)
 
 local handlers = {} -- name of a function that sets a rejection handler -> what it set last
 local set_handler = {}
@@ -379,13 +433,22 @@ local function close(entry)
   end
 end
 
---- What the core counts above what it counted before the test, but for n of each kind.
+--- After a hook that hung, what it was waiting for must not keep the next test's loop alive.
+function close_outside()
+  for _, entry in ipairs(hung and live_of(outside) or {}) do
+    close(entry)
+  end
+  outside, hung = setmetatable({}, WEAK_KEYS), false
+end
+
+--- What the core counts above what it counted before the test.
 local function uncounted(before)
   local list, live = {}, stats()
   for _, kind in ipairs({ "timers", "immediates", "operations" }) do
     local more = live[kind] - before[kind]
     if more > 0 then
-      list[#list + 1] = { what = ("%d %s that moontide has made itself"):format(more, kind) }
+      local text = "%d %s, made where the helper cannot see it"
+      list[#list + 1] = { what = text:format(more, kind), kind = kind }
     end
   end
   return list
@@ -428,30 +491,36 @@ local function restore_handlers(w)
 end
 
 --- Everything that the test has left behind, as list of { where =, what = }; nothing of it remains.
+---
+--- Functions that are suspended count only along with something live that may wake them. Whether
+--- one that waits for nothing is garbage by now cannot be told: Lua marks registers that busted's
+--- calls have not overwritten yet.
 local function leftovers(w)
   restore_handlers(w)
-  if #live_of(w.made) + #suspended(w.tasks) + #uncounted(w.before) == 0 then
+  if #live_of(w.made) + #uncounted(w.before) == 0 then
     return {}
   end
-  -- What nothing refers to any more will never go on, and a signal's timer goes with the signal.
-  collect()
-  local list = live_of(w.made)
-  table.move(suspended(w.tasks), 1, SHOWN, #list + 1, list)
-  table.sort(list, by_order)
+  collect() -- what nobody can reach any more is over: a signal's timer goes with the signal
+  local list, tasks = live_of(w.made), suspended(w.tasks)
   for _, entry in ipairs(list) do
-    if entry.object then
-      close(entry)
-      entry.object = nil
-    end
+    close(entry)
+    entry.object = nil
   end
   local more = uncounted(w.before)
   local closed = clear(w)
   restore_handlers(w)
-  if #list == 0 and not closed then
-    list = more
+  for _, entry in ipairs(#list == 0 and more or {}) do
+    -- Immediates that have been closed are counted until their turn has come.
+    if entry.kind ~= "immediates" or not closed then
+      list[#list + 1] = entry
+    end
+  end
+  if #list > 0 then
+    table.move(tasks, 1, #tasks, #list + 1, list)
   end
   if not closed then
-    list[#list + 1] = { what = ("not over %d ms later: the next test will meet it"):format(PATIENCE) }
+    local text = "not over %d ms later: the next test will meet it"
+    list[#list + 1] = { what = text:format(PATIENCE) }
   end
   return list
 end
@@ -564,6 +633,7 @@ on({ "suite", "end" }, disarm)
 
 busted.before_each(function()
   disarm()
+  close_outside()
   window = {
     limit = limits[#limits],
     problems = {},
@@ -608,19 +678,29 @@ busted.after_each(function()
   local w = window
   disarm()
   drain(w)
+  local clock, seed = w.clock, w.seed
+  if clock then
+    stop_clock()
+  end
+  if seed then
+    shuffle(nil)
+  end
   local left = leftovers(w)
-  window = nil
+  if clock then
+    table.insert(left, 1, { where = clock, what = "a virtual clock" })
+  end
   if w.element then
     if #left > 0 and not w.expired then
       local where = left[1].where or w.where
       add_problem(w, "failure", where .. ": the test has left behind:" .. lines_of(left))
     end
-    -- What a test that was cut off leaves undone says nothing.
+    -- What a test that was cut off has left undone says nothing.
     if #w.problems > 0 and (w.status == "success" or w.status == "pending") then
       publish_problems(w)
     end
     publish_end(w)
   end
+  window = nil
   watch_between()
 end)
 
@@ -641,8 +721,24 @@ local function complete_trace(_, _, _, trace)
   trace.traceback = "\nstack traceback:" .. lines .. "\n"
 end
 
+--- A shuffled test that fails says how to have the same order again.
+local function add_seed(kind, element, parent, message, trace)
+  local seed = window and window.seed
+  if not seed then
+    return true
+  end
+  window.seed = nil
+  local more = "\nShuffled with the seed " .. seed .. "."
+  busted.publish({ kind, "it" }, element, parent, tostring(message) .. more, trace)
+  window.seed = seed
+  return false
+end
+
 for _, kind in ipairs({ "failure", "error" }) do
   on({ kind, "it" }, complete_trace)
+  on({ kind, "it" }, function(...)
+    return add_seed(kind, ...)
+  end)
   on({ kind }, function(element, parent, message, trace)
     if element.descriptor ~= "it" then
       complete_trace(element, parent, message, trace)
@@ -658,7 +754,7 @@ end
 
 local function check_limit(text, source)
   local ms = tonumber(text)
-  if not ms or not (ms > 0) then
+  if not ms or ms ~= ms or ms <= 0 then
     error(("moontide.busted: %s: positive number of milliseconds expected, got '%s'"):format(source,
       text), 0)
   end

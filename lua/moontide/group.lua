@@ -9,10 +9,11 @@
 --- A function that is not waiting gets it at its next await. What is awaited after that is
 --- clean-up, and nothing disturbs it.
 ---
---- Fields of a scope: [1] the tasks (weak keys; the core enters them) with their order, [2] the
---- reason that the core raises from the await of a task interrupted late, signal, parent, children
---- (open scopes inside), promises (weak keys: what stands for work of the scope that will be over
---- by itself).
+--- Fields of a scope: [1] the tasks (weak keys; the core enters them) with their order, negative
+--- for those that the group itself looks after, [2] the reason that the core raises from the await
+--- of a task interrupted late, signal, parent, children (open scopes inside), promises (weak keys:
+--- what stands for all that runs in a scope inside, and that scope), open, running (how much has to
+--- be over before settle() is called), inherited (cancelled because a scope around it was).
 local core = require "moontide.core"
 local abort = require "moontide.abort"
 
@@ -32,28 +33,45 @@ local function check_callable(f, position, name)
   end
 end
 
-local function new_scope()
+local function new_scope(settle)
   local parent = abort.current_scope()
   local scope = {
     [TASKS] = setmetatable({}, WEAK_KEYS),
+    signal = abort.new_signal(),
+    parent = parent,
     children = {},
     promises = setmetatable({}, WEAK_KEYS),
-    parent = parent,
+    open = true,
+    running = 0,
+    settle = settle,
+    inherited = false,
   }
-  -- Clean-up of a cancelled scope may open groups of its own.
-  if parent and not parent.signal.aborted then
-    scope.signal = abort.AbortSignal.any({ parent.signal })
+  if not parent then
+    return scope
+  elseif not parent.signal.aborted then
     parent.children[scope] = true
-  else
-    scope.signal = abort.new_signal()
+  elseif core.interrupted() then
+    -- The parent's cancellation has yet to arrive here: let it arrive inside.
+    scope[REASON], scope.inherited = parent[REASON], true
+    abort.abort(scope.signal, parent[REASON])
   end
+  -- Otherwise this is clean-up of the parent's, on which nothing of that bears any more.
   return scope
 end
 
 local function close_scope(scope)
+  scope.open = false
   if scope.parent then
     scope.parent.children[scope] = nil
   end
+end
+
+--- The promise is settled when all that runs in the scope is over, and as that has decided.
+local function stand_for(scope, promise)
+  if scope.parent then
+    scope.parent.promises[promise] = scope
+  end
+  return promise
 end
 
 local function copy_context(context, scope)
@@ -78,49 +96,65 @@ local function context_in(scope)
   return scope.context
 end
 
---- The open scopes from this one inwards, the outermost first.
+--- The open scopes from this one inwards, the outermost first; not those cancelled before.
 local function family(scope, list)
   list = list or {}
   list[#list + 1] = scope
   for child in pairs(scope.children) do
-    family(child, list)
+    if not child.signal.aborted then
+      family(child, list)
+    end
   end
   return list
 end
 
---- The tasks of the scopes that are under way, in the order in which they were made; and the set of
---- the promises that need no interruption, because what they stand for is interrupted itself.
+--- The tasks of the scopes that are under way, in the order in which they were made; the set of the
+--- promises that need no interruption, because what they stand for is interrupted itself; and of
+--- those that will be settled by clean-up, which has to be waited for.
 local function members(scopes)
-  local tasks, inside = {}, {}
+  local tasks, inside, clean_up = {}, {}, {}
   for _, scope in ipairs(scopes) do
-    for promise in pairs(scope.promises) do
-      inside[promise] = true
+    for promise, child in pairs(scope.promises) do
+      local reached = child.open and not child.signal.aborted
+      local set = reached and inside or clean_up
+      set[promise] = true
     end
     for task, order in pairs(scope[TASKS]) do
       local awaited, alive = core.awaiting(task)
       if alive then
         inside[task] = true
-        tasks[#tasks + 1] = { task = task, order = order, awaited = awaited }
+        local set = scope[TASKS]
+        tasks[#tasks + 1] = { task = task, order = math.abs(order), awaited = awaited, set = set }
       end
     end
   end
   table.sort(tasks, function(a, b)
     return a.order < b.order
   end)
-  return tasks, inside
+  return tasks, inside, clean_up
 end
 
 local shielded = setmetatable({}, WEAK_KEYS)
 
---- Lets the cancellation arrive at a task; awaited is what it awaited when that began.
-local function interrupt(task, awaited, inside, settled)
+--- Lets the cancellation arrive at a task; awaited is what it awaits when that begins.
+local function interrupt(task, awaited, inside, clean_up, settled)
   if not awaited then
     core.interrupt(task) -- it runs, or is about to: at its next await
-  elseif shielded[awaited] then
-    core.interrupt(task) -- once the shield is gone
+  elseif shielded[awaited] or clean_up[awaited] then
+    core.interrupt(task) -- once that is over
   elseif not inside[awaited] and core.awaiting(task) == awaited then
     core.interrupt(task, settled)
   end
+end
+
+--- That a function passes the reason on is no unhandled rejection, although nobody may await it:
+--- it was called, not spawned. The set is that of its scope.
+local function excuse(task, set, reason)
+  task:catch(function(err)
+    if set[task] > 0 and not rawequal(err, reason) then
+      error(err, 0)
+    end
+  end)
 end
 
 local function rejected(reason)
@@ -136,15 +170,24 @@ local function cancel(scope, reason)
   if reason == nil then
     reason = new_error("AbortError", "the group was cancelled")
   end
-  local scopes = family(scope)
-  local tasks, inside = members(scopes)
-  for _, each in ipairs(scopes) do
-    each[REASON] = reason
+  local scopes, signals = family(scope), {}
+  local tasks, inside, clean_up = members(scopes)
+  local is_awaited = {}
+  for _, each in ipairs(tasks) do
+    if each.awaited then
+      is_awaited[each.awaited] = true
+    end
   end
-  abort.abort(scope.signal, reason)
+  for i, each in ipairs(scopes) do
+    each[REASON], each.inherited, signals[i] = reason, each ~= scope, each.signal
+  end
+  abort.abort_all(signals, reason)
   local settled = rejected(reason)
   for _, each in ipairs(tasks) do
-    interrupt(each.task, each.awaited, inside, settled)
+    if each.set[each.task] > 0 and not is_awaited[each.task] then
+      excuse(each.task, each.set, reason)
+    end
+    interrupt(each.task, each.awaited, inside, clean_up, settled)
   end
 end
 
@@ -155,98 +198,120 @@ Group.__index = Group
 
 --- What the group's promise becomes when nothing of it runs any more.
 local function settle(group)
-  close_scope(group.scope)
-  group.open = false
-  local errors = group.errors
-  if group.passed_on and #errors == 0 then
-    group.reject(group.signal.reason)
-  elseif #errors == 0 then
-    group.resolve(table.unpack(group.results, 1, group.results.n))
-  elseif #errors == 1 then
-    group.reject(errors[1])
+  close_scope(group._scope)
+  if group._timer then
+    group._timer:close()
+  end
+  local errors = group._errors
+  if errors.n == 0 and group._passed_on then
+    group._reject(group.signal.reason)
+  elseif errors.n == 0 then
+    group._resolve(table.unpack(group._results, 1, group._results.n))
+  elseif errors.n == 1 then
+    group._reject(errors[1])
   else
-    local err = new_error("AggregateError", #errors .. " functions of the group failed")
-    errors.n = #errors
+    local err = new_error("AggregateError", errors.n .. " functions of the group failed")
     err.errors = errors
-    group.reject(err)
+    group._reject(err)
   end
 end
 
-local function leave(group)
-  group.running = group.running - 1
-  if group.running == 0 then
-    settle(group)
-  end
+local function describe(reason)
+  local ok, text = pcall(tostring, reason)
+  return ok and text or type(reason)
 end
 
---- A function of the group has failed. The reason for which the group was cancelled is no failure,
---- except that the body, when nothing else failed, passes it on.
+local NIL, NAN = {}, {} -- as keys
+
+--- Whether this is the first failure with that reason: who awaits a child fails with it as well.
+local function is_new(group, reason)
+  local key = reason
+  if reason == nil then
+    key = NIL
+  elseif reason ~= reason then
+    key = NAN
+  end
+  local known = group._known[key]
+  group._known[key] = true
+  return not known
+end
+
+--- A function of the group has failed. The reason for which the group was cancelled is no failure;
+--- but it is passed on when the body does so, or when it came from a group around this one.
 local function fail(group, reason, is_body)
-  local signal = group.scope.signal
-  if signal.aborted and rawequal(reason, signal.reason) then
-    group.passed_on = group.passed_on or is_body
+  local scope, errors = group._scope, group._errors
+  if scope.signal.aborted and rawequal(reason, scope.signal.reason) then
+    group._passed_on = group._passed_on or is_body or scope.inherited
+    return
+  elseif not is_new(group, reason) then
     return
   end
-  group.errors[#group.errors + 1] = reason
-  local text = "cancelled, since another function of the group failed: " .. tostring(reason)
+  errors.n = errors.n + 1
+  errors[errors.n] = reason
+  local text = "cancelled, since another function of the group failed: " .. describe(reason)
   local err = new_error("AbortError", text)
   err.cause = reason
-  cancel(group.scope, err)
+  cancel(scope, err)
 end
 
 local function start(group, f, ...)
-  group.running = group.running + 1
-  local scope = group.scope
-  return core.spawn_in(context_in(scope), scope.signal.aborted, f, ...)
+  local scope = group._scope
+  scope.running = scope.running + 1
+  local promise = core.spawn_in(context_in(scope), scope.signal.aborted, f, ...)
+  local tasks = scope[TASKS]
+  tasks[promise] = -tasks[promise]
+  return promise
 end
 
---- A group that runs f(group, ...); and its promise.
+--- A group that runs f(group, ...): its promise, and the group.
 local function open(f, ...)
-  local scope = new_scope()
-  local group = setmetatable({
-    signal = scope.signal,
-    scope = scope,
-    open = true,
-    running = 0,
-    errors = {},
-    results = { n = 0 },
-  }, Group)
+  local group = setmetatable({ _errors = { n = 0 }, _known = {}, _results = { n = 0 } }, Group)
+  local scope = new_scope(function()
+    settle(group)
+  end)
+  group.signal, group._scope = scope.signal, scope
   local promise
-  promise, group.resolve, group.reject = Promise.with_resolvers()
-  if scope.parent then
-    scope.parent.promises[promise] = true
+  promise, group._resolve, group._reject = Promise.with_resolvers()
+  function group._on_return()
+    abort.leave(scope)
   end
-  function group.on_return()
-    leave(group)
-  end
-  function group.on_throw(reason)
+  function group._on_throw(reason)
     fail(group, reason, false)
-    leave(group)
+    abort.leave(scope)
   end
   start(group, f, group, ...):next(function(...)
-    group.results = table.pack(...)
-    leave(group)
+    group._results = table.pack(...)
+    abort.leave(scope)
   end, function(reason)
     fail(group, reason, true)
-    leave(group)
+    abort.leave(scope)
   end)
-  return promise, group
+  return stand_for(scope, promise), group
+end
+
+local function check_self(self, name)
+  if getmetatable(self) ~= Group then
+    error(("calling '%s' on bad self (group expected, got %s)"):format(name, type(self)), 3)
+  end
 end
 
 --- Starts f(...) as a child: the group is not over before it is.
 function Group:spawn(f, ...)
+  check_self(self, "spawn")
   check_callable(f, 1, "spawn")
-  if not self.open then
+  local scope = self._scope
+  if not scope.open then
     error("the group is closed", 2)
   end
   local promise = start(self, f, ...)
-  promise:next(self.on_return, self.on_throw)
+  promise:next(self._on_return, self._on_throw)
   return promise
 end
 
 function Group:cancel(reason)
-  if self.open then
-    cancel(self.scope, reason)
+  check_self(self, "cancel")
+  if self._scope.open then
+    cancel(self._scope, reason)
   end
 end
 
@@ -257,20 +322,16 @@ end
 
 ---- timeouts ----
 
---- Opens a group for f(...) that is cancelled after ms; its promise and the reason used for that.
+--- Opens a group for f(...) that is cancelled after ms: its promise, the group, and the reason.
 local function with_deadline(ms, f, ...)
   local reason = new_error("TimeoutError", ("not done after %g ms"):format(ms))
   local promise, group = open(function(_, ...)
     return f(...)
   end, ...)
-  local timer = core.set_timeout(function()
+  group._timer = core.set_timeout(function()
     group:cancel(reason)
   end, ms)
-  local function stop()
-    timer:close()
-  end
-  promise:next(stop, stop)
-  return promise, reason
+  return promise, group, reason
 end
 
 local function check_ms(ms, name)
@@ -288,8 +349,8 @@ end
 function M.move_on_after(ms, f, ...)
   check_ms(ms, "move_on_after")
   check_callable(f, 2, "move_on_after")
-  local promise, reason = with_deadline(ms, f, ...)
-  return promise:next(function(...)
+  local promise, group, reason = with_deadline(ms, f, ...)
+  local result = promise:next(function(...)
     return true, ...
   end, function(err)
     if rawequal(err, reason) then
@@ -297,6 +358,7 @@ function M.move_on_after(ms, f, ...)
     end
     error(err, 0)
   end)
+  return stand_for(group._scope, result)
 end
 
 --- Runs f(...) where no cancellation reaches it. An async function that awaits it is cancelled
@@ -332,6 +394,9 @@ local function for_all(list, f, limit, store)
         local i = next_index
         store(i, core.await(f(list[i], i)))
       end
+      if next_index < n then
+        group.signal:throw_if_aborted()
+      end
     end
     for _ = 1, math.min(limit, n) do
       group:spawn(work)
@@ -346,12 +411,13 @@ function M.map(list, f, options)
   check_callable(f, 2, "map")
   local limit = check_limit(options, "map")
   local results = { n = list.n or #list }
-  local promise = for_all(list, f, limit, function(i, value)
+  local promise, group = for_all(list, f, limit, function(i, value)
     results[i] = value
   end)
-  return promise:next(function()
+  local result = promise:next(function()
     return results
   end)
+  return stand_for(group._scope, result)
 end
 
 function M.each(list, f, options)
@@ -359,8 +425,7 @@ function M.each(list, f, options)
     error("bad argument #1 to 'each' (table expected, got " .. type(list) .. ")", 2)
   end
   check_callable(f, 2, "each")
-  local promise = for_all(list, f, check_limit(options, "each"), function() end)
-  return promise
+  return (for_all(list, f, check_limit(options, "each"), function() end))
 end
 
 return M

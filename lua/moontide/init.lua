@@ -2,6 +2,7 @@
 local core = require "moontide.core"
 local abort = require "moontide.abort"
 local group = require "moontide.group"
+local sync = require "moontide.sync"
 
 ---@class moontide
 local M = {
@@ -36,6 +37,10 @@ local M = {
   shield = group.shield,
   map = group.map,
   each = group.each,
+  semaphore = sync.semaphore,
+  mutex = sync.mutex,
+  event = sync.event,
+  queue = sync.queue,
   import = require "moontide.import",
   ContextVar = require "moontide.context",
 }

@@ -471,3 +471,15 @@ function fs.stat(path) end
 ---@param path string
 ---@return moontide.Promise<moontide.fs.Entry[]>
 function fs.scandir(path) end
+
+--- ## `require "moontide.busted"`
+
+--- What specs may say to the helper. Only under busted, loaded as its helper.
+---@class moontide.busted
+local busted_helper = {}
+
+--- Sets how long a test may take, counted from its beginning, and how long its before_each and
+--- after_each may: called in a test or a before_each, for that test; elsewhere, for the block or
+--- the file that is being run. Raises for a number that is not positive.
+---@param ms number math.huge for no limit
+function busted_helper.timeout(ms) end

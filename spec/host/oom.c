@@ -4,10 +4,11 @@
  * script ends, that nothing crashes, and that closing the state gives back every byte, every block
  * of libuv's and every file descriptor.
  *
- * Three ways to fail, since Lua answers a failed allocation with a collection and a second try:
+ * Four ways to fail, since Lua answers a failed allocation with a collection and a second try:
  *   collect   the first try only: a collection at that point, and no error
  *   error     both tries: one memory error
  *   exhausted that one and all that follow, the closing included
+ *   always    the first try of every allocation from there on: a collection at each of them
  *
  * A second part, without failures: two states side by side in one process, and a state closed with
  * everything in flight after each turn of its loop.
@@ -31,6 +32,7 @@
 #include <uv.h>
 
 #define WATCHDOG_SECONDS 60
+#define ALWAYS_RUNS 8
 #define FAILURES_SHOWN 10
 #define FLIGHT_TURNS 12
 #define AFTERMATH_TURNS 200
@@ -42,15 +44,20 @@ typedef struct memory {
     size_t bytes;
     unsigned long requests; /* counted once the script runs */
     unsigned long fail_from, fail_until;
-    bool counting;
+    bool counting, always;
 } memory;
 
 typedef struct way {
     const char *name;
     unsigned long failing; /* requests in a row that fail */
+    unsigned long most;    /* runs */
+    bool always;           /* every other request fails from there on */
 } way;
 
-static const way ways[] = {{"collect", 1}, {"error", 2}, {"exhausted", ULONG_MAX / 2}};
+static const way ways[] = {{"collect", 1, ULONG_MAX, false},
+                           {"error", 2, ULONG_MAX, false},
+                           {"exhausted", ULONG_MAX / 2, ULONG_MAX, false},
+                           {"always", 1, ALWAYS_RUNS, true}};
 
 #define LUA_SOURCES "lua/moontide"
 
@@ -65,6 +72,12 @@ static char attempt[128];
 
 /* ---- memory that fails ---- */
 
+static bool fails(memory *m) {
+    if (++m->requests < m->fail_from)
+        return false;
+    return m->always ? (m->requests - m->fail_from) % 2 == 0 : m->requests < m->fail_until;
+}
+
 /* Always moves and overwrites what it frees, so that a stale pointer shows itself. */
 static void *allocate(void *ud, void *block, size_t old_size, size_t new_size) {
     memory *m = ud;
@@ -72,8 +85,7 @@ static void *allocate(void *ud, void *block, size_t old_size, size_t new_size) {
     if (block == NULL)
         old_size = 0; /* it says what kind of object is wanted */
     if (new_size > 0) {
-        if (new_size > old_size && m->counting && ++m->requests >= m->fail_from &&
-            m->requests < m->fail_until)
+        if (new_size > old_size && m->counting && fails(m))
             return NULL;
         moved = malloc(new_size);
         if (moved == NULL)
@@ -303,6 +315,7 @@ static bool fail_at(const way *w, unsigned long k) {
     lua_State *L = open_state(&m);
     m.fail_from = k;
     m.fail_until = k + w->failing;
+    m.always = w->always;
     lua_pushvalue(L, 1);
     int status = run_script(L, &m, "whole");
     bool disturbed = m.requests >= k;
@@ -321,7 +334,7 @@ static bool fail_at(const way *w, unsigned long k) {
 
 static unsigned long fail_everywhere(const way *w, unsigned long first, unsigned long last) {
     unsigned long k = first;
-    while (k <= last && fail_at(w, k) && violations < FAILURES_SHOWN)
+    while (k <= last && k - first < w->most && fail_at(w, k) && violations < FAILURES_SHOWN)
         k++;
     return k - first;
 }

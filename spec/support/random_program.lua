@@ -4,6 +4,8 @@
 --- piece is generated as a pair of texts, so that the two cannot differ in structure. Timers all
 --- have the same length, or there are immediates in their place: then both languages leave the
 --- order to creation, not to the clock.
+local new_random = require "spec.support.random"
+
 local M = {}
 
 local DEFERREDS = 4
@@ -15,18 +17,6 @@ local DEFERREDS = 4
 ---@field budget integer how many statements may still be written
 local Generator = {}
 Generator.__index = Generator
-
--- A generator of its own: math.random's state is busted's.
-local function new_random(seed)
-  local state = seed * 2654435761 % 2147483647 + 1
-  return function(m, n)
-    if n == nil then
-      m, n = 1, m
-    end
-    state = state * 48271 % 2147483647
-    return m + state // 8 % (n - m + 1)
-  end
-end
 
 function Generator:mark()
   self.marks = self.marks + 1
