@@ -84,6 +84,14 @@ bool tide_context_push_scope(lua_State *L, int context) {
     return false;
 }
 
+void tide_scope_enter(lua_State *L, tide_runtime *rt, int scope, int set, int slot) {
+    lua_rawgeti(L, scope, set);
+    lua_pushvalue(L, -2);
+    lua_pushinteger(L, (lua_Integer)((uint64_t)++rt->entered << 31 | (uint32_t)slot));
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+}
+
 /* scope_key() -> the key */
 static int get_scope_key(lua_State *L) {
     lua_pushlightuserdata(L, (void *)&scope_key);

@@ -271,10 +271,8 @@ static void set_context(lua_State *L, tide_runtime *rt, tide_promise *t) {
     lua_setiuservalue(L, context - 1, TIDE_UV_CONTEXT);
     t->flags |= TIDE_CONTEXT;
     if (tide_context_push_scope(L, context)) {
-        lua_rawgeti(L, -1, TIDE_SCOPE_TASKS);
         lua_pushvalue(L, context - 1);
-        lua_pushinteger(L, ++rt->tasks.enlisted);
-        lua_rawset(L, -3);
+        tide_scope_enter(L, rt, context + 1, TIDE_SCOPE_TASKS, 0);
     }
     lua_settop(L, context - 1);
 }
@@ -305,8 +303,7 @@ static bool is_current(lua_State *L, const tide_runtime *rt) {
 
 /* Runs the new task, on top of the stack, or has that done; returns its promise. */
 static int start(lua_State *L, tide_runtime *rt, tide_promise *t, int nargs) {
-    const tide_promise *caller = rt->tasks.running.task;
-    if (caller != NULL && caller->flags & TIDE_INTERRUPTED)
+    if (tide_task_interrupted(rt))
         t->flags |= TIDE_INTERRUPTED;
     if (rt->tasks.depth >= MAX_DEPTH && is_current(L, rt) && lua_isyieldable(L)) {
         rt->tasks.yield = TIDE_YIELD_START;
@@ -371,8 +368,7 @@ static int spawn_in(lua_State *L) {
 /* interrupted() -> whether the next await of the running async function raises its scope's reason
  */
 static int interrupted(lua_State *L) {
-    const tide_promise *t = tide_runtime_here(L)->tasks.running.task;
-    lua_pushboolean(L, t != NULL && t->flags & TIDE_INTERRUPTED);
+    lua_pushboolean(L, tide_task_interrupted(tide_runtime_here(L)));
     return 1;
 }
 

@@ -8,11 +8,6 @@
 
 #pragma GCC visibility push(hidden)
 
-/* A cancellation scope is a table that an async context has under a key of its own; policy is
- * lua/moontide/group.lua's. The core enters each task that is made in the context into the set
- * TASKS, whose keys are weak, and raises REASON from the await of a task interrupted late. */
-enum { TIDE_SCOPE_TASKS = 1, TIDE_SCOPE_REASON };
-
 /* Starts the call whose arguments and, on top, function are the stack; leaves its promise. To be
  * called last by a C function, since it may yield: returns what that is to return. */
 int tide_task_start(lua_State *L, tide_runtime *rt);
@@ -32,6 +27,12 @@ int tide_task_outcome(lua_State *L, tide_runtime *rt, int promise);
 
 /* Raises a DeadlockError. */
 int tide_task_deadlock(lua_State *L, tide_runtime *rt, const char *what);
+
+/* Whether the running async function has been cancelled, and its next await will say so. */
+static inline bool tide_task_interrupted(const tide_runtime *rt) {
+    const tide_promise *t = rt->tasks.running.task;
+    return t != NULL && t->flags & TIDE_INTERRUPTED;
+}
 
 extern const luaL_Reg tide_task_functions[], tide_task_methods[];
 

@@ -8,6 +8,7 @@
 #include "callback.h"
 #include "cancel.h"
 #include "promise.h"
+#include "task.h"
 
 #define LONGEST_MS 9007199254740992.0 /* 2^53 */
 
@@ -139,18 +140,23 @@ static int start(lua_State *L, tide_runtime *rt, uint64_t delay) {
     return slot;
 }
 
+/* What is in the slot will not be fired. */
+static void drop(lua_State *L, tide_runtime *rt, int slot) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_anchors);
+    lua_pushboolean(L, 0);
+    lua_rawseti(L, -2, slot);
+    if (++rt->timers.cancelled > 64 && rt->timers.cancelled > rt->timers.count / 2)
+        sweep(L, rt);
+    lua_pop(L, 1);
+    prune(L, rt);
+}
+
 static void cancel(lua_State *L, tide_runtime *rt, tide_callback *handle) {
     handle->active = false;
     rt->timers.refs -= handle->refd;
     if (rt->timers.firing == handle->slot)
         return; /* not in the heap: it just will not be re-armed */
-    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_anchors);
-    lua_pushboolean(L, 0);
-    lua_rawseti(L, -2, handle->slot);
-    if (++rt->timers.cancelled > 64 && rt->timers.cancelled > rt->timers.count / 2)
-        sweep(L, rt);
-    lua_pop(L, 1);
-    prune(L, rt);
+    drop(L, rt, handle->slot);
 }
 
 static int set_timer(lua_State *L, tide_handle_kind kind) {
@@ -177,22 +183,72 @@ static int set_interval(lua_State *L) {
     return set_timer(L, TIDE_INTERVAL);
 }
 
+/* Starts a sleeper; pushes its promise and returns its slot. [-0, +1, m] */
+static int start_sleeper(lua_State *L, tide_runtime *rt, uint64_t delay) {
+    tide_promise_new(L, rt);
+    lua_pushvalue(L, -1);
+    int slot = start(L, rt, delay);
+    rt->timers.refs++;
+    return slot;
+}
+
+/* sleep in the context on top, which may have a scope: its cancellation must find the sleeper. This
+ * is what the policy of cancel.h does for other operations, but here it has to be fast. */
+static int sleep_in_context(lua_State *L, tide_runtime *rt, uint64_t delay) {
+    int scope = lua_gettop(L) + 1;
+    if (!tide_context_push_scope(L, scope - 1)) {
+        start_sleeper(L, rt, delay);
+        return 1;
+    }
+    bool cancelled = lua_rawgeti(L, scope, TIDE_SCOPE_REASON) != LUA_TNIL;
+    if (cancelled && tide_task_interrupted(rt)) {
+        tide_promise_new(L, rt);
+        lua_insert(L, -2);
+        tide_promise_reject(L, rt, lua_gettop(L) - 1);
+        return 1;
+    }
+    int slot = start_sleeper(L, rt, delay);
+    if (!cancelled)
+        tide_scope_enter(L, rt, scope, TIDE_SCOPE_SLEEPERS, slot);
+    return 1;
+}
+
 /* sleep(ms, [options]) -> promise */
 static int sleep_for(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     uint64_t delay = check_delay(L, 1);
+    if (lua_isnoneornil(L, 2)) {
+        tide_context_push(L, rt);
+        return sleep_in_context(L, rt, delay);
+    }
     if (tide_cancel_begin(L, rt, 2, "sleep"))
         return 1;
-    if (!lua_isnil(L, 3)) {
-        lua_remove(L, 2);
-        tide_cancel_call(L, rt, "sleep", 2, 1);
+    if (lua_isnil(L, 3)) {
+        start_sleeper(L, rt, delay);
         return 1;
     }
-    tide_promise_new(L, rt);
-    lua_pushvalue(L, -1);
-    start(L, rt, delay);
-    rt->timers.refs++;
+    lua_remove(L, 2);
+    tide_cancel_call(L, rt, "sleep", 2, 1);
     return 1;
+}
+
+/* cancel_sleeper(promise, slot, reason): as the set of a scope has them */
+static int cancel_sleeper(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    tide_promise *p = tide_promise_check(L, rt, 1);
+    int slot = (int)luaL_checkinteger(L, 2);
+    lua_settop(L, 3);
+    if (p->state != TIDE_PENDING)
+        return 0;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_anchors);
+    lua_rawgeti(L, 4, slot);
+    if (lua_touserdata(L, 5) != p)
+        return 0;
+    drop(L, rt, slot);
+    rt->timers.refs--;
+    lua_pushvalue(L, 3);
+    tide_promise_reject(L, rt, 1);
+    return 0;
 }
 
 /* ---- firing ---- */
@@ -306,13 +362,11 @@ static int handle_unref(lua_State *L) {
     return set_refd(L, false);
 }
 
-const luaL_Reg tide_timer_functions[] = {{"set_timeout", set_timeout},
-                                         {"set_interval", set_interval},
-                                         {"clear_timeout", clear},
-                                         {"clear_interval", clear},
-                                         {"clear_immediate", clear},
-                                         {"sleep", sleep_for},
-                                         {NULL, NULL}};
+const luaL_Reg tide_timer_functions[] = {
+    {"set_timeout", set_timeout},       {"set_interval", set_interval},
+    {"clear_timeout", clear},           {"clear_interval", clear},
+    {"clear_immediate", clear},         {"sleep", sleep_for},
+    {"cancel_sleeper", cancel_sleeper}, {NULL, NULL}};
 
 const luaL_Reg tide_timer_methods[] = {
     {"ref", handle_ref}, {"unref", handle_unref}, {"close", handle_close}, {NULL, NULL}};

@@ -11,8 +11,8 @@
 ---
 --- Fields of a scope: [1] the tasks (weak keys; the core enters them) with their order, negative
 --- for those that the group itself looks after, [2] the reason that the core raises from the await
---- of a task interrupted late, signal, parent, children (open scopes inside), promises (weak keys:
---- what stands for all that runs in a scope inside, and that scope), open, running (how much has to
+--- of a task interrupted late, [3] the sleepers, signal, parent, children (open scopes inside),
+--- promises (weak keys: what stands for all that runs in a scope inside, and that scope), open, running (how much has to
 --- be over before settle() is called), inherited (cancelled because a scope around it was).
 local core = require "moontide.core"
 local abort = require "moontide.abort"
@@ -20,7 +20,8 @@ local abort = require "moontide.abort"
 local M = {}
 
 local SCOPE = core.scope_key()
-local TASKS, REASON = 1, 2
+local TASKS, REASON, SLEEPERS = 1, 2, 3
+local SLOT = (1 << 31) - 1 -- of a sleeper's entry, the slot; above it stands the order
 local WEAK_KEYS = { __mode = "k" }
 local Promise, new_error = core.Promise, core.new_error
 
@@ -37,6 +38,7 @@ local function new_scope(settle)
   local parent = abort.current_scope()
   local scope = {
     [TASKS] = setmetatable({}, WEAK_KEYS),
+    [SLEEPERS] = setmetatable({}, WEAK_KEYS),
     signal = abort.new_signal(),
     parent = parent,
     children = {},
@@ -163,6 +165,21 @@ local function rejected(reason)
   return promise
 end
 
+--- Rejects the sleepers of the scopes, in the order in which they went to sleep.
+local function cancel_sleepers(scopes, reason)
+  local list, entries = {}, {}
+  for _, scope in ipairs(scopes) do
+    for promise, entry in pairs(scope[SLEEPERS]) do
+      list[#list + 1] = entry
+      entries[entry] = promise
+    end
+  end
+  table.sort(list)
+  for _, entry in ipairs(list) do
+    core.cancel_sleeper(entries[entry], entry & SLOT, reason)
+  end
+end
+
 local function cancel(scope, reason)
   if scope.signal.aborted then
     return
@@ -182,6 +199,7 @@ local function cancel(scope, reason)
     each[REASON], each.inherited, signals[i] = reason, each ~= scope, each.signal
   end
   abort.abort_all(signals, reason)
+  cancel_sleepers(scopes, reason)
   local settled = rejected(reason)
   for _, each in ipairs(tasks) do
     if each.set[each.task] > 0 and not is_awaited[each.task] then

@@ -247,7 +247,7 @@ function tide.set_timeout(f, ms, ...) end
 ---@param handle? moontide.Handle nil, or one that is over, is ignored
 function tide.clear_timeout(handle) end
 
---- Calls f(...) every ms. The next call is due ms after the start of the last.
+--- Calls f(...) every ms. The next call is due ms after the last has returned.
 --- Source: HTML and Node, setInterval.
 ---@param f moontide.Callable
 ---@param ms? number less than 1 and NaN count as 1
