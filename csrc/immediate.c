@@ -15,6 +15,7 @@ static void append(lua_State *L, tide_runtime *rt) {
     lua_pop(L, 1);
     rt->immediates.tail++;
     rt->immediates.refs++;
+    rt->immediates.live++;
 }
 
 void tide_immediate_begin(tide_runtime *rt) {
@@ -39,12 +40,14 @@ bool tide_immediate_fire(lua_State *L, tide_runtime *rt) {
         take(L, rt);
         if (tide_promise_test(L, rt, self) != NULL) {
             rt->immediates.refs--;
+            rt->immediates.live--;
             tide_promise_fulfil(L, rt, self, 0);
             fired = true;
         } else if (((tide_callback *)lua_touserdata(L, self))->active) {
             tide_callback *handle = lua_touserdata(L, self);
             handle->active = false;
             rt->immediates.refs -= handle->refd;
+            rt->immediates.live--;
             tide_callback_call(L, rt, self, true);
             fired = true;
         }

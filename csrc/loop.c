@@ -201,7 +201,6 @@ static void drive_loop(lua_State *L, drive *d) {
     luaL_checkstack(L, LUA_MINSTACK, NULL);
     tide_context_push(L, rt);
     rt->running = true;
-    rt->stopped = false;
     drive_protected(L, d);
     rt->running = false;
     rt->interrupt = false;
@@ -230,6 +229,7 @@ static tide_runtime *check_top_level(lua_State *L, const char *name) {
 /* run([main, ...]) -> what main returns */
 static int run(lua_State *L) {
     tide_runtime *rt = check_top_level(L, "run");
+    rt->stopped = false;
     if (lua_isnoneornil(L, 1)) {
         drive_all(L, rt);
         return 0;
@@ -247,6 +247,7 @@ static int run(lua_State *L) {
 /* step([ms]) -> whether anything is left */
 static int step(lua_State *L) {
     tide_runtime *rt = check_top_level(L, "step");
+    rt->stopped = false;
     lua_Number ms = luaL_optnumber(L, 1, 0);
     drive d = {rt, DRIVE_TURN, 0, false, false};
     if (ms > 0)

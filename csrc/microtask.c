@@ -20,32 +20,12 @@ static tide_job_chunk *new_chunk(lua_State *L, tide_runtime *rt) {
     return chunk;
 }
 
-void tide_microtask_grow(lua_State *L, tide_runtime *rt) {
-    tide_job_chunk *chunk = rt->jobs.spare;
-    if (chunk != NULL)
-        rt->jobs.spare = NULL;
-    else
-        chunk = new_chunk(L, rt);
-    if (rt->jobs.last == NULL)
-        rt->jobs.first = chunk;
-    else
-        rt->jobs.last->next = chunk;
-    rt->jobs.last = chunk;
-}
-
 static void free_chunk(lua_State *L, tide_job_chunk *chunk) {
     tide_realloc(L, chunk, sizeof *chunk, 0);
 }
 
-/* Gives back the first chunk, all of whose jobs are done. One is kept to be used again. */
-static void retire_first(lua_State *L, tide_runtime *rt) {
-    tide_job_chunk *chunk = rt->jobs.first;
-    lua_settop(chunk->slots, 0);
-    chunk->head = chunk->tail = 0;
-    if (chunk->next == NULL)
-        return;
-    rt->jobs.first = chunk->next;
-    chunk->next = NULL;
+/* Keeps one chunk to be used again, and drops any other. */
+static void put_aside(lua_State *L, tide_runtime *rt, tide_job_chunk *chunk) {
     if (rt->jobs.spare == NULL) {
         rt->jobs.spare = chunk;
         return;
@@ -54,6 +34,34 @@ static void retire_first(lua_State *L, tide_runtime *rt) {
     luaL_unref(L, -1, chunk->ref);
     lua_pop(L, 1);
     free_chunk(L, chunk);
+}
+
+/* Making a chunk can run finalizers, which can queue jobs and make chunks too: it is only put
+ * aside. The next attempt takes it, if it is still needed. */
+void tide_microtask_grow(lua_State *L, tide_runtime *rt) {
+    tide_job_chunk *chunk = rt->jobs.spare;
+    if (chunk == NULL) {
+        put_aside(L, rt, new_chunk(L, rt));
+        return;
+    }
+    rt->jobs.spare = NULL;
+    if (rt->jobs.last == NULL)
+        rt->jobs.first = chunk;
+    else
+        rt->jobs.last->next = chunk;
+    rt->jobs.last = chunk;
+}
+
+/* Gives back the first chunk, all of whose jobs are done. */
+static void retire_first(lua_State *L, tide_runtime *rt) {
+    tide_job_chunk *chunk = rt->jobs.first;
+    lua_settop(chunk->slots, 0);
+    chunk->head = chunk->tail = 0;
+    if (chunk->next == NULL)
+        return;
+    rt->jobs.first = chunk->next;
+    chunk->next = NULL;
+    put_aside(L, rt, chunk);
 }
 
 void tide_microtask_close(lua_State *L, tide_runtime *rt) {
@@ -111,6 +119,7 @@ void tide_microtask_drain(lua_State *L, tide_runtime *rt) {
     int base = lua_gettop(L);
     while (rt->jobs.count > 0 && !rt->interrupt) {
         tide_stress(L);
+        tide_context_leave(L, rt); /* a job that has one enters it itself */
         tide_job *job = push_head(L, rt);
         rt->jobs.running = true;
         rt->jobs.type = job != NULL ? job->type : NULL;

@@ -41,7 +41,7 @@ void tide_microtask_grow(lua_State *L, tide_runtime *rt);
 
 /* Makes room for one more job; the next enqueue cannot fail. [-0, +0, m] */
 static inline void tide_microtask_reserve(lua_State *L, tide_runtime *rt) {
-    if (rt->jobs.last == NULL || rt->jobs.last->tail == TIDE_CHUNK_SLOTS)
+    while (rt->jobs.last == NULL || rt->jobs.last->tail == TIDE_CHUNK_SLOTS)
         tide_microtask_grow(L, rt);
 }
 

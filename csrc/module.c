@@ -30,7 +30,7 @@ static int stats(lua_State *L) {
     } rows[] = {
         {"microtasks", (lua_Integer)rt->jobs.count},
         {"timers", (lua_Integer)(rt->timers.count - rt->timers.cancelled)},
-        {"immediates", rt->immediates.tail - rt->immediates.head},
+        {"immediates", rt->immediates.live},
         {"operations", (lua_Integer)rt->operation_count},
         {"rejections", rt->rejections.live + rt->rejections.pass - rt->rejections.reported},
     };

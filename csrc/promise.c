@@ -48,10 +48,15 @@ tide_promise *tide_promise_check(lua_State *L, tide_runtime *rt, int argument) {
 
 /* ---- settling ---- */
 
-/* Pops the payload and settles; n as in the struct. The queue has room. [-1, +0, m] */
+/* Pops the payload and settles; n as in the struct. The queue has room, and the last allocation is
+ * done: a finalizer may have settled the promise meanwhile. [-1, +0, m] */
 static void settle(lua_State *L, tide_runtime *rt, int promise, tide_promise *p, tide_state state,
                    int n) {
     int reactions = p->n;
+    if (p->state != TIDE_PENDING) {
+        lua_pop(L, 1);
+        return;
+    }
     if (state == TIDE_REJECTED && !(p->flags & TIDE_HANDLED))
         rt->track(L, rt, promise, false);
     lua_setiuservalue(L, promise, TIDE_UV_VALUE);
@@ -86,8 +91,8 @@ static void pack(lua_State *L, int n) {
 }
 
 void tide_promise_fulfil(lua_State *L, tide_runtime *rt, int promise, int n) {
-    tide_microtask_reserve(L, rt);
     pack(L, n);
+    tide_microtask_reserve(L, rt);
     settle(L, rt, promise, lua_touserdata(L, promise), TIDE_FULFILLED, n);
 }
 
@@ -99,8 +104,9 @@ void tide_promise_reject(lua_State *L, tide_runtime *rt, int promise) {
 void tide_promise_reject_traced(lua_State *L, tide_runtime *rt, int promise) {
     tide_promise *p = lua_touserdata(L, promise);
     tide_microtask_reserve(L, rt);
+    if (p->state == TIDE_PENDING)
+        p->flags |= TIDE_TRACED;
     settle(L, rt, promise, p, TIDE_REJECTED, 1);
-    p->flags |= TIDE_TRACED;
 }
 
 int tide_promise_push(lua_State *L, int promise) {
@@ -115,7 +121,7 @@ int tide_promise_push(lua_State *L, int promise) {
         }
         return 1;
     }
-    luaL_checkstack(L, p->n, "too many values");
+    luaL_checkstack(L, p->n + LUA_MINSTACK, "too many values");
     int packed = lua_gettop(L);
     for (int i = 1; i <= p->n; i++)
         lua_rawgeti(L, packed, i);
@@ -127,26 +133,32 @@ void tide_promise_settle_like(lua_State *L, tide_runtime *rt, int promise, int s
     tide_promise *p = lua_touserdata(L, promise), *s = lua_touserdata(L, source);
     tide_microtask_reserve(L, rt);
     lua_getiuservalue(L, source, TIDE_UV_VALUE);
+    if (p->state == TIDE_PENDING)
+        p->flags |= s->flags & TIDE_TRACED;
     settle(L, rt, promise, p, s->state, s->n);
-    p->flags |= s->flags & TIDE_TRACED;
 }
 
 /* ---- reactions ---- */
+
+/* Turns the only reaction into a list. Making the table can run finalizers, and they can do
+ * anything to the promise: its state is looked at only after that. [-0, +0, m] */
+static void make_list(lua_State *L, tide_promise *p, int promise) {
+    lua_createtable(L, 4, 0);
+    if (p->state != TIDE_PENDING || p->n != 1 ||
+        lua_getiuservalue(L, promise, TIDE_UV_REACTIONS) == LUA_TTABLE) {
+        lua_settop(L, lua_gettop(L) - (p->state != TIDE_PENDING || p->n != 1 ? 1 : 2));
+        return;
+    }
+    lua_rawseti(L, -2, 1);
+    lua_setiuservalue(L, promise, TIDE_UV_REACTIONS);
+}
 
 /* Pops an object and appends it to the promise's list. [-1, +0, m] */
 static void append_reaction(lua_State *L, tide_promise *p, int promise) {
     if (p->n == 0) {
         lua_setiuservalue(L, promise, TIDE_UV_REACTIONS);
     } else {
-        if (p->n == 1) {
-            lua_createtable(L, 4, 0);
-            lua_getiuservalue(L, promise, TIDE_UV_REACTIONS);
-            lua_rawseti(L, -2, 1);
-            lua_pushvalue(L, -1);
-            lua_setiuservalue(L, promise, TIDE_UV_REACTIONS);
-        } else {
-            lua_getiuservalue(L, promise, TIDE_UV_REACTIONS);
-        }
+        lua_getiuservalue(L, promise, TIDE_UV_REACTIONS);
         lua_insert(L, -2);
         lua_rawseti(L, -2, p->n + 1);
         lua_pop(L, 1);
@@ -164,6 +176,8 @@ void tide_promise_mark_handled(lua_State *L, tide_runtime *rt, int promise) {
 }
 
 void tide_promise_then(lua_State *L, tide_runtime *rt, int promise, tide_promise *p) {
+    if (p->state == TIDE_PENDING && p->n == 1)
+        make_list(L, p, promise);
     if (p->state == TIDE_PENDING) {
         append_reaction(L, p, promise);
         p->flags |= TIDE_HANDLED;
@@ -213,9 +227,8 @@ static int get_then(lua_State *L) {
     return tide_promise_get_then(L, 1);
 }
 
-/* As reaction: takes over the outcome of the promise that it has adopted. */
-static void run_adopt(lua_State *L, tide_runtime *rt, int job, void *self) {
-    (void)self;
+/* Takes over the outcome of the job's argument. */
+static void take_over(lua_State *L, tide_runtime *rt, int job) {
     tide_promise *source = lua_touserdata(L, job + 1);
     if (source->state == TIDE_FULFILLED && source->n > 0)
         tide_promise_resolve(L, rt, job, tide_promise_push(L, job + 1));
@@ -223,10 +236,27 @@ static void run_adopt(lua_State *L, tide_runtime *rt, int job, void *self) {
         tide_promise_settle_like(L, rt, job, job + 1);
 }
 
+/* Whether the job's argument is what the promise adopts: an async function may still stand in the
+ * reactions of what it awaited when it was interrupted. */
+static bool is_adopted(lua_State *L, int job) {
+    lua_getiuservalue(L, job, TIDE_UV_VALUE);
+    bool same = lua_rawequal(L, -1, job + 1);
+    lua_pop(L, 1);
+    return same;
+}
+
+static void run_adopt(lua_State *L, tide_runtime *rt, int job, void *self) {
+    (void)self;
+    if (is_adopted(L, job))
+        take_over(L, rt, job);
+}
+
 static const tide_job_type adopt_type = {"Promise", run_adopt, reject_with_error};
 
 /* NewPromiseResolveThenableJob for a promise: what its method next would do. */
 static void run_adopt_promise(lua_State *L, tide_runtime *rt, int job, void *self) {
+    if (!is_adopted(L, job))
+        return;
     ((tide_promise *)self)->job.type = &adopt_type;
     lua_pushvalue(L, job);
     tide_promise_then(L, rt, job + 1, lua_touserdata(L, job + 1));
@@ -246,7 +276,8 @@ static void fail_adopt_thenable(lua_State *L, tide_runtime *rt, int job, void *s
 /* NewPromiseResolveThenableJob: the function read from the thenable is the promise's VALUE. */
 static void run_adopt_thenable(lua_State *L, tide_runtime *rt, int job, void *self) {
     tide_promise *p = self;
-    (void)rt;
+    if (tide_promise_test(L, rt, job + 1) != NULL)
+        return; /* no thenable: see is_adopted */
     p->u.generation++;
     p->flags &= (uint8_t)~TIDE_RESOLVED;
     lua_getiuservalue(L, job, TIDE_UV_VALUE);
@@ -323,6 +354,8 @@ void tide_promise_resolve(lua_State *L, tide_runtime *rt, int promise, int n) {
         tide_error_new(L, rt, "TypeError");
         tide_promise_reject(L, rt, promise);
     } else {
+        lua_pushvalue(L, first);
+        lua_setiuservalue(L, promise, TIDE_UV_VALUE);
         adopt(L, rt, promise, n, &adopt_promise_type);
     }
 }
@@ -387,7 +420,10 @@ static int call_handler(lua_State *L, tide_runtime *rt, int job, tide_promise *p
         tide_context_enter(L, rt, job, TIDE_UV_CONTEXT);
     int n = values != 0 ? tide_promise_push(L, values) : 0;
     lua_call(L, n, LUA_MULTRET);
-    return lua_gettop(L) - base;
+    n = lua_gettop(L) - base;
+    if (n > LUA_MINSTACK / 2)
+        luaL_checkstack(L, LUA_MINSTACK, "too many results");
+    return n;
 }
 
 /* PromiseReactionJob: VALUE and EXTRA hold the handlers. */
@@ -399,7 +435,7 @@ static void run_reaction(lua_State *L, tide_runtime *rt, int job, void *self) {
     else if (p->user_values >= TIDE_UV_EXTRA)
         type = lua_getiuservalue(L, job, TIDE_UV_EXTRA);
     if (type == LUA_TNIL) {
-        run_adopt(L, rt, job, self);
+        take_over(L, rt, job);
         return;
     }
     int n = call_handler(L, rt, job, p, job + 1);
@@ -410,6 +446,7 @@ static const tide_job_type reaction_type = {"Promise:next", run_reaction, reject
 
 /* The thunk of finally: settles as the promise in VALUE did, whatever its own source says. */
 static void run_thunk(lua_State *L, tide_runtime *rt, int job, void *self) {
+    (void)self;
     tide_promise *source = lua_touserdata(L, job + 1);
     if (source->state == TIDE_REJECTED) {
         tide_promise_settle_like(L, rt, job, job + 1);
@@ -417,7 +454,7 @@ static void run_thunk(lua_State *L, tide_runtime *rt, int job, void *self) {
     }
     lua_getiuservalue(L, job, TIDE_UV_VALUE);
     lua_replace(L, job + 1);
-    run_adopt(L, rt, job, self);
+    take_over(L, rt, job);
 }
 
 static const tide_job_type thunk_type = {"Promise:finally", run_thunk, reject_with_error};
@@ -544,7 +581,9 @@ static int promise_try(lua_State *L) {
     lua_insert(L, 1);
     lua_pushcfunction(L, tide_traceback_capture);
     lua_insert(L, 2);
-    if (lua_pcall(L, lua_gettop(L) - 3, LUA_MULTRET, 2) == LUA_OK)
+    int status = lua_pcall(L, lua_gettop(L) - 3, LUA_MULTRET, 2);
+    luaL_checkstack(L, LUA_MINSTACK, "too many results");
+    if (status == LUA_OK)
         tide_promise_resolve(L, rt, 1, lua_gettop(L) - 2);
     else
         reject_with_error(L, rt, 1, p);

@@ -41,7 +41,6 @@ typedef struct tide_promise {
     union {
         uint32_t generation; /* which pair of resolving functions is valid */
         uint32_t remaining;  /* combinator: elements that have not settled */
-        uint32_t yielded;    /* async function: values on its coroutine that await returns */
     } u;
     int32_t rejection; /* place in the list of unhandled rejections, or 0 */
 } tide_promise;

@@ -83,12 +83,13 @@ void tide_rejection_open(tide_runtime *rt) {
 }
 
 /* Calls the callback in a registry slot, if there is one, with the n values on top. */
-static bool notify(lua_State *L, int ref, int n) {
+static bool notify(lua_State *L, tide_runtime *rt, int ref, int n) {
     if (lua_rawgeti(L, LUA_REGISTRYINDEX, ref) == LUA_TBOOLEAN) {
         lua_pop(L, n + 1);
         return false;
     }
     lua_insert(L, -n - 1);
+    tide_context_leave(L, rt);
     lua_call(L, n, 0);
     return true;
 }
@@ -108,7 +109,7 @@ static void report_late(lua_State *L, tide_runtime *rt) {
         lua_rawgeti(L, list, i);
         lua_pushboolean(L, 0);
         lua_rawseti(L, list, i);
-        notify(L, rt->ref_on_handled, 1);
+        notify(L, rt, rt->ref_on_handled, 1);
     }
     rt->rejections.late = rt->rejections.late_head = 0;
     lua_pop(L, 1);
@@ -144,7 +145,7 @@ static void report_next(lua_State *L, tide_runtime *rt, int list) {
         p->flags |= TIDE_REPORTED;
         tide_promise_push(L, promise);
         lua_pushvalue(L, promise);
-        if (!notify(L, rt->ref_on_unhandled, 2))
+        if (!notify(L, rt, rt->ref_on_unhandled, 2))
             raise_reason(L, rt, promise);
     }
     lua_settop(L, promise - 1);

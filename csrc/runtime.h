@@ -123,6 +123,7 @@ struct tide_runtime {
 
     struct { /* immediate.c */
         lua_Integer head, tail, limit, refs;
+        lua_Integer live; /* of the entries, those that will run */
     } immediates;
 
     tide_list operations; /* in flight, owned by libuv until their callback */
@@ -208,6 +209,14 @@ void tide_scope_enter(lua_State *L, tide_runtime *rt, int scope, int set, int sl
 /* Context: pushes the scope of the one at the index, or of nil; false: there is none, nothing is
  * pushed. [-0, +(0|1), -] */
 bool tide_context_push_scope(lua_State *L, int context);
+
+/* Context: none is current from here on. [-0, +0, -] */
+static inline void tide_context_leave(lua_State *L, tide_runtime *rt) {
+    if (!rt->has_context)
+        return;
+    lua_pushnil(L);
+    tide_context_set(L, rt);
+}
 
 /* Context: pushes the current one. [-0, +1, -] */
 void tide_context_push(lua_State *L, tide_runtime *rt);

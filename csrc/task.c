@@ -30,12 +30,11 @@
 
 /* Pushes a coroutine with an empty stack, an idle one if there is one. The table of idle ones
  * goes on holding it until it suspends or its place is needed: most calls never suspend, and
- * take and return theirs without touching the table. [-0, +1, m] */
+ * take and return theirs without touching the table. Under a debug hook, which a new coroutine
+ * inherits, none is used again. [-0, +1, m] */
 static lua_State *carrier_take(lua_State *L, tide_runtime *rt, tide_promise *task) {
-    while (rt->carriers.count > 0) {
+    if (rt->carriers.count > 0 && lua_gethook(L) == NULL) {
         lua_State *co = rt->carriers.idle[--rt->carriers.count];
-        if (lua_gethook(co) != lua_gethook(L))
-            continue; /* made under another debug hook */
         task->carrier = (int8_t)rt->carriers.count;
         lua_pushthread(co);
         lua_xmove(co, L, 1);
@@ -61,7 +60,7 @@ static void carrier_release(lua_State *L, tide_runtime *rt, tide_promise *task) 
 /* Keeps a finished coroutine, whose stack is empty, so that it looks dead to everybody else. */
 static void carrier_return(lua_State *L, tide_runtime *rt, lua_State *co) {
     int i = rt->carriers.count;
-    if (i == TIDE_CARRIERS_MAX)
+    if (i == TIDE_CARRIERS_MAX || lua_gethook(co) != NULL)
         return;
     if (rt->carriers.idle[i] != co) {
         lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_carriers);
@@ -81,7 +80,9 @@ static int task_body_done(lua_State *L, int status, lua_KContext context) {
     (void)context;
     if (status == LUA_OK || status == LUA_YIELD)
         return lua_gettop(L) - 1;
-    tide_runtime_find(L)->tasks.failed = true;
+    tide_runtime *rt = tide_runtime_find(L);
+    if (rt->tasks.running.task != NULL && rt->tasks.running.task->co == L)
+        rt->tasks.failed = true; /* else somebody else has resumed it */
     return 1;
 }
 
@@ -96,6 +97,7 @@ static void run_task_job(lua_State *L, tide_runtime *rt, int job, void *self);
 
 static void fail_task_job(lua_State *L, tide_runtime *rt, int job, void *self) {
     tide_promise *t = self;
+    t->co = NULL;
     if (t->state == TIDE_PENDING)
         tide_promise_reject(L, rt, job);
     else
@@ -130,84 +132,97 @@ static void task_abandon(lua_State *L, tide_runtime *rt, int task) {
     task_fail(L, rt, task);
 }
 
+/* What came of resuming a coroutine. */
+typedef struct outcome {
+    int status; /* of lua_resume */
+    int n;      /* values on its stack */
+    tide_yield yield;
+    bool failed;
+} outcome;
+
 /* Deals with a coroutine that has just been resumed; its task, t, stands on top, at the index.
  * [-0, +0, m] */
-static void task_resumed(lua_State *L, tide_runtime *rt, int task, tide_promise *t, int status,
-                         int n) {
+static void task_resumed(lua_State *L, tide_runtime *rt, int task, tide_promise *t, outcome o) {
     lua_State *co = t->co;
-    bool failed = rt->tasks.failed;
-    rt->tasks.failed = false;
-    if (status == LUA_YIELD) {
+    if (o.status == LUA_YIELD) {
         carrier_release(L, rt, t);
-        if (rt->tasks.yield == TIDE_YIELD_AWAIT) {
+        if (o.yield == TIDE_YIELD_AWAIT) {
             lua_xmove(co, L, 1);
             lua_pushvalue(L, task);
             tide_promise_then(L, rt, task + 1, lua_touserdata(L, task + 1));
             lua_pop(L, 1);
-        } else if (rt->tasks.yield == TIDE_YIELD_VALUE) {
-            t->u.yielded = (uint32_t)n;
+        } else if (o.yield == TIDE_YIELD_VALUE) {
             lua_pushvalue(L, task);
             lua_pushnil(L);
             tide_microtask_enqueue(L, rt);
         } else {
             task_abandon(L, rt, task);
         }
-    } else if (status != LUA_OK) {
-        lua_resetthread(co);
+    } else if (o.status != LUA_OK) {
+        if (lua_status(co) != LUA_OK) /* else it could not even be resumed */
+            lua_resetthread(co);
         task_fail(L, rt, task);
-    } else if (failed) {
+    } else if (o.failed) {
         task_fail(L, rt, task);
     } else {
-        if (n > LUA_MINSTACK / 2)
-            luaL_checkstack(L, n + LUA_MINSTACK, "too many results");
-        if (n > 0)
-            lua_xmove(co, L, n);
+        if (o.n > LUA_MINSTACK / 2)
+            luaL_checkstack(L, o.n + LUA_MINSTACK, "too many results");
+        if (o.n > 0)
+            lua_xmove(co, L, o.n);
         t->co = NULL;
         if (t->flags & TIDE_NOTED)
             tide_traceback_forget(L, rt, co);
         carrier_return(L, rt, co);
-        tide_promise_resolve(L, rt, task, n);
+        tide_promise_resolve(L, rt, task, o.n);
     }
 }
 
-/* Resumes the task t at the index with the nargs values on its stack. Returns lua_resume's
- * status. [-0, +0, -] */
-static int resume(lua_State *L, tide_runtime *rt, int task, tide_promise *t, bool direct, int nargs,
-                  int *nresults) {
+/* Resumes the task t at the index with the nargs values on its stack. [-0, +0, -] */
+static outcome resume(lua_State *L, tide_runtime *rt, int task, tide_promise *t, bool direct,
+                      int nargs) {
     struct tide_running caller = rt->tasks.running;
+    outcome o;
     tide_stress(L);
     rt->tasks.failed = false;
     rt->tasks.running = (struct tide_running){t, L, task, direct};
     rt->tasks.yield = TIDE_YIELD_FOREIGN;
     rt->tasks.depth++;
-    int status = lua_resume(t->co, L, nargs, nresults);
+    o.status = lua_resume(t->co, L, nargs, &o.n);
     rt->tasks.depth--;
+    o.yield = rt->tasks.yield;
+    o.failed = rt->tasks.failed;
+    rt->tasks.yield = TIDE_YIELD_FOREIGN; /* the caller's next yield is its own */
+    rt->tasks.failed = false;
     rt->tasks.running = caller;
-    return status;
+    return o;
 }
 
 /* The same in the task's async context, which it keeps, while the caller has its own back. */
-static int resume_in_context(lua_State *L, tide_runtime *rt, int task, tide_promise *t, bool direct,
-                             int nargs, int *nresults) {
+static outcome resume_in_context(lua_State *L, tide_runtime *rt, int task, tide_promise *t,
+                                 bool direct, int nargs) {
+    outcome o;
     if (!rt->has_context && !(t->flags & TIDE_CONTEXT)) {
-        int status = resume(L, rt, task, t, direct, nargs, nresults);
+        o = resume(L, rt, task, t, direct, nargs);
         if (!rt->has_context)
-            return status;
-        tide_context_push(L, rt);
-        lua_setiuservalue(L, task, TIDE_UV_CONTEXT);
-        t->flags |= TIDE_CONTEXT;
+            return o;
         lua_pushnil(L);
-        tide_context_set(L, rt);
-        return status;
+    } else {
+        tide_context_push(L, rt);
+        tide_context_enter(L, rt, task, TIDE_UV_CONTEXT);
+        o = resume(L, rt, task, t, direct, nargs);
     }
-    tide_context_push(L, rt);
-    tide_context_enter(L, rt, task, TIDE_UV_CONTEXT);
-    int status = resume(L, rt, task, t, direct, nargs, nresults);
     tide_context_push(L, rt);
     lua_setiuservalue(L, task, TIDE_UV_CONTEXT);
     t->flags |= TIDE_CONTEXT;
     tide_context_set(L, rt);
-    return status;
+    return o;
+}
+
+/* The coroutine of the task on top was resumed or closed by somebody else while it was ours. */
+static void task_lost(lua_State *L, tide_runtime *rt, int task) {
+    ((tide_promise *)lua_touserdata(L, task))->co = NULL;
+    lua_pushliteral(L, "the coroutine of an async function was resumed or closed by somebody else");
+    tide_promise_reject(L, rt, task);
 }
 
 /* Runs the task on top until it suspends or is done, with the nargs values on its stack; direct:
@@ -216,9 +231,8 @@ static int resume_in_context(lua_State *L, tide_runtime *rt, int task, tide_prom
 static void task_run(lua_State *L, tide_runtime *rt, int task, tide_promise *t, int nargs,
                      bool direct) {
     for (int top = task;;) {
-        int n;
-        int status = resume_in_context(L, rt, top, t, direct && top == task, nargs, &n);
-        if (status == LUA_YIELD && rt->tasks.yield == TIDE_YIELD_START) {
+        outcome o = resume_in_context(L, rt, top, t, direct && top == task, nargs);
+        if (o.status == LUA_YIELD && o.yield == TIDE_YIELD_START) {
             carrier_release(L, rt, t);
             luaL_checkstack(L, LUA_MINSTACK, "too many nested async calls");
             lua_xmove(t->co, L, 1);
@@ -226,10 +240,16 @@ static void task_run(lua_State *L, tide_runtime *rt, int task, tide_promise *t, 
             nargs = lua_gettop(t->co) - 1;
             continue;
         }
-        task_resumed(L, rt, top, t, status, n);
-        if (top == task)
-            return;
-        t = lua_touserdata(L, --top);
+        task_resumed(L, rt, top, t, o);
+        for (;;) { /* back to the one that waits for it */
+            if (top == task)
+                return;
+            t = lua_touserdata(L, --top);
+            if (lua_status(t->co) == LUA_YIELD)
+                break;
+            lua_settop(L, top);
+            task_lost(L, rt, top);
+        }
         lua_xmove(L, t->co, 1);
         nargs = 1;
     }
@@ -243,23 +263,25 @@ static void run_task_job(lua_State *L, tide_runtime *rt, int job, void *self) {
     if (t->co == NULL)
         return; /* an interrupt came first, and it is done */
     if (lua_status(t->co) != LUA_YIELD) {
-        lua_pushliteral(L, "the coroutine of an async function was closed while it awaited");
-        t->co = NULL;
-        tide_promise_reject(L, rt, job);
+        task_lost(L, rt, job);
         return;
     }
     if (source != NULL && source != lua_touserdata(t->co, 1))
         return; /* an interrupt came first, and it awaits something else */
-    int n = (int)t->u.yielded;
-    t->u.yielded = 0;
     lua_settop(L, job);
-    task_run(L, rt, job, t, n, true);
+    task_run(L, rt, job, t, 0, true); /* what await is to return stands there already */
 }
 
 /* ---- async ---- */
 
+static bool is_current(lua_State *L, const tide_runtime *rt) {
+    return rt->tasks.running.task != NULL && rt->tasks.running.task->co == L;
+}
+
 static int start_done(lua_State *L, int status, lua_KContext context) {
-    (void)L, (void)status, (void)context;
+    (void)status, (void)context;
+    if (!is_current(L, tide_runtime_find(L)))
+        return luaL_error(L, "an async function was resumed by somebody else");
     return 1;
 }
 
@@ -297,13 +319,21 @@ static tide_promise *task_new(lua_State *L, tide_runtime *rt, int nargs) {
     return t;
 }
 
-static bool is_current(lua_State *L, const tide_runtime *rt) {
-    return rt->tasks.running.task != NULL && rt->tasks.running.task->co == L;
+/* Whether the scope of the task on top, if any, has been cancelled. */
+static bool is_cancelled(lua_State *L, const tide_promise *t) {
+    int task = lua_gettop(L);
+    if (!(t->flags & TIDE_CONTEXT))
+        return false;
+    lua_getiuservalue(L, task, TIDE_UV_CONTEXT);
+    bool cancelled = tide_context_push_scope(L, task + 1) &&
+                     lua_rawgeti(L, task + 2, TIDE_SCOPE_REASON) != LUA_TNIL;
+    lua_settop(L, task);
+    return cancelled;
 }
 
 /* Runs the new task, on top of the stack, or has that done; returns its promise. */
 static int start(lua_State *L, tide_runtime *rt, tide_promise *t, int nargs) {
-    if (tide_task_interrupted(rt))
+    if (tide_task_interrupted(rt) && is_cancelled(L, t))
         t->flags |= TIDE_INTERRUPTED;
     if (rt->tasks.depth >= MAX_DEPTH && is_current(L, rt) && lua_isyieldable(L)) {
         rt->tasks.yield = TIDE_YIELD_START;
@@ -397,10 +427,10 @@ static int await_done(lua_State *L, int status, lua_KContext of_promise) {
     return of_promise ? tide_task_outcome(L, rt, 1) : lua_gettop(L);
 }
 
-/* A promise for the value at 1, which is no promise, left alone on the stack; false: the value is
- * no thenable, nothing has changed. */
+/* A promise for the values, the first of which is no promise, left alone on the stack; false: it is
+ * surely no thenable, nothing has changed. */
 static bool await_thenable(lua_State *L, tide_runtime *rt) {
-    int type = lua_type(L, 1);
+    int type = lua_type(L, 1), n = lua_gettop(L);
     if (type != LUA_TTABLE && type != LUA_TUSERDATA)
         return false;
     if (type == LUA_TTABLE && !lua_getmetatable(L, 1)) {
@@ -410,8 +440,10 @@ static bool await_thenable(lua_State *L, tide_runtime *rt) {
         if (absent)
             return false;
     }
-    lua_settop(L, 1);
-    tide_promise_from(L, rt);
+    lua_settop(L, n);
+    tide_promise_new(L, rt);
+    lua_insert(L, 1);
+    tide_promise_resolve(L, rt, 1, n);
     return true;
 }
 
@@ -462,6 +494,7 @@ static int await_top(lua_State *L, tide_runtime *rt) {
     }
     lua_settop(L, 1);
     p = lua_touserdata(L, 1);
+    rt->stopped = false;
     bool at_once = p->state != TIDE_PENDING && rt->jobs.count == 0;
     if (!at_once && !tide_task_drive(L, rt, 1))
         return tide_task_deadlock(L, rt, "await");
@@ -536,8 +569,7 @@ static tide_promise *check_promise_here(lua_State *L, tide_runtime **rt) {
 static int awaiting(lua_State *L) {
     tide_runtime *rt;
     tide_promise *t = check_promise_here(L, &rt);
-    if (t->co == NULL || lua_status(t->co) != LUA_YIELD || t->u.yielded > 0 ||
-        !lua_checkstack(t->co, 1)) {
+    if (t->co == NULL || lua_status(t->co) != LUA_YIELD || !lua_checkstack(t->co, 1)) {
         lua_pushnil(L);
     } else {
         lua_pushvalue(t->co, 1);

@@ -10,7 +10,7 @@
 #include "promise.h"
 #include "task.h"
 
-#define LONGEST_MS 9007199254740992.0 /* 2^53 */
+#define LONGEST_MS 9e12 /* 285 years; ns in 64 bits */
 
 /* ---- heap ---- */
 
@@ -48,7 +48,8 @@ static void sift_down(tide_timer_entry *heap, size_t count, size_t i) {
 }
 
 static void reserve(lua_State *L, tide_runtime *rt) {
-    if (rt->timers.count < rt->timers.capacity)
+    size_t firing = rt->timers.firing != LUA_NOREF; /* will come back, and must not fail then */
+    if (rt->timers.count + firing < rt->timers.capacity)
         return;
     size_t old = rt->timers.capacity, capacity = old == 0 ? 64 : old * 2;
     const size_t size = sizeof(tide_timer_entry);
@@ -126,7 +127,7 @@ static uint64_t check_delay(lua_State *L, int argument) {
         ms = 1;
     if (ms > LONGEST_MS)
         ms = LONGEST_MS;
-    return ms > 1e12 ? (uint64_t)ms * 1000 : (uint64_t)(ms * 1e6);
+    return (uint64_t)(ms * 1e6);
 }
 
 /* Starts a timer for what is on top. [-1, +0, m] */
@@ -263,7 +264,7 @@ void tide_timer_rearm(lua_State *L, tide_runtime *rt) {
     lua_rawgeti(L, -1, slot);
     tide_callback *handle = lua_touserdata(L, -1);
     if (handle->active)
-        push(rt, tide_now(rt) + handle->interval, slot); /* there is room: it was popped */
+        push(rt, tide_now(rt) + handle->interval, slot); /* reserve() has kept room for it */
     else
         luaL_unref(L, -2, slot);
     lua_pop(L, 2);
@@ -324,6 +325,7 @@ static void close_handle(lua_State *L, tide_callback *handle) {
     if (handle->kind == TIDE_IMMEDIATE) {
         handle->active = false;
         handle->rt->immediates.refs -= handle->refd;
+        handle->rt->immediates.live--;
     } else {
         cancel(L, handle->rt, handle);
     }

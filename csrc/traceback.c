@@ -52,6 +52,7 @@ static void push_frames(lua_State *L, lua_State *co, int level) {
     lua_Debug ar;
     luaL_Buffer b;
     int last = last_level(co);
+    level = level < 0 ? 0 : level;
     int skip_from = last - level > SHOWN_FIRST + SHOWN_LAST ? level + SHOWN_FIRST : last + 1;
     luaL_buffinit(L, &b);
     for (; lua_getstack(co, level, &ar); level++) {

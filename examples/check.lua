@@ -21,6 +21,7 @@ local CASES = {
   { name = "wordcount_missing", script = "wordcount",
     args = "examples/texts examples/absent.txt examples/texts/tide.txt" },
   { name = "wordcount_usage", script = "wordcount", args = "--concurrency none examples" },
+  { name = "fan_out" },
 }
 
 -- Specs of a project in examples/busted, run there by busted.

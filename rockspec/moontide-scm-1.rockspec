@@ -57,6 +57,7 @@ build = {
     ["moontide.busted"] = "lua/moontide/busted.lua",
     ["moontide.context"] = "lua/moontide/context.lua",
     ["moontide.fs"] = "lua/moontide/fs.lua",
+    ["moontide.generator"] = "lua/moontide/generator.lua",
     ["moontide.group"] = "lua/moontide/group.lua",
     ["moontide.import"] = "lua/moontide/import.lua",
     ["moontide.testing"] = "lua/moontide/testing.lua",

@@ -93,12 +93,17 @@ handle:close()
 
 local var = tide.ContextVar("var", "default")
 
-local function context_var_names()
-  local names = methods_of(var)
-  for name in pairs(names_of(var)) do
+-- Those of the methods, and of the fields that it has.
+local function object_names(object)
+  local names = methods_of(object)
+  for name in pairs(names_of(object)) do
     names[name] = true
   end
   return names
+end
+
+local function group_names()
+  return tide.await(tide.group(object_names))
 end
 
 local receivers = {
@@ -106,7 +111,16 @@ local receivers = {
   PromiseClass = function() return names_of(tide.Promise) end,
   Promise = function() return methods_of(tide.Promise.resolve()) end,
   Handle = function() return methods_of(handle) end,
-  ContextVar = context_var_names,
+  ContextVar = function() return object_names(var) end,
+  AbortSignal = function() return object_names(tide.AbortSignal.abort()) end,
+  AbortSignalClass = function() return names_of(tide.AbortSignal) end,
+  AbortController = function() return object_names(tide.AbortController()) end,
+  Group = group_names,
+  Semaphore = function() return methods_of(tide.semaphore(1)) end,
+  Permit = function() return methods_of(tide.await(tide.mutex():acquire())) end,
+  Event = function() return methods_of(tide.event()) end,
+  Queue = function() return methods_of(tide.queue()) end,
+  Generator = function() return methods_of(tide.generator(function() end)()) end,
   fs = function() return names_of(require "moontide.fs") end,
   busted_helper = function() return names_of(require "moontide.busted") end,
   testing = function() return names_of(require "moontide.testing") end,

@@ -44,7 +44,7 @@ end
 --   held              `test end` has not been published yet
 --   expired           the message of its timeout
 --   problems          list of { kind = "failure"|"error", message =, trace = }
---   made, tasks       object -> { what =, where =, order =, timer = }
+--   made, tasks       object -> where, what and when, see record
 --   before            stats() when it began
 --   clock             where it has made time virtual
 --   seed              of the shuffle that it has begun
@@ -168,19 +168,40 @@ local function watch_between()
   begin_watch(limits[#limits], 2)
 end
 
+-- What is made where has a number, and an object's entry is this number and one that grows. A weak
+-- table whose values are objects, even texts, would cost the collector the square of its size.
+local SITES = 1 << 24
+local sites, site_numbers, order = {}, {}, 0
+
+local function record(list, object, what)
+  local where = caller() or ""
+  local key = what .. where
+  local number = site_numbers[key]
+  if not number then
+    number = #sites + 1
+    site_numbers[key] = number
+    sites[number] = { what = what, where = where ~= "" and where or nil }
+  end
+  order = order + 1
+  list[object] = order * SITES + number
+end
+
+local function entry_of(object, value)
+  local site = sites[value % SITES]
+  return { object = object, what = site.what, where = site.where, order = value // SITES }
+end
+
 local function by_order(a, b)
   return a.order < b.order
 end
 
 local function suspended(tasks)
   local list = {}
-  for promise, record in pairs(tasks) do
+  for promise, value in pairs(tasks) do
     if promise:state() == "pending" then
-      list[#list + 1] = {
-        what = state_of(promise),
-        where = record.where,
-        order = record.order,
-      }
+      local entry = entry_of(promise, value)
+      entry.what, entry.object = state_of(promise), nil
+      list[#list + 1] = entry
     end
   end
   table.sort(list, by_order)
@@ -189,8 +210,8 @@ end
 
 local function lines_of(records)
   local lines = {}
-  for i, record in ipairs(records) do
-    lines[i] = ("\n\t%s: %s"):format(record.where or "an unknown line", record.what)
+  for i, entry in ipairs(records) do
+    lines[i] = ("\n\t%s: %s"):format(entry.where or "an unknown line", entry.what)
   end
   if #lines > SHOWN then
     lines[SHOWN] = ("\n\tand %d more"):format(#lines - SHOWN + 1)
@@ -235,13 +256,6 @@ end
 
 ---- what a test begins ----
 
-local order = 0
-
-local function record(list, object, what, timer)
-  order = order + 1
-  list[object] = { what = what, where = caller(), order = order, timer = timer }
-end
-
 --- Results of a pcall of a core function. Its error is raised where the call was made, with the
 --- name under which it was called: Lua cannot see either through pcall.
 local function finish_call(name, what, ok, first, ...)
@@ -284,20 +298,32 @@ for _, name in ipairs({ "read_file", "write_file", "stat", "scandir" }) do
   watch_call(core.fs, name, "fs." .. name)
 end
 
--- A sleep of the core's cannot be cancelled; a timer can, and has the same place in the order.
+-- Promise of a sleep -> its timer, or else the scope of its group. What is live is held elsewhere.
+local sleepers = setmetatable({}, { __mode = "kv" })
+local scopes = setmetatable({}, { __mode = "kv" })
+local SLEEPERS, SLOT = 3, (1 << 31) - 1
+
+-- A sleep of the core's that no signal and no group cancels stays for ever; a timer in its place
+-- can be closed after the test, and has the same place in the order.
 replace(core, "sleep", function(sleep)
   return function(ms, ...)
-    if type(ms) ~= "number" then
-      return finish_call("sleep", "sleep", pcall(sleep, ms, ...))
+    local scope = (core.context() or {})[core.scope_key()]
+    if type(ms) ~= "number" or (...) ~= nil or scope then
+      local ok, promise = pcall(sleep, ms, ...)
+      if ok and scope then
+        scopes[promise] = scope
+      end
+      return finish_call("sleep", "sleep", ok, promise)
     end
     local promise, resolve = with_resolvers()
-    record(window and window.made or outside, promise, "sleep", set_timeout(resolve, ms))
+    record(window and window.made or outside, promise, "sleep")
+    sleepers[promise] = set_timeout(resolve, ms)
     return promise
   end
 end)
 
 local function started(promise)
-  record(window.tasks, promise)
+  record(window.tasks, promise, "an async function")
   return promise
 end
 
@@ -416,10 +442,9 @@ end
 
 local function live_of(made)
   local list = {}
-  for object, entry in pairs(made) do
+  for object, value in pairs(made) do
     if is_live(object) then
-      list[#list + 1] = entry
-      entry.object = object
+      list[#list + 1] = entry_of(object, value)
     end
   end
   table.sort(list, by_order)
@@ -427,9 +452,17 @@ local function live_of(made)
 end
 
 local function close(entry)
-  local timer = entry.timer or entry.object.close and entry.object
+  local object = entry.object
+  local timer = sleepers[object] or object.close and object
   if timer then
     timer:close()
+    return
+  end
+  -- As the group would do it if it were cancelled, see group.lua.
+  local scope = scopes[object]
+  local slot = scope and scope[SLEEPERS] and scope[SLEEPERS][object]
+  if slot then
+    core.cancel_sleeper(object, slot & SLOT, core.new_error("AbortError", "the test is over"))
   end
 end
 

@@ -12,8 +12,9 @@
 --- Fields of a scope: [1] the tasks (weak keys; the core enters them) with their order, negative
 --- for those that the group itself looks after, [2] the reason that the core raises from the await
 --- of a task interrupted late, [3] the sleepers, signal, parent, children (open scopes inside),
---- promises (weak keys: what stands for all that runs in a scope inside, and that scope), open, running (how much has to
---- be over before settle() is called), inherited (cancelled because a scope around it was).
+--- promises (weak keys: what stands for all that runs in a scope inside, and that scope), open,
+--- running (how much has to be over before settle() is called), leave (to be called after that: the
+--- parent waits), inherited (cancelled because a scope around it was).
 local core = require "moontide.core"
 local abort = require "moontide.abort"
 
@@ -25,12 +26,25 @@ local SLOT = (1 << 31) - 1 -- of a sleeper's entry, the slot; above it stands th
 local WEAK_KEYS = { __mode = "k" }
 local Promise, new_error = core.Promise, core.new_error
 
+local function nothing() end
+
 ---- scopes ----
 
 local function check_callable(f, position, name)
   if not core.callable(f) then
     local text = "bad argument #%d to '%s' (function expected, got %s)"
     error(text:format(position, name, type(f)), 3)
+  end
+end
+
+--- The scope, if it is open, is not over before the function that this returns has been called.
+local function hold(scope)
+  if not scope or not scope.open then
+    return nothing
+  end
+  scope.running = scope.running + 1
+  return function()
+    abort.leave(scope)
   end
 end
 
@@ -46,11 +60,14 @@ local function new_scope(settle)
     open = true,
     running = 0,
     settle = settle,
+    leave = nothing,
     inherited = false,
   }
   if not parent then
     return scope
-  elseif not parent.signal.aborted then
+  end
+  scope.leave = hold(parent)
+  if not parent.signal.aborted then
     parent.children[scope] = true
   elseif core.interrupted() then
     -- The parent's cancellation has yet to arrive here: let it arrive inside.
@@ -161,12 +178,13 @@ end
 
 local function rejected(reason)
   local promise = Promise.reject(reason)
-  promise:catch(function() end) -- whoever is interrupted takes it
+  promise:catch(nothing) -- whoever is interrupted takes it
   return promise
 end
 
---- Rejects the sleepers of the scopes, in the order in which they went to sleep.
-local function cancel_sleepers(scopes, reason)
+--- Rejects the sleepers of the scopes, in the order in which they went to sleep. That nobody awaits
+--- one is no unhandled rejection.
+local function cancel_sleepers(scopes, is_awaited, reason)
   local list, entries = {}, {}
   for _, scope in ipairs(scopes) do
     for promise, entry in pairs(scope[SLEEPERS]) do
@@ -176,7 +194,11 @@ local function cancel_sleepers(scopes, reason)
   end
   table.sort(list)
   for _, entry in ipairs(list) do
-    core.cancel_sleeper(entries[entry], entry & SLOT, reason)
+    local promise = entries[entry]
+    core.cancel_sleeper(promise, entry & SLOT, reason)
+    if not is_awaited[promise] and promise:state() == "rejected" then
+      promise:catch(nothing)
+    end
   end
 end
 
@@ -199,7 +221,7 @@ local function cancel(scope, reason)
     each[REASON], each.inherited, signals[i] = reason, each ~= scope, each.signal
   end
   abort.abort_all(signals, reason)
-  cancel_sleepers(scopes, reason)
+  cancel_sleepers(scopes, is_awaited, reason)
   local settled = rejected(reason)
   for _, each in ipairs(tasks) do
     if each.set[each.task] > 0 and not is_awaited[each.task] then
@@ -232,6 +254,7 @@ local function settle(group)
     err.errors = errors
     group._reject(err)
   end
+  group._scope.leave()
 end
 
 local function describe(reason)
@@ -383,7 +406,11 @@ end
 --- afterwards.
 function M.shield(f, ...)
   check_callable(f, 1, "shield")
-  local promise = core.spawn_in(copy_context(core.context(), nil), false, f, ...)
+  local leave = hold(abort.current_scope())
+  local promise = core.spawn_in(copy_context(core.context(), nil), false, function(...)
+    local _ <close> = setmetatable({}, { __close = leave })
+    return f(...)
+  end, ...)
   shielded[promise] = true
   return promise
 end

@@ -4,8 +4,15 @@ local core = require "moontide.core"
 -- name -> promise of an import under way, so that everybody who asks meanwhile shares it.
 local pending = {}
 
+local Done = {
+  __close = function(self)
+    pending[self.name] = nil
+  end,
+}
+
 -- What require does, but in an async function: the loader may await.
 local load_module = core.async(function(name)
+  local _ <close> = setmetatable({ name = name }, Done)
   local reasons = {}
   for _, searcher in ipairs(package.searchers) do
     local loader, extra = searcher(name)
@@ -33,10 +40,9 @@ return function(name)
   end
   if not pending[name] then
     local promise = load_module(name)
-    local function done()
-      pending[name] = nil
+    if promise:state() ~= "pending" then
+      return promise
     end
-    promise:next(done, done)
     pending[name] = promise
   end
   return pending[name]

@@ -2,6 +2,7 @@
 local core = require "moontide.core"
 local abort = require "moontide.abort"
 local group = require "moontide.group"
+local generator = require "moontide.generator"
 local sync = require "moontide.sync"
 
 ---@class moontide
@@ -41,6 +42,8 @@ local M = {
   mutex = sync.mutex,
   event = sync.event,
   queue = sync.queue,
+  generator = generator.generator,
+  collect = generator.collect,
   import = require "moontide.import",
   ContextVar = require "moontide.context",
 }

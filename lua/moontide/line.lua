@@ -5,29 +5,31 @@
 --- of a place directly gets what that promise was fulfilled with, even when it is cancelled in the
 --- same job: a cancellation interrupts the await of a pending promise only, and an abort takes the
 --- place out of the line before the promise is rejected.
+local core = require "moontide.core"
 local abort = require "moontide.abort"
+
+local M = {}
 
 local Line = {}
 Line.__index = Line
 
--- A ring of nodes: one that leaves from the middle costs as little as the first.
-local function unlink(node)
-  node.previous.next, node.next.previous = node.next, node.previous
-  node.previous, node.next = nil, nil
+--- An empty line: a ring of nodes, so that one in the middle leaves it as easily as the first.
+function M.new()
+  local line = setmetatable({}, Line)
+  line.next, line.previous = line, line
+  return line
 end
 
---- Puts a node at the end of the line, until it is taken or the signal (or nil: none) aborts.
---- Whoever takes it calls its `resolve` or `reject`.
----@param node table any fields but next, previous, resolve, reject
----@return moontide.Promise
-function Line:wait(node, signal)
-  local promise
-  promise, node.resolve, node.reject = abort.abortable(signal, function()
-    unlink(node)
-  end)
+---@param node table any fields but next and previous
+function Line:append(node)
   node.next, node.previous = self, self.previous
   self.previous.next, self.previous = node, node
-  return promise
+end
+
+--- Takes a node out of whichever line it is in.
+function M.remove(node)
+  node.previous.next, node.next.previous = node.next, node.previous
+  node.previous, node.next = nil, nil
 end
 
 --- The first of the line, which leaves it; nil if it is empty.
@@ -36,12 +38,42 @@ function Line:take()
   if node == self then
     return nil
   end
-  unlink(node)
+  M.remove(node)
   return node
 end
 
-return function()
-  local line = setmetatable({}, Line)
-  line.next, line.previous = line, line
-  return line
+--- Appends a node until it is taken, or the signal (or nil: none) aborts. Whoever takes it calls
+--- its `resolve` or `reject`.
+---@return moontide.Promise
+function Line:wait(node, signal)
+  local promise
+  promise, node.resolve, node.reject = abort.abortable(signal, function()
+    M.remove(node)
+  end)
+  self:append(node)
+  return promise
 end
+
+local function nothing() end
+
+--- A promise that the signal rejects: if by its group's cancellation, it need not be awaited.
+local function refuse(signal)
+  local promise = core.Promise.reject(signal.reason)
+  local scope = abort.current_scope()
+  if scope and scope.signal == signal then
+    promise:catch(nothing)
+  end
+  return promise
+end
+
+--- What the caller of a public function has to heed: a signal, or nil; and if it has been aborted,
+--- the promise to return. For the arguments see abort.effective_signal.
+function M.heed(options, position, name)
+  if options == nil and not core.context() then
+    return nil
+  end
+  local signal = abort.effective_signal(options, position, name, 4)
+  return signal, signal and signal.aborted and refuse(signal)
+end
+
+return M

@@ -26,8 +26,10 @@
 
 --- An error that moontide itself reports. `tostring` gives "NAME: MESSAGE".
 ---@class moontide.Error
----@field name string "TypeError", "SystemError", "AggregateError", "DeadlockError"
+---@field name string "TypeError", "SystemError", "AggregateError", "DeadlockError", "AbortError",
+---"TimeoutError"
 ---@field message string
+---@field cause? any of a group's AbortError: the failure because of which it was cancelled
 
 --- A call of the system failed.
 ---@class moontide.SystemError: moontide.Error
@@ -36,9 +38,9 @@
 ---@field syscall string the call that failed: "open", "stat", ...
 ---@field path? string what it was called for
 
---- Every promise given to `Promise.any` was rejected.
+--- Every promise given to `Promise.any` was rejected, or several functions of a group failed.
 ---@class moontide.AggregateError: moontide.Error
----@field errors moontide.List their reasons, in the order of the list
+---@field errors moontide.List their reasons, in the order of the list, or of the failures
 
 --- A list that may have holes: `n` is its length.
 ---@class moontide.List: { [integer]: any }
@@ -174,6 +176,7 @@ function PromiseClass.all_settled_keyed(map) end
 
 ---@class moontide
 ---@field Promise moontide.PromiseClass
+---@field AbortSignal moontide.AbortSignalClass
 local tide = {}
 
 --- Makes an async function: a call of it runs fn at once, up to its first suspension, and returns
@@ -270,10 +273,17 @@ function tide.set_immediate(f, ...) end
 ---@param handle? moontide.Handle nil, or one that is over, is ignored
 function tide.clear_immediate(handle) end
 
+--- For everything that can wait. An abort rejects the promise at once with the signal's reason and
+--- releases what the operation held; under a signal that is aborted already nothing is begun. In a
+--- group its signal counts as well.
+---@class moontide.Options
+---@field signal? moontide.AbortSignal
+
 --- A promise that is fulfilled, with nothing, after ms; it keeps the loop running.
 ---@param ms number less than 1 and NaN count as 1
+---@param options? moontide.Options
 ---@return moontide.Promise
-function tide.sleep(ms) end
+function tide.sleep(ms, options) end
 
 --- A promise that lets a whole turn of the loop pass, timers and I/O included: for long work.
 ---@return moontide.Promise
@@ -411,6 +421,118 @@ function Clock:advance(ms) end
 --- Gives real time back.
 function Clock:close() end
 
+--- ## Cancellation and groups: docs/concurrency.md
+
+--- Tells operations that they are no longer wanted. Source: WHATWG DOM, AbortSignal.
+---@class moontide.AbortSignal
+---@field aborted boolean
+---@field reason any nil until it is aborted
+local AbortSignal = {}
+
+--- Raises the reason if the signal is aborted.
+function AbortSignal:throw_if_aborted() end
+
+--- Calls f(reason) when the signal is aborted: synchronously, once, after every signal made from it
+--- is marked. Never called if it is aborted already. What f raises comes out of `run`.
+---@param f fun(reason: any)
+---@return fun() remove takes f off; does nothing when it is late
+function AbortSignal:on_abort(f) end
+
+---@class moontide.AbortSignalClass
+local AbortSignalClass = {}
+
+--- A signal that is aborted. Source: WHATWG DOM, AbortSignal.abort.
+---@param reason? any default: an AbortError
+---@return moontide.AbortSignal
+function AbortSignalClass.abort(reason) end
+
+--- A signal that is aborted with a TimeoutError after ms. Its timer does not keep the loop running
+--- and ends when nobody has the signal. Source: WHATWG DOM, AbortSignal.timeout.
+---@param ms number
+---@return moontide.AbortSignal
+function AbortSignalClass.timeout(ms) end
+
+--- A signal that is aborted with the first of these. They hold it only while it has listeners.
+--- Source: WHATWG DOM, AbortSignal.any.
+---@param signals moontide.AbortSignal[]
+---@return moontide.AbortSignal
+function AbortSignalClass.any(signals) end
+
+--- Source: WHATWG DOM, AbortController.
+---@class moontide.AbortController
+---@field signal moontide.AbortSignal
+local AbortController = {}
+
+--- Aborts the signal; only the first call counts.
+---@param reason? any default: an AbortError
+function AbortController:abort(reason) end
+
+---@return moontide.AbortController
+function tide.AbortController() end
+
+--- What the body of `group` gets.
+---@class moontide.Group
+---@field signal moontide.AbortSignal aborted when the group is cancelled; operations begun in the
+---group need not be handed it
+local Group = {}
+
+--- Runs f(...) as a child, as `spawn` does: the group is not over before it is, and fails when it
+--- fails. In a cancelled group its first await raises. Raises when the group is over.
+---@param f moontide.Callable
+---@param ... any
+---@return moontide.Promise
+function Group:spawn(f, ...) end
+
+--- Cancels what runs in the group; only the first call counts.
+---@param reason? any default: an AbortError
+function Group:cancel(reason) end
+
+--- Runs f(g) and what it spawns; settled when all of that is over. Fulfilled with what f returns.
+--- The first failure cancels the rest, and is what the group rejects with; several make a
+--- moontide.AggregateError. Source: the nurseries of Trio.
+---@param f fun(g: moontide.Group): ...: any
+---@return moontide.Promise
+function tide.group(f) end
+
+--- Runs f(...) as the body of a group that is cancelled after ms: rejects with a TimeoutError then.
+---@param ms number
+---@param f moontide.Callable
+---@param ... any
+---@return moontide.Promise
+function tide.timeout(ms, f, ...) end
+
+--- The same, but fulfilled with `false` when the time is over, else with `true` and the results.
+--- Source: Trio, move_on_after.
+---@param ms number
+---@param f moontide.Callable
+---@param ... any
+---@return moontide.Promise<boolean>
+function tide.move_on_after(ms, f, ...) end
+
+--- Runs f(...), as `spawn` does, where no cancellation reaches it. Who awaits the promise is
+--- cancelled after that.
+---@param f moontide.Callable
+---@param ... any
+---@return moontide.Promise
+function tide.shield(f, ...) end
+
+---@class moontide.Concurrency
+---@field concurrency? integer how many calls may be under way, default: all
+
+--- Awaits f(item, index) for each of the list, in a group.
+---@param list any[]|moontide.List
+---@param f moontide.Callable
+---@param options? moontide.Concurrency
+---@return moontide.Promise<moontide.List> # first result of each, in the order of the list
+function tide.map(list, f, options) end
+
+--- `map` that is fulfilled with nothing.
+---@param list any[]|moontide.List
+---@param f moontide.Callable
+---@param options? moontide.Concurrency
+---@return moontide.Promise
+function tide.each(list, f, options) end
+
 --- ## `require "moontide.fs"`
 
 --- Files, through libuv's thread pool. All functions reject with a moontide.SystemError.
@@ -420,15 +542,17 @@ local fs = {}
 --- Reads a whole file. Raises for a path with a NUL in it, as all of these do.
 --- Source: Node, fs.readFile.
 ---@param path string
+---@param options? moontide.Options
 ---@return moontide.Promise<string>
-function fs.read_file(path) end
+function fs.read_file(path, options) end
 
 --- Makes the file, or empties it, and writes data. Not atomic.
 --- Source: Node, fs.writeFile.
 ---@param path string
 ---@param data string
+---@param options? moontide.Options an abort meanwhile leaves the file as far as it was written
 ---@return moontide.Promise
-function fs.write_file(path, data) end
+function fs.write_file(path, data, options) end
 
 ---@alias moontide.fs.Type
 ---| "file"
@@ -459,8 +583,9 @@ function fs.write_file(path, data) end
 
 --- What a path leads to, links followed. Source: Node, fs.stat.
 ---@param path string
+---@param options? moontide.Options
 ---@return moontide.Promise<moontide.fs.Stat>
-function fs.stat(path) end
+function fs.stat(path, options) end
 
 ---@class moontide.fs.Entry
 ---@field name string
@@ -469,8 +594,9 @@ function fs.stat(path) end
 --- The entries of a directory, without "." and "..", sorted by name.
 --- Source: Node, fs.readdir with file types.
 ---@param path string
+---@param options? moontide.Options
 ---@return moontide.Promise<moontide.fs.Entry[]>
-function fs.scandir(path) end
+function fs.scandir(path, options) end
 
 --- ## `require "moontide.busted"`
 
@@ -483,3 +609,130 @@ local busted_helper = {}
 --- the file that is being run. Raises for a number that is not positive.
 ---@param ms number math.huge for no limit
 function busted_helper.timeout(ms) end
+
+--- ## Semaphores, events, queues
+
+--- `signal` is for the one call; the group in which that is made can cancel it as well. Either way
+--- the promise is rejected with the reason, and nothing has been taken.
+---@class moontide.Waiting
+---@field signal? moontide.AbortSignal
+
+--- A permit. As a `<close>` variable's value it is released at the end of its scope, unless it has
+--- been before. Dropping it releases nothing.
+---@class moontide.Permit
+local Permit = {}
+
+--- Gives the permit back, in the same job to whoever has waited longest. Raises when that has been
+--- done already.
+function Permit:release() end
+
+--- n permits. A mutex is a semaphore with one.
+---@class moontide.Semaphore
+local Semaphore = {}
+
+--- A permit, as soon as there is one: first come, first served. Await it directly: a function that
+--- is cancelled while it awaits something made of this promise (`:next`, `join`) may never see a
+--- permit that has just been granted.
+---@param options? moontide.Waiting
+---@return moontide.Promise<moontide.Permit>
+function Semaphore:acquire(options) end
+
+--- n permits; n must be positive.
+---@param n integer
+---@return moontide.Semaphore
+function tide.semaphore(n) end
+
+--- `semaphore(1)`.
+---@return moontide.Semaphore
+function tide.mutex() end
+
+--- Something that has happened, or not.
+---@class moontide.Event
+local Event = {}
+
+--- Lets all that wait go on; nobody has to wait until `clear` is called.
+function Event:set() end
+
+function Event:clear() end
+
+---@return boolean
+function Event:is_set() end
+
+---@param options? moontide.Waiting
+---@return moontide.Promise # fulfilled with nothing; also when `clear` came before the waiter's turn
+function Event:wait(options) end
+
+--- Not set.
+---@return moontide.Event
+function tide.event() end
+
+--- First in, first out. `for item in queue do` awaits each item until the queue is closed and
+--- empty; several such loops share the items.
+---@class moontide.Queue
+---@overload fun(): any
+local Queue = {}
+
+--- Adds an item, or hands it to whoever has waited longest for one. Fulfilled, with nothing, as soon
+--- as there is room. Rejects with a moontide.Error named ClosedError when the queue is closed, or
+--- gets closed before there was room.
+---@param item any but nil; a promise or thenable is adopted by the pop
+---@param options? moontide.Waiting
+---@return moontide.Promise
+function Queue:push(item, options) end
+
+--- The next item. Fulfilled with nothing when the queue is closed and empty.
+---@param options? moontide.Waiting
+---@return moontide.Promise
+function Queue:pop(options) end
+
+--- Refuses pushes from now on, also those that wait for room. What is in the queue can be popped.
+function Queue:close() end
+
+--- A queue that holds as many items; with capacity 0, a push waits for a pop.
+---@param capacity? integer default: no limit
+---@return moontide.Queue
+function tide.queue(capacity) end
+
+--- ## Generators
+
+--- What a call of a generator function gives. `for v in gen(...) do` awaits each value, and closes
+--- the generator when it is left early. A loop over one that stands in a variable leaves it open;
+--- `local g <close> = gen(...)` closes it in the end. The body runs for the group in which the next
+--- value is asked for, and with the ContextVars of the call.
+--- Source: ECMA-262, AsyncGenerator objects; the body goes on a tick after a request, not in it.
+---@class moontide.Generator
+---@overload fun(): any
+local Generator = {}
+
+--- Asks for the next value; requests are answered in their order. Fulfilled with what the body
+--- yields; at its end with nil and what it returns, or with nothing; after that with nothing. Rejects
+--- with what it raises.
+---@param ... any results of the `yield` that the body waits at
+---@return moontide.Promise
+function Generator:next(...) end
+
+--- Raises the reason at the `yield` that the body waits at; else like `next`. A generator that has
+--- not begun, or is over, rejects with it.
+---@param reason any
+---@return moontide.Promise
+function Generator:throw(reason) end
+
+--- Ends the generator after the requests made before: the `yield` that it waits at raises an
+--- AbortError, so that its `<close>` variables run, which may await. Rejects with what these raise,
+--- and with a moontide.Error named GeneratorError when the body catches that error and yields.
+---@return moontide.Promise # fulfilled with nothing
+function Generator:close() end
+
+--- Makes an async generator function. The body, f(yield, ...), is an async function that begins at
+--- the first request. `yield(v, ...)` returns what `next` passes; v may be a promise, which is
+--- awaited, but not nil.
+---@param f fun(yield: (fun(...: any): ...), ...: any)
+---@return fun(...: any): moontide.Generator, nil, nil, moontide.Generator # what a for loop takes
+function tide.generator(f) end
+
+--- A list of all values, the first of each round, that a for loop over the arguments gives: a
+--- generator's call, a queue, or any iterator.
+---@param iterator moontide.Callable
+---@param ... any state, control value and closing value, as for loops take them
+---@return moontide.Promise<any[]>
+function tide.collect(iterator, ...) end

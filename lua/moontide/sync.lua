@@ -3,12 +3,14 @@
 --- What is given back is handed to whoever has waited longest, in the same job: as long as anybody
 --- waits, there is nothing that a newcomer could take. See line.lua for cancellation.
 local core = require "moontide.core"
-local abort = require "moontide.abort"
-local new_line = require "moontide.line"
+local line = require "moontide.line"
 
 local M = {}
 
 local Promise = core.Promise
+
+-- What whoever need not wait gets: one promise for all, as it holds nothing.
+local DONE = Promise.resolve()
 
 --- A class, and what checks the self of its methods.
 local function new_class(name)
@@ -57,9 +59,9 @@ end
 
 function semaphore_methods:acquire(options)
   check_semaphore(self, "acquire")
-  local signal = abort.effective_signal(options, 1, "acquire")
-  if signal and signal.aborted then
-    return Promise.reject(signal.reason)
+  local signal, refused = line.heed(options, 1, "acquire")
+  if refused then
+    return refused
   elseif self._free > 0 then
     self._free = self._free - 1
     return Promise.resolve(new_permit(self))
@@ -68,7 +70,7 @@ function semaphore_methods:acquire(options)
 end
 
 local function new_semaphore(n)
-  return setmetatable({ _free = n, _line = new_line() }, Semaphore)
+  return setmetatable({ _free = n, _line = line.new() }, Semaphore)
 end
 
 local function check_count(n, least, kind, name)
@@ -95,12 +97,10 @@ local Event, event_methods, check_event = new_class("Event")
 function event_methods:set()
   check_event(self, "set")
   self._set = true
-  local line = self._line
-  self._line = new_line() -- for those who wait again before the last of these has been served
-  local waiter = line:take()
+  local waiter = self._line:take()
   while waiter do
     waiter.resolve()
-    waiter = line:take()
+    waiter = self._line:take()
   end
 end
 
@@ -116,17 +116,17 @@ end
 
 function event_methods:wait(options)
   check_event(self, "wait")
-  local signal = abort.effective_signal(options, 1, "wait")
-  if signal and signal.aborted then
-    return Promise.reject(signal.reason)
+  local signal, refused = line.heed(options, 1, "wait")
+  if refused then
+    return refused
   elseif self._set then
-    return Promise.resolve()
+    return DONE
   end
   return self._line:wait({}, signal)
 end
 
 function M.event()
-  return setmetatable({ _set = false, _line = new_line() }, Event)
+  return setmetatable({ _set = false, _line = line.new() }, Event)
 end
 
 ---- queue ----
@@ -169,9 +169,9 @@ function queue_methods:push(item, options)
   if item == nil then
     error("bad argument #1 to 'push' (value expected, got nil)", 2)
   end
-  local signal = abort.effective_signal(options, 2, "push")
-  if signal and signal.aborted then
-    return Promise.reject(signal.reason)
+  local signal, refused = line.heed(options, 2, "push")
+  if refused then
+    return refused
   elseif self._closed then
     return Promise.reject(closed_error())
   end
@@ -183,29 +183,28 @@ function queue_methods:push(item, options)
   else
     return self._pushers:wait({ item = item }, signal)
   end
-  return Promise.resolve()
+  return DONE
 end
 
 local function pop(queue, signal)
-  if signal and signal.aborted then
-    return Promise.reject(signal.reason)
-  end
   local item = remove(queue)
   if item ~= nil then
     return Promise.resolve(item)
   elseif queue._closed then
-    return Promise.resolve()
+    return DONE
   end
   return queue._poppers:wait({}, signal)
 end
 
 function queue_methods:pop(options)
   check_queue(self, "pop")
-  return pop(self, abort.effective_signal(options, 1, "pop"))
+  local signal, refused = line.heed(options, 1, "pop")
+  return refused or pop(self, signal)
 end
 
 function Queue:__call()
-  return core.await(pop(self, abort.effective_signal()))
+  local signal, refused = line.heed()
+  return core.await(refused or pop(self, signal))
 end
 
 function queue_methods:close()
@@ -235,8 +234,8 @@ function M.queue(capacity)
     _items = {},
     _first = 1,
     _last = 0,
-    _poppers = new_line(),
-    _pushers = new_line(),
+    _poppers = line.new(),
+    _pushers = line.new(),
     _closed = false,
   }, Queue)
 end
