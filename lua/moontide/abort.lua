@@ -265,6 +265,19 @@ function M.current_scope()
   return context and context[SCOPE]
 end
 
+--- A context (nil: none) like this one, but with that scope (nil: without any).
+function M.with_scope(context, scope)
+  if (context and context[SCOPE]) == scope then
+    return context
+  end
+  local copy = {}
+  for key, value in pairs(context or {}) do
+    copy[key] = value
+  end
+  copy[SCOPE] = scope
+  return copy
+end
+
 --- The signal that an operation called here has to heed: the one in its options, that of the
 --- running group, both, or nil. A function that the group's cancellation has reached does not heed
 --- it any more: what it starts now is clean-up.

@@ -16,7 +16,6 @@ local line = require "moontide.line"
 
 local M = {}
 
-local SCOPE = core.scope_key()
 local TASKS = 1
 local ORDER = -1 -- among a scope's tasks: first; negative, as its failure is looked after
 local with_resolvers = core.Promise.with_resolvers
@@ -33,18 +32,6 @@ local function check_self(self, name)
 end
 
 ---- scopes ----
-
-local function with_scope(context, scope)
-  if (context and context[SCOPE]) == scope then
-    return context
-  end
-  local copy = {}
-  for key, value in pairs(context or {}) do
-    copy[key] = value
-  end
-  copy[SCOPE] = scope
-  return copy
-end
 
 local function enlist(self)
   if self._scope and self._task then
@@ -164,7 +151,7 @@ local function next_request(self, scope)
   end
   -- In a group of its own the body stays in that.
   if abort.current_scope() == scope then
-    core.swap_context(with_scope(core.context(), request.scope))
+    core.swap_context(abort.with_scope(core.context(), request.scope))
   end
   return request
 end
@@ -221,7 +208,7 @@ local function new_yield(self)
 end
 
 local function start(self)
-  local outside = core.swap_context(with_scope(self._context, self._scope))
+  local outside = core.swap_context(abort.with_scope(self._context, self._scope))
   local f, args = self._f, self._args
   self._f, self._args = nil, nil
   self._task = core.spawn(function()

@@ -93,15 +93,6 @@ local function stand_for(scope, promise)
   return promise
 end
 
-local function copy_context(context, scope)
-  local copy = {}
-  for key, value in pairs(context or {}) do
-    copy[key] = value
-  end
-  copy[SCOPE] = scope
-  return copy
-end
-
 --- The running context, but with this scope. Children are mostly started one like the other, so
 --- the scope keeps the last one made.
 local function context_in(scope)
@@ -110,7 +101,7 @@ local function context_in(scope)
     return context
   end
   if not scope.context or scope.context_of ~= context then
-    scope.context_of, scope.context = context, copy_context(context, scope)
+    scope.context_of, scope.context = context, abort.with_scope(context, scope)
   end
   return scope.context
 end
@@ -407,7 +398,7 @@ end
 function M.shield(f, ...)
   check_callable(f, 1, "shield")
   local leave = hold(abort.current_scope())
-  local promise = core.spawn_in(copy_context(core.context(), nil), false, function(...)
+  local promise = core.spawn_in(abort.with_scope(core.context(), nil) or {}, false, function(...)
     local _ <close> = setmetatable({}, { __close = leave })
     return f(...)
   end, ...)
