@@ -6,6 +6,7 @@ local leak = require "spec.support.leak"
 local new_log = require("spec.support.log").new
 local new_random = require "spec.support.random"
 local scale = require "spec.support.scale"
+local testing = require "moontide.testing"
 
 local await, async, sleep, spawn = tide.await, tide.async, tide.sleep, tide.spawn
 local group, shield, timeout = tide.group, tide.shield, tide.timeout
@@ -25,13 +26,25 @@ local function raised(...)
   return err
 end
 
+--- Sleeps take no time here, and what a slow machine does cannot change their order.
+local function on_virtual_time()
+  local clock
+  before_each(function()
+    clock = testing.clock()
+  end)
+  after_each(function()
+    clock:close()
+    leak.check()
+  end)
+end
+
 local function fail_after(ms, reason)
   await(sleep(ms))
   error(reason, 0)
 end
 
 describe("group", function()
-  after_each(leak.check)
+  on_virtual_time()
 
   it("is fulfilled with the results of its body, nils included", function()
     local results = table.pack(await(group(function()
@@ -281,7 +294,7 @@ describe("group", function()
 end)
 
 describe("cancellation of a group", function()
-  after_each(leak.check)
+  on_virtual_time()
 
   it("rejects it with the reason, if the body passes that on", function()
     assert.equal("why", failure(group(function(g)
@@ -630,7 +643,7 @@ describe("cancellation of a group", function()
 end)
 
 describe("timeout", function()
-  after_each(leak.check)
+  on_virtual_time()
 
   it("gives the results of what is done in time, and leaves no timer", function()
     assert.same({ 1, nil, 3, n = 3 }, table.pack(await(timeout(FOREVER, function(...)
@@ -679,7 +692,7 @@ describe("timeout", function()
 end)
 
 describe("move_on_after", function()
-  after_each(leak.check)
+  on_virtual_time()
 
   it("gives true and the results of what is done in time", function()
     assert.same({ true, 1, nil, n = 3 }, table.pack(await(tide.move_on_after(FOREVER, function(v)
@@ -719,7 +732,7 @@ describe("move_on_after", function()
 end)
 
 describe("shield", function()
-  after_each(leak.check)
+  on_virtual_time()
 
   it("gives the results, or the failure", function()
     assert.same({ 1, nil, n = 2 }, table.pack(await(shield(function(...)
@@ -768,7 +781,7 @@ describe("shield", function()
 end)
 
 describe("map", function()
-  after_each(leak.check)
+  on_virtual_time()
 
   it("gives the first results in the order of the list", function()
     local results = await(tide.map({ 3, 1, 2 }, function(v, i)
@@ -826,7 +839,7 @@ describe("map", function()
 end)
 
 describe("each", function()
-  after_each(leak.check)
+  on_virtual_time()
 
   it("calls f for each, and is fulfilled with nothing", function()
     local log, lines = new_log()
@@ -942,7 +955,7 @@ function Tree:group(depth)
 end
 
 describe("random trees of groups", function()
-  after_each(leak.check)
+  on_virtual_time()
 
   it("settle when nothing of theirs runs any more, and leave nothing", function()
     local first = tonumber(os.getenv("MOONTIDE_SEED") or 1)
