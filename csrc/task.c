@@ -6,9 +6,10 @@
  * uncaught error (<close>) runs in the coroutine and may itself await.
  *
  * await, on the coroutine, only checks and yields; the side that resumed it registers the task as
- * a reaction of the promise. When that has settled, the task's job moves the values over and
- * resumes. A call beyond MAX_DEPTH yields too: whoever resumed the caller starts the callee and
- * then continues the caller, so that recursion does not nest C calls.
+ * a reaction of the promise. When that has settled, the task's job resumes, and await takes the
+ * outcome from the promise, which it still has. A call beyond MAX_DEPTH yields too: whoever resumed
+ * the caller starts the callee and then continues the caller, so that recursion does not nest C
+ * calls.
  */
 #include "task.h"
 

@@ -1,6 +1,8 @@
 local tide = require "moontide"
 local core = require "moontide.core"
 local fs = require "moontide.fs"
+local failure = require("spec.support.raised").failure
+local raised = require("spec.support.raised").raised
 local leak = require "spec.support.leak"
 local new_log = require("spec.support.log").new
 local order = require "spec.support.order"
@@ -9,24 +11,8 @@ local scale = require "spec.support.scale"
 local await, sleep = tide.await, tide.sleep
 local AbortController, AbortSignal = tide.AbortController, tide.AbortSignal
 
-local function failure(p)
-  local ok, err = pcall(await, p)
-  assert.is_false(ok)
-  return err
-end
-
-local function raised(...)
-  local ok, err = pcall(...)
-  assert.is_false(ok)
-  return err
-end
-
 local function live(kind)
   return core.stats()[kind]
-end
-
-local function collect()
-  leak.collect()
 end
 
 describe("AbortController", function()
@@ -225,7 +211,7 @@ describe("AbortSignal.timeout", function()
     assert.equal(1, live "timers")
     assert.is_false(signal.aborted)
     signal = leak.track(signal) and nil
-    collect()
+    leak.collect()
     assert.is_nil(signal)
     assert.equal(0, live "timers")
   end)
@@ -238,7 +224,7 @@ describe("AbortSignal.timeout", function()
     AbortSignal.any({ AbortSignal.timeout(5) }):on_abort(function()
       calls = calls + 1
     end)
-    collect()
+    leak.collect()
     await(sleep(30))
     assert.equal(2, calls)
   end)
@@ -248,7 +234,7 @@ describe("AbortSignal.timeout", function()
     signal:on_abort(function() end)()
     AbortSignal.any({ signal }):on_abort(function() end)()
     signal = nil -- luacheck: ignore 311
-    collect()
+    leak.collect()
     assert.equal(0, live "timers")
   end)
 
@@ -290,7 +276,7 @@ describe("AbortSignal.any", function()
       log("outer", reason)
     end)
     inner = nil -- luacheck: ignore 311
-    collect()
+    leak.collect()
     a:abort("deep")
     assert.same({ "outer deep" }, lines)
     assert.equal("deep", outer.reason)
@@ -323,12 +309,12 @@ describe("AbortSignal.any", function()
     end)
     local unobserved = setmetatable({ AbortSignal.any({ a.signal }) }, { __mode = "v" })
     unobserved[1]:on_abort(function() end)()
-    collect()
+    leak.collect()
     assert.is_nil(unobserved[1])
     assert.is_not_nil(observed[1])
     a:abort()
     assert.equal(1, calls)
-    collect()
+    leak.collect()
     assert.is_nil(observed[1])
   end)
 
@@ -339,7 +325,7 @@ describe("AbortSignal.any", function()
       controller:abort("late")
     end, 1, sources[1])
     sources = nil -- luacheck: ignore 311
-    collect()
+    leak.collect()
     assert.equal("late", failure(sleep(1000, { signal = signal })))
   end)
 
@@ -353,7 +339,7 @@ describe("AbortSignal.any", function()
           signal:on_abort(function() end)()
         end
       end
-      collect()
+      leak.collect()
       return collectgarbage("count")
     end
     local before = round(n // 10)
@@ -369,7 +355,7 @@ describe("AbortSignal.any", function()
       for _ = 1, count do
         await(tide.Promise.all({ sleep(0, options), sleep(0, options) }))
       end
-      collect()
+      leak.collect()
       return collectgarbage("count")
     end
     local before = round(scale(300))

@@ -1,5 +1,6 @@
 local tide = require "moontide"
 local fs = require "moontide.fs"
+local failure = require("spec.support.raised").failure
 local leak = require "spec.support.leak"
 local scale = require "spec.support.scale"
 
@@ -25,12 +26,6 @@ end
 local function read(path)
   local file <close> = assert(io.open(path, "rb"))
   return file:read("a")
-end
-
-local function failure(p)
-  local ok, err = pcall(await, p)
-  assert.is_false(ok)
-  return err
 end
 
 -- What every rejection of this module looks like.

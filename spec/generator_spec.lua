@@ -1,5 +1,6 @@
 -- luacheck: ignore 512 (loops that are left in the first round are the matter here)
 local tide = require "moontide"
+local failure = require("spec.support.raised").failure
 local leak = require "spec.support.leak"
 local new_log = require("spec.support.log").new
 local new_random = require "spec.support.random"
@@ -10,12 +11,6 @@ local await, spawn, Promise = tide.await, tide.spawn, tide.Promise
 local generator, collect = tide.generator, tide.collect
 
 local FIRST_SEED = tonumber(os.getenv("MOONTIDE_SEED") or 1)
-
-local function failure(p)
-  local ok, err = pcall(await, p)
-  assert.is_false(ok)
-  return err
-end
 
 -- A <close> variable's value that calls f.
 local function finally(f)

@@ -2,6 +2,8 @@
 local tide = require "moontide"
 local core = require "moontide.core"
 local fs = require "moontide.fs"
+local failure = require("spec.support.raised").failure
+local raised = require("spec.support.raised").raised
 local leak = require "spec.support.leak"
 local new_log = require("spec.support.log").new
 local new_random = require "spec.support.random"
@@ -13,18 +15,6 @@ local group, shield, timeout = tide.group, tide.shield, tide.timeout
 local Promise = tide.Promise
 
 local FOREVER = 100000
-
-local function failure(p)
-  local ok, err = pcall(await, p)
-  assert.is_false(ok)
-  return err
-end
-
-local function raised(...)
-  local ok, err = pcall(...)
-  assert.is_false(ok)
-  return err
-end
 
 --- Sleeps take no time here, and what a slow machine does cannot change their order.
 local function on_virtual_time()

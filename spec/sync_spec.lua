@@ -1,4 +1,5 @@
 local tide = require "moontide"
+local failure = require("spec.support.raised").failure
 local leak = require "spec.support.leak"
 local new_log = require("spec.support.log").new
 local new_random = require "spec.support.random"
@@ -7,12 +8,6 @@ local scale = require "spec.support.scale"
 local async, await, spawn, Promise = tide.async, tide.await, tide.spawn, tide.Promise
 
 local FIRST_SEED = tonumber(os.getenv("MOONTIDE_SEED") or 1)
-
-local function failure(p)
-  local ok, err = pcall(await, p)
-  assert.is_false(ok)
-  return err
-end
 
 local function state(p)
   return (p:state())

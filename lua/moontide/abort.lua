@@ -386,7 +386,6 @@ core.set_cancel_policy({
   end,
 })
 
-M.is_signal = is_signal
 M.abort = abort
 M.abort_all = abort_all
 M.new_signal = new_signal
