@@ -12,7 +12,7 @@
 #include "error.h"
 #include "operation.h"
 
-enum { UV_PATH = 2, UV_DATA };
+enum { UV_PATH = TIDE_UV_OPERATION, UV_DATA };
 
 /* ---- requests of libuv ---- */
 
@@ -39,7 +39,7 @@ static int push_failure(lua_State *L, tide_runtime *rt, request *r) {
 /* Pushes a request and its promise for the path at 1. */
 static request *new_request(lua_State *L, tide_runtime *rt, const tide_operation_type *type,
                             const char *syscall) {
-    request *r = tide_operation_new(L, rt, sizeof *r, 1, type);
+    request *r = tide_operation_new(L, rt, sizeof *r, 0, type);
     memset(&r->fs, 0, sizeof r->fs);
     r->fs.data = &r->operation;
     r->syscall = syscall;

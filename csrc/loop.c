@@ -8,9 +8,9 @@
  */
 #include "loop.h"
 
+#include "completion.h"
 #include "immediate.h"
 #include "microtask.h"
-#include "operation.h"
 #include "rejection.h"
 #include "task.h"
 #include "testing.h"
@@ -122,7 +122,7 @@ static bool advance(lua_State *L, tide_runtime *rt, uint64_t longest) {
         return true;
     case TIDE_PHASE_COMPLETIONS:
         if (!tide_list_empty(&rt->completed)) {
-            tide_operation_settle_next(L, rt);
+            tide_completion_deliver_next(L, rt);
         } else {
             rt->phase = TIDE_PHASE_IMMEDIATES;
             tide_immediate_begin(rt);

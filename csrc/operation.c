@@ -2,15 +2,60 @@
 
 #include "promise.h"
 
-enum { UV_PROMISE = 1 };
+enum { UV_PROMISE = 1, UV_AFTERWARDS };
+
+/* ---- its end ---- */
+
+static int call_finish(lua_State *L) {
+    tide_operation *operation = lua_touserdata(L, 1);
+    int n = operation->type->finish(L, operation->rt, operation);
+    lua_pushboolean(L, n >= 0);
+    lua_insert(L, 2);
+    return lua_gettop(L) - 1;
+}
+
+/* Settles the promise, then calls what is to be called. */
+static void deliver(lua_State *L, tide_runtime *rt, tide_completion *completion) {
+    tide_operation *operation = (tide_operation *)completion;
+    int base = lua_gettop(L);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_anchors);
+    lua_rawgeti(L, -1, operation->slot);
+    lua_getiuservalue(L, -1, UV_PROMISE);
+    int promise = base + 3;
+    lua_pushcfunction(L, call_finish);
+    lua_pushvalue(L, base + 2);
+    int status = lua_pcall(L, 1, LUA_MULTRET, 0);
+    rt->operation_count--;
+    luaL_unref(L, base + 1, operation->slot);
+    operation->type->release(operation);
+    if (status == LUA_OK && lua_toboolean(L, promise + 1))
+        tide_promise_fulfil(L, rt, promise, lua_gettop(L) - promise - 1);
+    else
+        tide_promise_reject(L, rt, promise);
+    lua_settop(L, promise - 1);
+    if (lua_getiuservalue(L, -1, UV_AFTERWARDS) != LUA_TNIL)
+        lua_call(L, 0, 0);
+}
+
+static void discard(tide_completion *completion) {
+    tide_operation *operation = (tide_operation *)completion;
+    operation->type->release(operation);
+}
+
+static const tide_completion_type completion_type = {deliver, discard};
+
+/* ---- its life ---- */
 
 void *tide_operation_new(lua_State *L, tide_runtime *rt, size_t size, int user_values,
                          const tide_operation_type *type) {
+    if (user_values < UV_AFTERWARDS)
+        user_values = UV_AFTERWARDS;
     tide_operation *operation = lua_newuserdatauv(L, size, user_values);
-    tide_list_init(&operation->link);
+    tide_completion_init(&operation->completion, &completion_type);
     operation->rt = rt;
     operation->type = type;
     operation->request = NULL;
+    operation->cancel = NULL;
     operation->slot = LUA_NOREF;
     tide_promise_new(L, rt);
     lua_pushvalue(L, -1);
@@ -25,82 +70,60 @@ void tide_operation_begin(lua_State *L, tide_operation *operation, int index) {
     lua_pushvalue(L, index);
     operation->slot = luaL_ref(L, -2);
     lua_pop(L, 1);
-    tide_list_append(&rt->operations, &operation->link);
+    tide_list_append(&rt->operations, &operation->completion.link);
     rt->operation_count++;
 }
 
 void tide_operation_complete(tide_operation *operation) {
-    tide_list_remove(&operation->link);
-    tide_list_append(&operation->rt->completed, &operation->link);
+    tide_completion_add(operation->rt, &operation->completion);
 }
 
-static int call_finish(lua_State *L) {
-    tide_operation *operation = lua_touserdata(L, 1);
-    int n = operation->type->finish(L, operation->rt, operation);
-    lua_pushboolean(L, n >= 0);
-    lua_insert(L, 2);
-    return lua_gettop(L) - 1;
+/* Asks for the end of what has not been delivered yet. */
+static void give_up(tide_operation *operation) {
+    if (tide_list_empty(&operation->completion.link))
+        return;
+    if (operation->request != NULL)
+        uv_cancel(operation->request);
+    else if (operation->cancel != NULL)
+        operation->cancel(operation);
 }
 
-/* The one that completed first; while a test shuffles, any of those that have. */
-static tide_operation *next_completed(tide_runtime *rt) {
-    tide_list *link = rt->completed.next;
-    if (rt->test.shuffle != 0) {
-        uint64_t count = 1;
-        for (tide_list *each = link->next; each != &rt->completed; each = each->next)
-            count++;
-        for (uint64_t i = tide_random(rt, count); i > 0; i--)
-            link = link->next;
-    }
-    return tide_list_entry(link, tide_operation, link);
-}
-
-void tide_operation_settle_next(lua_State *L, tide_runtime *rt) {
-    tide_operation *operation = next_completed(rt);
-    int base = lua_gettop(L);
-    tide_stress(L);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_anchors);
-    lua_rawgeti(L, -1, operation->slot);
-    lua_getiuservalue(L, -1, UV_PROMISE);
-    int promise = base + 3;
-    lua_pushcfunction(L, call_finish);
-    lua_pushvalue(L, base + 2);
-    int status = lua_pcall(L, 1, LUA_MULTRET, 0);
-    tide_list_remove(&operation->link);
-    rt->operation_count--;
-    luaL_unref(L, base + 1, operation->slot);
-    operation->type->release(operation);
-    if (status == LUA_OK && lua_toboolean(L, promise + 1))
-        tide_promise_fulfil(L, rt, promise, lua_gettop(L) - promise - 1);
-    else
-        tide_promise_reject(L, rt, promise);
-    lua_settop(L, base);
-}
-
-/* cancel(operation): asks libuv to give it up; it may be too late for that */
-static int cancel(lua_State *L) {
+static tide_operation *check_operation(lua_State *L) {
     tide_runtime_here(L);
     tide_operation *operation = lua_touserdata(L, 1);
     luaL_argexpected(L, operation != NULL, 1, "operation");
-    if (operation->request != NULL && !tide_list_empty(&operation->link))
-        uv_cancel(operation->request);
+    return operation;
+}
+
+/* cancel(operation, reason): its promise is rejected, if it is pending, and the operation given up;
+ * it may be too late for that, then its result is dropped */
+static int cancel(lua_State *L) {
+    tide_operation *operation = check_operation(L);
+    lua_settop(L, 2);
+    lua_getiuservalue(L, 1, UV_PROMISE);
+    lua_insert(L, 2);
+    give_up(operation);
+    tide_promise_reject(L, operation->rt, 2);
     return 0;
 }
 
-const luaL_Reg tide_operation_functions[] = {{"cancel", cancel}, {NULL, NULL}};
-
-void tide_operation_cancel_all(tide_runtime *rt) {
-    for (tide_list *link = rt->operations.next; link != &rt->operations; link = link->next) {
-        tide_operation *operation = tide_list_entry(link, tide_operation, link);
-        if (operation->request != NULL)
-            uv_cancel(operation->request);
-    }
+/* afterwards(operation, f): f() is called when the operation, which is in flight, is over */
+static int afterwards(lua_State *L) {
+    check_operation(L);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    lua_settop(L, 2);
+    lua_setiuservalue(L, 1, UV_AFTERWARDS);
+    return 0;
 }
 
-void tide_operation_free_all(tide_runtime *rt) {
-    while (!tide_list_empty(&rt->completed)) {
-        tide_operation *operation = tide_list_entry(rt->completed.next, tide_operation, link);
-        tide_list_remove(&operation->link);
-        operation->type->release(operation);
+const luaL_Reg tide_operation_functions[] = {
+    {"afterwards", afterwards}, {"cancel", cancel}, {NULL, NULL}};
+
+void tide_operation_cancel_all(tide_runtime *rt) {
+    tide_list *link = rt->operations.next;
+    while (link != &rt->operations) {
+        tide_operation *operation = tide_list_entry(link, tide_operation, completion.link);
+        link = link->next; /* giving up may complete it, and move it */
+        give_up(operation);
     }
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "completion.h"
 #include "microtask.h"
 #include "operation.h"
 
@@ -135,7 +136,7 @@ static int close_runtime(lua_State *L) {
         tide_operation_cancel_all(rt);
         uv_walk(&rt->loop, on_walk_close, NULL);
         uv_run(&rt->loop, UV_RUN_DEFAULT);
-        tide_operation_free_all(rt);
+        tide_completion_discard_all(rt);
         if (uv_loop_close(&rt->loop) != 0)
             abort(); /* a handle survived its runtime: memory is about to be corrupted */
     }

@@ -33,6 +33,7 @@ build = {
         "csrc/callback.c",
         "csrc/cancel.c",
         "csrc/combinator.c",
+        "csrc/completion.c",
         "csrc/error.c",
         "csrc/fs.c",
         "csrc/immediate.c",

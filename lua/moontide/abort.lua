@@ -360,19 +360,24 @@ core.set_cancel_policy({
   end,
 
   -- Work that a thread has begun ends by itself. Its result is dropped, but its group waits.
-  attach = function(operation, work, signal)
-    local promise, resolve, reject = M.abortable(signal, function()
-      core.cancel(operation)
+  attach = function(operation, promise, signal)
+    local excused, scope = is_ambient(signal), M.current_scope()
+    local remove = signal:on_abort(function(reason)
+      core.cancel(operation, reason)
+      if excused then
+        excuse(promise)
+      end
     end)
-    work:next(resolve, reject)
-    local scope = M.current_scope()
-    if scope and scope.open then
+    local held = scope and scope.open
+    if held then
       scope.running = scope.running + 1
-      local function leave()
+    end
+    core.afterwards(operation, function()
+      remove()
+      if held then
         M.leave(scope)
       end
-      work:next(leave, leave)
-    end
+    end)
     return promise
   end,
 
