@@ -6,6 +6,7 @@ local tide = require "moontide"
 local async, await, Promise = tide.async, tide.await, tide.Promise
 local queue_microtask, set_timeout, sleep = tide.queue_microtask, tide.set_timeout, tide.sleep
 local with_resolvers = Promise.with_resolvers
+local group, spawn = tide.group, tide.spawn
 
 local million = 1000000
 local benches = {}
@@ -128,6 +129,75 @@ end
 
 benches.timers = { n = million, rounds = 2, run = timers(same) }
 benches.timers_spread = { n = million, rounds = 1, run = timers(spread) }
+
+local function identity(x) return x end
+
+benches.group_spawn = {
+  n = 100000, rounds = 10,
+  run = function(n)
+    await(group(function(g)
+      for i = 1, n do g:spawn(identity, i) end
+    end))
+  end,
+}
+
+--- Two functions hand an item to and fro by two queues, n times in all; push(queue, item).
+local function ping_pong(push)
+  return function(start, n)
+    local there, back = tide.queue(1), tide.queue(1)
+    local first = start(function()
+      for i = 1, n // 2 do
+        push(there, i)
+        await(back:pop())
+      end
+    end)
+    local second = start(function()
+      for _ = 1, n // 2 do
+        push(back, await(there:pop()))
+      end
+    end)
+    await(first)
+    await(second)
+  end
+end
+
+local hop = ping_pong(function(queue, item) queue:push(item) end)
+local hop_awaited = ping_pong(function(queue, item) await(queue:push(item)) end)
+
+local function spawned(run)
+  return function(n) run(spawn, n) end
+end
+
+local function in_group(run)
+  return function(n)
+    await(group(function(g)
+      run(function(f) return g:spawn(f) end, n)
+    end))
+  end
+end
+
+benches.queue = { n = million, rounds = 3, run = spawned(hop) }
+benches.queue_awaited = { n = million, rounds = 3, run = spawned(hop_awaited) }
+benches.queue_group = { n = million, rounds = 3, run = in_group(hop) }
+
+--- Children that sleep; finish(g) is called when all have gone to sleep.
+local function group_sleepers(finish)
+  local function child() await(sleep(10)) end
+  return function(n)
+    await(group(function(g)
+      for _ = 1, n do g:spawn(child) end
+      finish(g)
+    end))
+  end
+end
+
+benches.group_sleepers = {
+  n = 100000, rounds = 5, run = group_sleepers(function() end),
+}
+
+benches.group_cancel = {
+  n = 100000, rounds = 5, run = group_sleepers(function(g) g:cancel() end),
+}
 
 --- Bytes of a function that waits for a promise that all of them share, its own promise included.
 local function suspended_bytes(n)

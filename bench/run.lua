@@ -45,7 +45,9 @@ local commands = {
 ---@field against? string the peer that the target is about
 ---@field target? number moontide's figure at most: a multiple of the peer's, or bytes
 ---@field bare? string the benchmark of bare.lua that stands beside it, where it has another name
+---@field own? string the benchmark of moontide's own that the target is about
 ---@field scale? boolean the peer is moontide itself with SMALL operations
+---@field large? integer with how many it is compared then, where not LARGE
 ---@field default? integer operations of the benchmark where it is not LARGE
 
 ---@type bench.Row[]
@@ -70,11 +72,21 @@ local rows = {
   { what = "1,000,000 timers of 10 ms", bench = "timers", against = "luv", target = 0.4 },
   { what = "1,000,000 timers of 1 to 1,000 ms", bench = "timers_spread",
     against = "luv", target = 0.4 },
+  { what = "100,000 children of a group, spawned and joined", bench = "group_spawn",
+    own = "all", target = 2 },
+  { what = "100,000 children of a group, asleep for 10 ms", bench = "group_sleepers" },
+  { what = "the same, cancelled", bench = "group_cancel", own = "group_sleepers", target = 2 },
+  { what = "two functions and two queues, one hop", bench = "queue",
+    against = "bare", target = 4, bare = "pair" },
+  { what = "the same, each push awaited", bench = "queue_awaited", bare = "pair" },
+  { what = "the same as children of a group", bench = "queue_group", bare = "pair" },
   { what = "N = 1,000,000 : 10,000, `p:next`", bench = "chain", scale = true, target = 1.5 },
   { what = "N = 1,000,000 : 10,000, `Promise.all`", bench = "all", scale = true, target = 1.5,
     default = 100000 },
   { what = "N = 1,000,000 : 10,000, sleepers", bench = "sleepers", scale = true, target = 1.5 },
   { what = "N = 1,000,000 : 10,000, timers", bench = "timers", scale = true, target = 1.5 },
+  { what = "N = 100,000 : 10,000, sleepers cancelled", bench = "group_cancel", scale = true,
+    target = 1.5, default = 100000, large = 100000 },
 }
 
 --- The benchmarks that each peer has; none for a peer that is not on this machine.
@@ -124,15 +136,16 @@ end
 local function plan_row(plan, row)
   row.cells = {}
   if row.scale then
-    local large = (row.default or LARGE) ~= LARGE and LARGE or nil
-    row.cells.moontide = plan.add("moontide", row.bench, large)
+    local large = row.large or LARGE
+    local n = (row.default or LARGE) ~= large and large or nil
+    row.cells.moontide = plan.add("moontide", row.bench, n)
     row.reference = plan.add("moontide", row.bench, SMALL)
     return
   end
   for _, peer in ipairs(peers) do
     row.cells[peer] = plan.add(peer, peer == "bare" and row.bare or row.bench)
   end
-  row.reference = row.cells[row.against]
+  row.reference = row.own and plan.add("moontide", row.own) or row.cells[row.against]
 end
 
 local function digits(x)
@@ -154,7 +167,8 @@ local function judge(row)
     figure = own / reference
   end
   local ratio = row.target < 100 and string.format("%.2f", figure) or digits(figure)
-  if row.against then ratio = ratio .. " × " .. row.against end
+  local peer = row.against or row.own
+  if peer then ratio = ratio .. " × " .. peer end
   if figure <= row.target then return ratio, target, "reached" end
   return ratio, target, string.format("missed by %.0f %%", (figure / row.target - 1) * 100)
 end
