@@ -30,18 +30,27 @@ bool tide_cancel_begin(lua_State *L, tide_runtime *rt, int options, const char *
     return false;
 }
 
-void tide_cancel_attach(lua_State *L, tide_runtime *rt, int signal) {
+static void attach(lua_State *L, tide_runtime *rt, int signal, const char *how) {
     if (lua_isnil(L, signal)) {
         lua_remove(L, -2);
         return;
     }
     lua_pushvalue(L, signal);
-    tide_cancel_call(L, rt, "attach", 3, 1);
+    tide_cancel_call(L, rt, how, 3, 1);
+}
+
+void tide_cancel_attach(lua_State *L, tide_runtime *rt, int signal) {
+    attach(L, rt, signal, "attach");
+}
+
+void tide_cancel_attach_loosely(lua_State *L, tide_runtime *rt, int signal) {
+    attach(L, rt, signal, "attach_loosely");
 }
 
 /* set_cancel_policy(policy): a table of functions
  *   find(options, position, name) -> signal or nil, rejected promise or nil
  *   attach(operation, promise, signal) -> promise
+ *   attach_loosely(operation, promise, signal) -> promise
  *   sleep(ms, signal) -> promise */
 static int set_cancel_policy(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);

@@ -4,6 +4,7 @@
 #include "callback.h"
 #include "cancel.h"
 #include "combinator.h"
+#include "dns.h"
 #include "error.h"
 #include "fs.h"
 #include "immediate.h"
@@ -107,6 +108,7 @@ __attribute__((visibility("default"))) int luaopen_moontide_core(lua_State *L) {
     tide_setfuncs(L, rt, tide_promise_class_methods);
     lua_setmetatable(L, -2);
     lua_setfield(L, -2, "Promise");
+    set_module(L, rt, "dns", tide_dns_functions);
     set_module(L, rt, "fs", tide_fs_functions);
     set_module(L, rt, "testing", tide_testing_functions);
     return 1;

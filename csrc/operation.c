@@ -1,8 +1,10 @@
 #include "operation.h"
 
+#include "error.h"
 #include "promise.h"
 
 enum { UV_PROMISE = 1, UV_AFTERWARDS };
+enum { POOL_MAX = 1024 }; /* libuv takes no more */
 
 /* ---- its end ---- */
 
@@ -72,6 +74,7 @@ void tide_operation_begin(lua_State *L, tide_operation *operation, int index) {
     lua_pop(L, 1);
     tide_list_append(&rt->operations, &operation->completion.link);
     rt->operation_count++;
+    rt->operations_begun = true;
 }
 
 void tide_operation_complete(tide_operation *operation) {
@@ -116,8 +119,25 @@ static int afterwards(lua_State *L) {
     return 0;
 }
 
-const luaL_Reg tide_operation_functions[] = {
-    {"afterwards", afterwards}, {"cancel", cancel}, {NULL, NULL}};
+/* set_thread_pool_size(n): libuv reads the variable when its pool starts, once per process */
+static int set_thread_pool_size(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    lua_Integer n = luaL_checkinteger(L, 1);
+    luaL_argcheck(L, n >= 1 && n <= POOL_MAX, 1, "1 to 1024 threads expected");
+    if (rt->operations_begun)
+        luaL_error(L, "set_thread_pool_size is too late: an operation has been started");
+    lua_pushinteger(L, n);
+    int status = uv_os_setenv("UV_THREADPOOL_SIZE", lua_tostring(L, -1));
+    if (status == 0)
+        return 0;
+    tide_error_system(L, rt, status, "setenv", NULL);
+    return lua_error(L);
+}
+
+const luaL_Reg tide_operation_functions[] = {{"afterwards", afterwards},
+                                             {"cancel", cancel},
+                                             {"set_thread_pool_size", set_thread_pool_size},
+                                             {NULL, NULL}};
 
 void tide_operation_cancel_all(tide_runtime *rt) {
     tide_list *link = rt->operations.next;

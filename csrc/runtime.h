@@ -129,6 +129,7 @@ struct tide_runtime {
     tide_list operations; /* in flight, owned by libuv until their callback */
     tide_list completed;  /* their callback has run; not settled yet */
     size_t operation_count;
+    bool operations_begun; /* ever: the thread pool may have started */
 
     tide_phase phase;
     uint64_t turn_now; /* what the timers of this turn are compared with, ns */

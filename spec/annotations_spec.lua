@@ -121,6 +121,7 @@ local receivers = {
   Event = function() return methods_of(tide.event()) end,
   Queue = function() return methods_of(tide.queue()) end,
   Generator = function() return methods_of(tide.generator(function() end)()) end,
+  dns = function() return names_of(require "moontide.dns") end,
   fs = function() return names_of(require "moontide.fs") end,
   busted_helper = function() return names_of(require "moontide.busted") end,
   testing = function() return names_of(require "moontide.testing") end,

@@ -348,6 +348,29 @@ function M.leave(scope)
   end
 end
 
+--- Lets the signal reject the promise of an operation that has been started.
+--- @param holds? boolean whether the running group is over only when the operation is
+local function attach(operation, promise, signal, holds)
+  local excused, scope = is_ambient(signal), M.current_scope()
+  local remove = signal:on_abort(function(reason)
+    core.cancel(operation, reason)
+    if excused then
+      excuse(promise)
+    end
+  end)
+  local held = holds and scope and scope.open
+  if held then
+    scope.running = scope.running + 1
+  end
+  core.afterwards(operation, function()
+    remove()
+    if held then
+      M.leave(scope)
+    end
+  end)
+  return promise
+end
+
 -- How the operations of the core come by all this.
 core.set_cancel_policy({
   find = function(options, position, name)
@@ -361,25 +384,10 @@ core.set_cancel_policy({
 
   -- Work that a thread has begun ends by itself. Its result is dropped, but its group waits.
   attach = function(operation, promise, signal)
-    local excused, scope = is_ambient(signal), M.current_scope()
-    local remove = signal:on_abort(function(reason)
-      core.cancel(operation, reason)
-      if excused then
-        excuse(promise)
-      end
-    end)
-    local held = scope and scope.open
-    if held then
-      scope.running = scope.running + 1
-    end
-    core.afterwards(operation, function()
-      remove()
-      if held then
-        M.leave(scope)
-      end
-    end)
-    return promise
+    return attach(operation, promise, signal, true)
   end,
+
+  attach_loosely = attach,
 
   sleep = function(ms, signal)
     local timer

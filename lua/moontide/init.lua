@@ -22,6 +22,7 @@ local M = {
   run = core.run,
   step = core.step,
   stop = core.stop,
+  set_thread_pool_size = core.set_thread_pool_size,
   alive = core.alive,
   backend_fd = core.backend_fd,
   backend_timeout = core.backend_timeout,

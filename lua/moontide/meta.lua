@@ -36,7 +36,8 @@
 ---@field code string libuv's name of the error: "ENOENT", "EACCES", ...
 ---@field errno integer libuv's number of the error, negative
 ---@field syscall string the call that failed: "open", "stat", ...
----@field path? string what it was called for
+---@field path? string the file that it was called for
+---@field host? string the host that it was called for
 
 --- Every promise given to `Promise.any` was rejected, or several functions of a group failed.
 ---@class moontide.AggregateError: moontide.Error
@@ -308,6 +309,13 @@ function tide.step(ms) end
 
 --- Makes `run`, or a top-level await, return after the job that runs now.
 function tide.stop() end
+
+--- Sets how many threads the process has for files and names: libuv's pool, 4 by
+--- default. Call it before anything else: raises once an operation has been started, and for an n
+--- that is not from 1 to 1024. It is process-wide; where another state or library has started
+--- the pool, it changes nothing. Source: libuv, UV_THREADPOOL_SIZE.
+---@param n integer
+function tide.set_thread_pool_size(n) end
 
 --- Whether anything that is referenced is left to run or to wait for.
 ---@return boolean
@@ -597,6 +605,36 @@ function fs.stat(path, options) end
 ---@param options? moontide.Options
 ---@return moontide.Promise<moontide.fs.Entry[]>
 function fs.scandir(path, options) end
+
+--- ## `require "moontide.dns"`
+
+--- Names and addresses of hosts, through the system's resolver. All functions reject with a
+--- moontide.SystemError that has the `host`; a failure of the resolver has a code like
+--- "EAI_NONAME". Under an abort the promise is rejected at once; a group does not wait for the
+--- thread.
+---@class moontide.dns
+local dns = {}
+
+---@class moontide.dns.Options: moontide.Options
+---@field family? 4|6 default: either
+---@field all? boolean all addresses, not only the first
+
+---@class moontide.dns.Address
+---@field address string
+---@field family 4|6
+
+--- The addresses of a host, in the system's order, each once. Of an address, that itself, at once.
+--- Raises for a host with a NUL in it and for another family. Source: Node, dns.lookup.
+---@param host string a name, or an address: "127.0.0.1", "::1", "fe80::1%eth0"
+---@param options? moontide.dns.Options
+---@return moontide.Promise # the first address and its family, or a moontide.dns.Address[]
+function dns.lookup(host, options) end
+
+--- The name of an address. Raises for what is no address.
+---@param address string
+---@param options? moontide.Options
+---@return moontide.Promise<string>
+function dns.reverse(address, options) end
 
 --- ## `require "moontide.busted"`
 

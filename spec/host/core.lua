@@ -8,6 +8,7 @@
 
 local mode, directory = ...
 local core = require "moontide.core"
+local dns = require "moontide.dns"
 local fs = require "moontide.fs"
 local tide = require "moontide"
 
@@ -159,6 +160,19 @@ local function files()
   assert(not ok and tostring(err))
 end
 
+local function names()
+  local address, list = tide.join(dns.lookup "localhost", dns.lookup("localhost", { all = true }))
+  assert(address and list[1].address == address)
+  assert(await(dns.lookup "127.0.0.1") == "127.0.0.1")
+  assert(await(dns.lookup("::1", { all = true }))[1].family == 6)
+  fails(await, dns.lookup("127.0.0.1", { family = 6 }))
+  fails(await, dns.lookup "no name")
+  fails(await, dns.lookup("localhost", { signal = tide.AbortSignal.abort() }))
+  pcall(await, dns.reverse "127.0.0.1")
+  fails(dns.reverse, "localhost")
+  fails(tide.set_thread_pool_size, 4)
+end
+
 local function rejections()
   local reported, handled = 0, 0
   tide.on_unhandled_rejection(function() reported = reported + 1 end)
@@ -195,6 +209,7 @@ local function flight()
   fs.write_file(directory .. "/flight", "text"):next(arrive)
   fs.read_file(directory .. "/flight"):next(arrive, arrive)
   fs.stat(directory):next(arrive)
+  dns.lookup("localhost"):next(arrive)
   Promise.race { never, tide.sleep(1e9), tide.sleep(1) }:next(arrive)
   Promise.all { never, tide.sleep(1) }:next(arrive)
   setmetatable({ never }, { __gc = function() pcall(tide.set_timeout, nothing, 1) end })
@@ -202,7 +217,7 @@ local function flight()
 end
 
 if mode == "whole" then
-  for _, part in ipairs { promises, combinators, functions, loop, files, rejections } do
+  for _, part in ipairs { promises, combinators, functions, loop, files, names, rejections } do
     await(tide.spawn(part))
   end
   tide.run(async(deep), 28) -- deeper than the core nests resumes

@@ -1,0 +1,5 @@
+--- Names and addresses of hosts; the annotations are in meta.lua.
+---@type moontide.dns
+local M = require("moontide.core").dns
+
+return M
