@@ -28,6 +28,7 @@ enum {
     TIDE_CONTEXT = 32,     /* its user value CONTEXT is not nil */
     TIDE_NOTED = 16,       /* async function: its coroutine is in the table of traces */
     TIDE_INTERRUPTED = 64, /* async function: its next await raises the cancellation */
+    TIDE_CHILD = 128,      /* async function: its group looks after what becomes of it */
     TIDE_REPORTED = 8      /* its rejection was reported as unhandled */
 };
 
@@ -43,6 +44,8 @@ typedef struct tide_promise {
         uint32_t remaining;  /* combinator: elements that have not settled */
     } u;
     int32_t rejection; /* place in the list of unhandled rejections, or 0 */
+    uint32_t order;    /* in which it was entered into a scope, or 0, see scope.h */
+    int slot;          /* sleeper: of the anchor table */
 } tide_promise;
 
 void tide_promise_open(lua_State *L, tide_runtime *rt);

@@ -73,32 +73,6 @@ void tide_context_push(lua_State *L, tide_runtime *rt) {
         lua_pushnil(L);
 }
 
-/* The key, as light userdata, under which a context has its scope. */
-static const char scope_key = 0;
-
-bool tide_context_push_scope(lua_State *L, int context) {
-    if (lua_isnil(L, context))
-        return false;
-    if (lua_rawgetp(L, context, &scope_key) == LUA_TTABLE)
-        return true;
-    lua_pop(L, 1);
-    return false;
-}
-
-void tide_scope_enter(lua_State *L, tide_runtime *rt, int scope, int set, int slot) {
-    lua_rawgeti(L, scope, set);
-    lua_pushvalue(L, -2);
-    lua_pushinteger(L, (lua_Integer)((uint64_t)++rt->entered << 31 | (uint32_t)slot));
-    lua_rawset(L, -3);
-    lua_pop(L, 1);
-}
-
-/* scope_key() -> the key */
-static int get_scope_key(lua_State *L) {
-    lua_pushlightuserdata(L, (void *)&scope_key);
-    return 1;
-}
-
 /* swap_context(value) -> the previous one */
 static int swap_context(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
@@ -115,10 +89,8 @@ static int context(lua_State *L) {
     return 1;
 }
 
-const luaL_Reg tide_context_functions[] = {{"context", context},
-                                           {"scope_key", get_scope_key},
-                                           {"swap_context", swap_context},
-                                           {NULL, NULL}};
+const luaL_Reg tide_context_functions[] = {
+    {"context", context}, {"swap_context", swap_context}, {NULL, NULL}};
 
 /* ---- making and closing ---- */
 

@@ -96,7 +96,7 @@ struct tide_runtime {
     } carriers;
 
     bool has_context;
-    uint32_t entered; /* into sets of scopes, so far: their order */
+    uint32_t entered; /* into lists of scopes, so far: their order */
 
     struct {                         /* rejection.c */
         lua_Integer count, live;     /* of the list of unhandled ones: with holes, and without */
@@ -197,19 +197,6 @@ void tide_context_set(lua_State *L, tide_runtime *rt);
 
 /* Context: makes the one in a user value of the object at the index current. [-0, +0, -] */
 void tide_context_enter(lua_State *L, tide_runtime *rt, int index, int user_value);
-
-/* A cancellation scope is a table that an async context has under a key of its own; policy is
- * lua/moontide/group.lua's. The core enters each task and each sleeper made in the context into
- * the sets TASKS and SLEEPERS: promise -> order, and for sleepers slot, see tide_scope_enter. Their
- * keys are weak. REASON is set once the scope is cancelled. */
-enum { TIDE_SCOPE_TASKS = 1, TIDE_SCOPE_REASON, TIDE_SCOPE_SLEEPERS };
-
-/* Enters the promise on top into a set of the scope at the index. [-0, +0, m] */
-void tide_scope_enter(lua_State *L, tide_runtime *rt, int scope, int set, int slot);
-
-/* Context: pushes the scope of the one at the index, or of nil; false: there is none, nothing is
- * pushed. [-0, +(0|1), -] */
-bool tide_context_push_scope(lua_State *L, int context);
 
 /* Context: none is current from here on. [-0, +0, -] */
 static inline void tide_context_leave(lua_State *L, tide_runtime *rt) {

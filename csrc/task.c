@@ -14,6 +14,7 @@
 #include "task.h"
 
 #include "error.h"
+#include "scope.h"
 #include "traceback.h"
 
 /* Coroutines resumed inside one another by us; each takes up to three of Lua's 200 C calls, and
@@ -286,16 +287,16 @@ static int start_done(lua_State *L, int status, lua_KContext context) {
     return 1;
 }
 
-/* Gives the task on top the context on top of that, popped, and enters it into the set of the
+/* Gives the task on top the context on top of that, popped, and enters it into the list of the
  * context's cancellation scope. [-1, +0, m] */
 static void set_context(lua_State *L, tide_runtime *rt, tide_promise *t) {
     int context = lua_gettop(L);
     lua_pushvalue(L, context);
     lua_setiuservalue(L, context - 1, TIDE_UV_CONTEXT);
     t->flags |= TIDE_CONTEXT;
-    if (tide_context_push_scope(L, context)) {
+    if (tide_scope_push(L, context)) {
         lua_pushvalue(L, context - 1);
-        tide_scope_enter(L, rt, context + 1, TIDE_SCOPE_TASKS, 0);
+        tide_scope_enter(L, rt, context + 1, TIDE_SCOPE_TASKS);
     }
     lua_settop(L, context - 1);
 }
@@ -326,8 +327,8 @@ static bool is_cancelled(lua_State *L, const tide_promise *t) {
     if (!(t->flags & TIDE_CONTEXT))
         return false;
     lua_getiuservalue(L, task, TIDE_UV_CONTEXT);
-    bool cancelled = tide_context_push_scope(L, task + 1) &&
-                     lua_rawgeti(L, task + 2, TIDE_SCOPE_REASON) != LUA_TNIL;
+    bool cancelled =
+        tide_scope_push(L, task + 1) && lua_rawgeti(L, task + 2, TIDE_SCOPE_REASON) != LUA_TNIL;
     lua_settop(L, task);
     return cancelled;
 }
@@ -391,9 +392,14 @@ static int spawn_in(lua_State *L) {
     tide_promise *t = task_new(L, rt, nargs);
     lua_pushvalue(L, 1);
     set_context(L, rt, t);
-    if (interrupted)
-        t->flags |= TIDE_INTERRUPTED;
+    t->flags |= interrupted ? TIDE_CHILD | TIDE_INTERRUPTED : TIDE_CHILD;
     return start(L, rt, t, nargs);
+}
+
+/* is_child(promise) -> whether it is that of a function started by spawn_in */
+static int is_child(lua_State *L) {
+    lua_pushboolean(L, tide_promise_check(L, tide_runtime_here(L), 1)->flags & TIDE_CHILD);
+    return 1;
 }
 
 /* interrupted() -> whether the next await of the running async function raises its scope's reason
@@ -520,7 +526,7 @@ static int await_interrupted(lua_State *L, tide_runtime *rt) {
     if (p != NULL)
         tide_promise_mark_handled(L, rt, 1); /* nobody else will look at it */
     tide_context_push(L, rt);
-    if (!tide_context_push_scope(L, lua_gettop(L)))
+    if (!tide_scope_push(L, lua_gettop(L)))
         return luaL_error(L, "the function was cancelled");
     lua_rawgeti(L, -1, TIDE_SCOPE_REASON);
     return lua_error(L);
@@ -624,9 +630,9 @@ static int interrupt(lua_State *L) {
     return 0;
 }
 
-const luaL_Reg tide_task_functions[] = {{"async", async},         {"spawn", spawn},
-                                        {"await", await},         {"awaiting", awaiting},
-                                        {"interrupt", interrupt}, {"interrupted", interrupted},
-                                        {"spawn_in", spawn_in},   {NULL, NULL}};
+const luaL_Reg tide_task_functions[] = {
+    {"async", async},       {"spawn", spawn},         {"await", await},
+    {"awaiting", awaiting}, {"interrupt", interrupt}, {"interrupted", interrupted},
+    {"spawn_in", spawn_in}, {"is_child", is_child},   {NULL, NULL}};
 
 const luaL_Reg tide_task_methods[] = {{"await", promise_await}, {NULL, NULL}};

@@ -7,7 +7,7 @@
 
 #include "callback.h"
 #include "cancel.h"
-#include "promise.h"
+#include "scope.h"
 #include "task.h"
 
 #define LONGEST_MS 9e12 /* 285 years; ns in 64 bits */
@@ -184,20 +184,19 @@ static int set_interval(lua_State *L) {
     return set_timer(L, TIDE_INTERVAL);
 }
 
-/* Starts a sleeper; pushes its promise and returns its slot. [-0, +1, m] */
-static int start_sleeper(lua_State *L, tide_runtime *rt, uint64_t delay) {
-    tide_promise_new(L, rt);
+/* Starts a sleeper; pushes its promise. [-0, +1, m] */
+static void start_sleeper(lua_State *L, tide_runtime *rt, uint64_t delay) {
+    tide_promise *p = tide_promise_new(L, rt);
     lua_pushvalue(L, -1);
-    int slot = start(L, rt, delay);
+    p->slot = start(L, rt, delay);
     rt->timers.refs++;
-    return slot;
 }
 
 /* sleep in the context on top, which may have a scope: its cancellation must find the sleeper. This
  * is what the policy of cancel.h does for other operations, but here it has to be fast. */
 static int sleep_in_context(lua_State *L, tide_runtime *rt, uint64_t delay) {
     int scope = lua_gettop(L) + 1;
-    if (!tide_context_push_scope(L, scope - 1)) {
+    if (!tide_scope_push(L, scope - 1)) {
         start_sleeper(L, rt, delay);
         return 1;
     }
@@ -208,9 +207,9 @@ static int sleep_in_context(lua_State *L, tide_runtime *rt, uint64_t delay) {
         tide_promise_reject(L, rt, lua_gettop(L) - 1);
         return 1;
     }
-    int slot = start_sleeper(L, rt, delay);
+    start_sleeper(L, rt, delay);
     if (!cancelled)
-        tide_scope_enter(L, rt, scope, TIDE_SCOPE_SLEEPERS, slot);
+        tide_scope_enter(L, rt, scope, TIDE_SCOPE_SLEEPERS);
     return 1;
 }
 
@@ -233,22 +232,44 @@ static int sleep_for(lua_State *L) {
     return 1;
 }
 
-/* cancel_sleeper(promise, slot, reason): as the set of a scope has them */
+/* Wakes the sleeper at the index with the reason on top, unless it is none or awake already. That
+ * nobody awaits it is no unhandled rejection. [-1, +0, m] */
+static void wake(lua_State *L, tide_runtime *rt, int sleeper) {
+    tide_promise *p = lua_touserdata(L, sleeper);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_anchors);
+    lua_rawgeti(L, -1, p->slot);
+    bool asleep = lua_touserdata(L, -1) == p;
+    lua_pop(L, 2);
+    if (!asleep) {
+        lua_pop(L, 1);
+        return;
+    }
+    drop(L, rt, p->slot);
+    rt->timers.refs--;
+    p->flags |= TIDE_HANDLED;
+    tide_promise_reject(L, rt, sleeper);
+}
+
+/* cancel_sleeper(promise, reason) */
 static int cancel_sleeper(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    tide_promise *p = tide_promise_check(L, rt, 1);
-    int slot = (int)luaL_checkinteger(L, 2);
-    lua_settop(L, 3);
-    if (p->state != TIDE_PENDING)
-        return 0;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_anchors);
-    lua_rawgeti(L, 4, slot);
-    if (lua_touserdata(L, 5) != p)
-        return 0;
-    drop(L, rt, slot);
-    rt->timers.refs--;
-    lua_pushvalue(L, 3);
-    tide_promise_reject(L, rt, 1);
+    tide_promise_check(L, rt, 1);
+    lua_settop(L, 2);
+    wake(L, rt, 1);
+    return 0;
+}
+
+/* cancel_sleepers(scopes, reason): those of the scopes, in the order in which they went to sleep */
+static int cancel_sleepers(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 2);
+    tide_scope_members(L, 1, TIDE_SCOPE_SLEEPERS);
+    for (lua_Integer i = 1; lua_rawgeti(L, 3, i) != LUA_TNIL; i++) {
+        lua_pushvalue(L, 2);
+        wake(L, rt, 4);
+        lua_settop(L, 3);
+    }
     return 0;
 }
 
@@ -364,11 +385,15 @@ static int handle_unref(lua_State *L) {
     return set_refd(L, false);
 }
 
-const luaL_Reg tide_timer_functions[] = {
-    {"set_timeout", set_timeout},       {"set_interval", set_interval},
-    {"clear_timeout", clear},           {"clear_interval", clear},
-    {"clear_immediate", clear},         {"sleep", sleep_for},
-    {"cancel_sleeper", cancel_sleeper}, {NULL, NULL}};
+const luaL_Reg tide_timer_functions[] = {{"set_timeout", set_timeout},
+                                         {"set_interval", set_interval},
+                                         {"clear_timeout", clear},
+                                         {"clear_interval", clear},
+                                         {"clear_immediate", clear},
+                                         {"sleep", sleep_for},
+                                         {"cancel_sleeper", cancel_sleeper},
+                                         {"cancel_sleepers", cancel_sleepers},
+                                         {NULL, NULL}};
 
 const luaL_Reg tide_timer_methods[] = {
     {"ref", handle_ref}, {"unref", handle_unref}, {"close", handle_close}, {NULL, NULL}};

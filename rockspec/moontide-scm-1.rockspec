@@ -45,6 +45,7 @@ build = {
         "csrc/promise.c",
         "csrc/rejection.c",
         "csrc/runtime.c",
+        "csrc/scope.c",
         "csrc/task.c",
         "csrc/testing.c",
         "csrc/timer.c",

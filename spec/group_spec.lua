@@ -615,6 +615,34 @@ describe("cancellation of a group", function()
     os.remove(path)
   end)
 
+  it("comes in the order in which what is left of many was begun, also in groups", function()
+    local woken, expected = {}, {}
+    local function child(i)
+      if i % 3 == 0 then
+        await(group(function(inner)
+          inner:spawn(child, i + 2)
+        end))
+      elseif i % 5 == 0 then
+        expected[#expected + 1] = i
+        pcall(await, sleep(FOREVER))
+        woken[#woken + 1] = i
+      else
+        await(sleep(1))
+      end
+    end
+    await(group(function(g)
+      for i = 1, 500 do
+        g:spawn(child, i)
+      end
+      await(sleep(2))
+      for i = 501, 600 do
+        g:spawn(child, i)
+      end
+      g:cancel("stop")
+    end))
+    assert.same(expected, woken)
+  end)
+
   it("of a hundred thousand sleepers takes a moment", function()
     local n = scale(100000)
     local woken = 0

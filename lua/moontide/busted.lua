@@ -298,10 +298,8 @@ for _, name in ipairs({ "read_file", "write_file", "stat", "scandir" }) do
   watch_call(core.fs, name, "fs." .. name)
 end
 
--- Promise of a sleep -> its timer, or else the scope of its group. What is live is held elsewhere.
+-- Promise of a sleep -> its timer. What is live is held elsewhere.
 local sleepers = setmetatable({}, { __mode = "kv" })
-local scopes = setmetatable({}, { __mode = "kv" })
-local SLEEPERS, SLOT = 3, (1 << 31) - 1
 
 -- A sleep of the core's that no signal and no group cancels stays for ever; a timer in its place
 -- can be closed after the test, and has the same place in the order.
@@ -309,11 +307,7 @@ replace(core, "sleep", function(sleep)
   return function(ms, ...)
     local scope = (core.context() or {})[core.scope_key()]
     if type(ms) ~= "number" or (...) ~= nil or scope then
-      local ok, promise = pcall(sleep, ms, ...)
-      if ok and scope then
-        scopes[promise] = scope
-      end
-      return finish_call("sleep", "sleep", ok, promise)
+      return finish_call("sleep", "sleep", pcall(sleep, ms, ...))
     end
     local promise, resolve = with_resolvers()
     record(window and window.made or outside, promise, "sleep")
@@ -458,11 +452,8 @@ local function close(entry)
     timer:close()
     return
   end
-  -- As the group would do it if it were cancelled, see group.lua.
-  local scope = scopes[object]
-  local slot = scope and scope[SLEEPERS] and scope[SLEEPERS][object]
-  if slot then
-    core.cancel_sleeper(object, slot & SLOT, core.new_error("AbortError", "the test is over"))
+  if entry.what == "sleep" then -- in a group: as that would do it if it were cancelled
+    core.cancel_sleeper(object, core.new_error("AbortError", "the test is over"))
   end
 end
 

@@ -16,8 +16,6 @@ local line = require "moontide.line"
 
 local M = {}
 
-local TASKS = 1
-local ORDER = -1 -- among a scope's tasks: first; negative, as its failure is looked after
 local with_resolvers = core.Promise.with_resolvers
 
 local Generator = { __name = "moontide.Generator" }
@@ -35,7 +33,7 @@ end
 
 local function enlist(self)
   if self._scope and self._task then
-    self._scope[TASKS][self._task] = ORDER
+    self._scope.guests[self._task] = true
   end
 end
 
@@ -53,7 +51,7 @@ local function leave_scope(self)
   local scope = self._scope
   self._scope = nil
   if scope and self._task then
-    scope[TASKS][self._task] = nil
+    scope.guests[self._task] = nil
   end
 end
 
@@ -215,6 +213,7 @@ local function start(self)
     finish_awaited(self, f(new_yield(self), table.unpack(args, 1, args.n)))
   end)
   core.swap_context(outside)
+  core.leave_scope(self._task)
   enlist(self)
   self._task:next(nil, function(reason)
     fail(self, reason)

@@ -9,12 +9,12 @@
 --- A function that is not waiting gets it at its next await. What is awaited after that is
 --- clean-up, and nothing disturbs it.
 ---
---- Fields of a scope: [1] the tasks (weak keys; the core enters them) with their order, negative
---- for those that the group itself looks after, [2] the reason that the core raises from the await
---- of a task interrupted late, [3] the sleepers, signal, parent, children (open scopes inside),
---- promises (weak keys: what stands for all that runs in a scope inside, and that scope), open,
---- running (how much has to be over before settle() is called), leave (to be called after that: the
---- parent waits), inherited (cancelled because a scope around it was).
+--- Fields of a scope: [1] and [3] the core's lists of its tasks and sleepers, [2] the reason that
+--- the core raises from the await of a task interrupted late, guests (weak keys: tasks that are in
+--- it for a while, and whose failure is looked after), signal, parent, children (open scopes
+--- inside), promises (weak keys: what stands for all that runs in a scope inside, and that scope),
+--- open, running (how much has to be over before settle() is called), leave (to be called after
+--- that: the parent waits), inherited (cancelled because a scope around it was).
 local core = require "moontide.core"
 local abort = require "moontide.abort"
 
@@ -22,8 +22,7 @@ local M = {}
 
 local SCOPE = core.scope_key()
 local TASKS, REASON, SLEEPERS = 1, 2, 3
-local SLOT = (1 << 31) - 1 -- of a sleeper's entry, the slot; above it stands the order
-local WEAK_KEYS = { __mode = "k" }
+local WEAK_KEYS, WEAK_VALUES = { __mode = "k" }, { __mode = "v" }
 local Promise, new_error = core.Promise, core.new_error
 
 local function nothing() end
@@ -51,8 +50,9 @@ end
 local function new_scope(settle)
   local parent = abort.current_scope()
   local scope = {
-    [TASKS] = setmetatable({}, WEAK_KEYS),
-    [SLEEPERS] = setmetatable({}, WEAK_KEYS),
+    [TASKS] = core.new_scope_list(setmetatable({}, WEAK_VALUES)),
+    [SLEEPERS] = core.new_scope_list(setmetatable({}, WEAK_VALUES)),
+    guests = setmetatable({}, WEAK_KEYS),
     signal = abort.new_signal(),
     parent = parent,
     children = {},
@@ -118,30 +118,28 @@ local function family(scope, list)
   return list
 end
 
---- The tasks of the scopes that are under way, in the order in which they were made; the set of the
---- promises that need no interruption, because what they stand for is interrupted itself; and of
---- those that will be settled by clean-up, which has to be waited for.
+--- The tasks of the scopes that are under way, guests first, else in the order in which they were
+--- made; what each awaits, or false; the set of the promises that need no interruption, because
+--- what they stand for is interrupted itself; and of those that will be settled by clean-up, which
+--- has to be waited for.
 local function members(scopes)
-  local tasks, inside, clean_up = {}, {}, {}
+  local tasks, awaited, inside, clean_up = {}, {}, {}, {}
   for _, scope in ipairs(scopes) do
     for promise, child in pairs(scope.promises) do
       local reached = child.open and not child.signal.aborted
       local set = reached and inside or clean_up
       set[promise] = true
     end
-    for task, order in pairs(scope[TASKS]) do
-      local awaited, alive = core.awaiting(task)
-      if alive then
-        inside[task] = true
-        local set = scope[TASKS]
-        tasks[#tasks + 1] = { task = task, order = math.abs(order), awaited = awaited, set = set }
-      end
+    for task in pairs(scope.guests) do
+      tasks[#tasks + 1] = task
     end
   end
-  table.sort(tasks, function(a, b)
-    return a.order < b.order
-  end)
-  return tasks, inside, clean_up
+  local own = core.scope_tasks(scopes)
+  table.move(own, 1, #own, #tasks + 1, tasks)
+  for i, task in ipairs(tasks) do
+    inside[task], awaited[i] = true, core.awaiting(task) or false
+  end
+  return tasks, awaited, inside, clean_up
 end
 
 local shielded = setmetatable({}, WEAK_KEYS)
@@ -158,10 +156,10 @@ local function interrupt(task, awaited, inside, clean_up, settled)
 end
 
 --- That a function passes the reason on is no unhandled rejection, although nobody may await it:
---- it was called, not spawned. The set is that of its scope.
-local function excuse(task, set, reason)
+--- it was called, not spawned.
+local function excuse(task, reason)
   task:catch(function(err)
-    if set[task] > 0 and not rawequal(err, reason) then
+    if not rawequal(err, reason) then
       error(err, 0)
     end
   end)
@@ -173,26 +171,6 @@ local function rejected(reason)
   return promise
 end
 
---- Rejects the sleepers of the scopes, in the order in which they went to sleep. That nobody awaits
---- one is no unhandled rejection.
-local function cancel_sleepers(scopes, is_awaited, reason)
-  local list, entries = {}, {}
-  for _, scope in ipairs(scopes) do
-    for promise, entry in pairs(scope[SLEEPERS]) do
-      list[#list + 1] = entry
-      entries[entry] = promise
-    end
-  end
-  table.sort(list)
-  for _, entry in ipairs(list) do
-    local promise = entries[entry]
-    core.cancel_sleeper(promise, entry & SLOT, reason)
-    if not is_awaited[promise] and promise:state() == "rejected" then
-      promise:catch(nothing)
-    end
-  end
-end
-
 local function cancel(scope, reason)
   if scope.signal.aborted then
     return
@@ -201,24 +179,25 @@ local function cancel(scope, reason)
     reason = new_error("AbortError", "the group was cancelled")
   end
   local scopes, signals = family(scope), {}
-  local tasks, inside, clean_up = members(scopes)
+  local tasks, awaited, inside, clean_up = members(scopes)
   local is_awaited = {}
-  for _, each in ipairs(tasks) do
-    if each.awaited then
-      is_awaited[each.awaited] = true
-    end
+  for _, promise in ipairs(awaited) do
+    is_awaited[promise] = true
   end
   for i, each in ipairs(scopes) do
+    for task in pairs(each.guests) do
+      is_awaited[task] = true
+    end
     each[REASON], each.inherited, signals[i] = reason, each ~= scope, each.signal
   end
   abort.abort_all(signals, reason)
-  cancel_sleepers(scopes, is_awaited, reason)
+  core.cancel_sleepers(scopes, reason)
   local settled = rejected(reason)
-  for _, each in ipairs(tasks) do
-    if each.set[each.task] > 0 and not is_awaited[each.task] then
-      excuse(each.task, each.set, reason)
+  for i, task in ipairs(tasks) do
+    if not core.is_child(task) and not is_awaited[task] then
+      excuse(task, reason)
     end
-    interrupt(each.task, each.awaited, inside, clean_up, settled)
+    interrupt(task, awaited[i], inside, clean_up, settled)
   end
 end
 
@@ -289,10 +268,7 @@ end
 local function start(group, f, ...)
   local scope = group._scope
   scope.running = scope.running + 1
-  local promise = core.spawn_in(context_in(scope), scope.signal.aborted, f, ...)
-  local tasks = scope[TASKS]
-  tasks[promise] = -tasks[promise]
-  return promise
+  return core.spawn_in(context_in(scope), scope.signal.aborted, f, ...)
 end
 
 --- A group that runs f(group, ...): its promise, and the group.
