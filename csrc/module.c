@@ -10,6 +10,7 @@
 #include "immediate.h"
 #include "loop.h"
 #include "operation.h"
+#include "os.h"
 #include "promise.h"
 #include "rejection.h"
 #include "runtime.h"
@@ -119,6 +120,7 @@ __attribute__((visibility("default"))) int luaopen_moontide_core(lua_State *L) {
     lua_setfield(L, -2, "Promise");
     set_module(L, rt, "dns", tide_dns_functions);
     set_module(L, rt, "fs", tide_fs_functions);
+    set_module(L, rt, "os", tide_os_functions);
     set_module(L, rt, "testing", tide_testing_functions);
     return 1;
 }

@@ -42,6 +42,7 @@ build = {
         "csrc/microtask.c",
         "csrc/module.c",
         "csrc/operation.c",
+        "csrc/os.c",
         "csrc/promise.c",
         "csrc/rejection.c",
         "csrc/runtime.c",
@@ -67,6 +68,7 @@ build = {
     ["moontide.testing"] = "lua/moontide/testing.lua",
     ["moontide.line"] = "lua/moontide/line.lua",
     ["moontide.meta"] = "lua/moontide/meta.lua",
+    ["moontide.os"] = "lua/moontide/os.lua",
     ["moontide.sync"] = "lua/moontide/sync.lua",
   },
   install = {

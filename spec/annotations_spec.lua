@@ -123,6 +123,7 @@ local receivers = {
   Generator = function() return methods_of(tide.generator(function() end)()) end,
   dns = function() return names_of(require "moontide.dns") end,
   fs = function() return names_of(require "moontide.fs") end,
+  system = function() return names_of(require "moontide.os") end,
   busted_helper = function() return names_of(require "moontide.busted") end,
   testing = function() return names_of(require "moontide.testing") end,
   Clock = function()

@@ -10,6 +10,7 @@ local mode, directory = ...
 local core = require "moontide.core"
 local dns = require "moontide.dns"
 local fs = require "moontide.fs"
+local system = require "moontide.os"
 local tide = require "moontide"
 
 local async, await, Promise = tide.async, tide.await, tide.Promise
@@ -173,6 +174,20 @@ local function names()
   fails(tide.set_thread_pool_size, 4)
 end
 
+local function facts()
+  for name, f in pairs(system) do
+    if not (name:find "env" or name == "random_bytes") then
+      assert(f())
+    end
+  end
+  system.setenv("MOONTIDE_HOST", ("long"):rep(100))
+  assert(#system.getenv "MOONTIDE_HOST" == 400 and #system.environ().MOONTIDE_HOST == 400)
+  system.unsetenv "MOONTIDE_HOST"
+  fails(system.getenv, "")
+  assert(#await(system.random_bytes(16)) == 16 and #await(system.random_bytes(1000)) == 1000)
+  fails(await, system.random_bytes(1000, { signal = tide.AbortSignal.abort() }))
+end
+
 local function rejections()
   local reported, handled = 0, 0
   tide.on_unhandled_rejection(function() reported = reported + 1 end)
@@ -210,6 +225,7 @@ local function flight()
   fs.read_file(directory .. "/flight"):next(arrive, arrive)
   fs.stat(directory):next(arrive)
   dns.lookup("localhost"):next(arrive)
+  system.random_bytes(1000):next(arrive)
   Promise.race { never, tide.sleep(1e9), tide.sleep(1) }:next(arrive)
   Promise.all { never, tide.sleep(1) }:next(arrive)
   setmetatable({ never }, { __gc = function() pcall(tide.set_timeout, nothing, 1) end })
@@ -217,7 +233,8 @@ local function flight()
 end
 
 if mode == "whole" then
-  for _, part in ipairs { promises, combinators, functions, loop, files, names, rejections } do
+  local parts = { promises, combinators, functions, loop, files, names, facts, rejections }
+  for _, part in ipairs(parts) do
     await(tide.spawn(part))
   end
   tide.run(async(deep), 28) -- deeper than the core nests resumes

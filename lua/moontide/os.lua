@@ -1,0 +1,5 @@
+--- Facts about the system and the process; the annotations are in meta.lua.
+---@type moontide.os
+local M = require("moontide.core").os
+
+return M
