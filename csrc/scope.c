@@ -137,6 +137,60 @@ void tide_scope_members(lua_State *L, int scopes, int list) {
     lua_pop(L, 1);
 }
 
+/* ---- keepers ---- */
+
+/* A keeper stands among the reactions of each child of a group, and holds those that are not over:
+ * somebody may still cancel them. GROUP, its promise, is for traces. */
+enum { UV_GROUP = 1, UV_CHILDREN, UV_CONTEXT, UV_ON_END };
+
+static void run_keeper(lua_State *L, tide_runtime *rt, int job, void *self) {
+    tide_promise *child = lua_touserdata(L, job + 1);
+    (void)self;
+    lua_getiuservalue(L, job, UV_CHILDREN);
+    luaL_unref(L, -1, child->slot);
+    tide_context_enter(L, rt, job, UV_CONTEXT);
+    lua_getiuservalue(L, job, UV_ON_END);
+    lua_pushboolean(L, child->state == TIDE_REJECTED);
+    lua_call(L, 1 + (child->state == TIDE_REJECTED ? tide_promise_push(L, job + 1) : 0), 0);
+}
+
+static const tide_job_type keeper_type = {"group", run_keeper, NULL};
+
+void tide_scope_check_keeper(lua_State *L, int argument) {
+    const tide_job *keeper = lua_touserdata(L, argument);
+    if (!lua_isnil(L, argument) && (keeper == NULL || keeper->type != &keeper_type))
+        luaL_typeerror(L, argument, "keeper");
+}
+
+void tide_scope_keep(lua_State *L, tide_runtime *rt, int keeper) {
+    int task = lua_gettop(L);
+    tide_promise *t = lua_touserdata(L, task);
+    lua_getiuservalue(L, keeper, UV_CHILDREN);
+    lua_pushvalue(L, task);
+    t->slot = luaL_ref(L, -2);
+    lua_pop(L, 1);
+    lua_pushvalue(L, keeper);
+    tide_promise_then(L, rt, task, t);
+}
+
+/* new_keeper(promise, context, on_end) -> what a group hands to spawn_in; on_end(failed, reason) is
+ * called when a child of the group, whose promise that is, has settled */
+static int new_keeper(lua_State *L) {
+    lua_settop(L, 3);
+    tide_promise_check(L, tide_runtime_here(L), 1);
+    tide_job *keeper = lua_newuserdatauv(L, sizeof *keeper, UV_ON_END);
+    keeper->type = &keeper_type;
+    lua_insert(L, 1);
+    lua_setiuservalue(L, 1, UV_ON_END);
+    lua_setiuservalue(L, 1, UV_CONTEXT);
+    lua_setiuservalue(L, 1, UV_GROUP);
+    lua_newtable(L);
+    lua_setiuservalue(L, 1, UV_CHILDREN);
+    return 1;
+}
+
+/* ---- for Lua ---- */
+
 /* new_scope_list(table) -> list, which uses the table: for a field of a scope */
 static int new_scope_list(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -169,8 +223,6 @@ static int get_scope_key(lua_State *L) {
     return 1;
 }
 
-const luaL_Reg tide_scope_functions[] = {{"new_scope_list", new_scope_list},
-                                         {"leave_scope", leave_scope},
-                                         {"scope_key", get_scope_key},
-                                         {"scope_tasks", scope_tasks},
-                                         {NULL, NULL}};
+const luaL_Reg tide_scope_functions[] = {
+    {"new_scope_list", new_scope_list}, {"new_keeper", new_keeper},   {"leave_scope", leave_scope},
+    {"scope_key", get_scope_key},       {"scope_tasks", scope_tasks}, {NULL, NULL}};

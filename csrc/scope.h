@@ -26,6 +26,12 @@ void tide_scope_enter(lua_State *L, tide_runtime *rt, int scope, int list);
  * the order in which it was made. [-0, +1, m] */
 void tide_scope_members(lua_State *L, int scopes, int list);
 
+/* Has the keeper at the index, see new_keeper, look after the new task on top. [-0, +0, m] */
+void tide_scope_keep(lua_State *L, tide_runtime *rt, int keeper);
+
+/* Raises a bad-argument error unless there is a keeper, or nil, at the index. */
+void tide_scope_check_keeper(lua_State *L, int argument);
+
 extern const luaL_Reg tide_scope_functions[];
 
 #pragma GCC visibility pop

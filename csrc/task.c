@@ -213,9 +213,11 @@ static outcome resume_in_context(lua_State *L, tide_runtime *rt, int task, tide_
         tide_context_enter(L, rt, task, TIDE_UV_CONTEXT);
         o = resume(L, rt, task, t, direct, nargs);
     }
-    tide_context_push(L, rt);
-    lua_setiuservalue(L, task, TIDE_UV_CONTEXT);
-    t->flags |= TIDE_CONTEXT;
+    if (o.status == LUA_YIELD) {
+        tide_context_push(L, rt);
+        lua_setiuservalue(L, task, TIDE_UV_CONTEXT);
+        t->flags |= TIDE_CONTEXT;
+    }
     tide_context_set(L, rt);
     return o;
 }
@@ -379,20 +381,24 @@ static int spawn(lua_State *L) {
     return tide_task_start(L, rt);
 }
 
-/* spawn_in(context, interrupted, f, ...): like spawn, in a context of its own; interrupted: its
- * first await raises the reason of its scope */
+/* spawn_in(context, keeper, interrupted, f, ...): like spawn, in a context of its own; the keeper,
+ * or nil, looks after what becomes of it; interrupted: its first await raises the reason of its
+ * scope */
 static int spawn_in(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    bool interrupted = lua_toboolean(L, 2);
+    bool interrupted = lua_toboolean(L, 3);
     luaL_checktype(L, 1, LUA_TTABLE);
-    tide_check_callable(L, 3);
-    lua_remove(L, 2);
-    lua_rotate(L, 2, -1); /* context, arguments, function */
-    int nargs = lua_gettop(L) - 2;
+    tide_scope_check_keeper(L, 2);
+    tide_check_callable(L, 4);
+    lua_remove(L, 3);
+    lua_rotate(L, 3, -1); /* context, keeper, arguments, function */
+    int nargs = lua_gettop(L) - 3;
     tide_promise *t = task_new(L, rt, nargs);
     lua_pushvalue(L, 1);
     set_context(L, rt, t);
     t->flags |= interrupted ? TIDE_CHILD | TIDE_INTERRUPTED : TIDE_CHILD;
+    if (!lua_isnil(L, 2))
+        tide_scope_keep(L, rt, 2);
     return start(L, rt, t, nargs);
 }
 

@@ -615,6 +615,27 @@ describe("cancellation of a group", function()
     os.remove(path)
   end)
 
+  it("reaches functions that wait for what nobody else has", function()
+    local woken = 0
+    local function child()
+      pcall(await, (Promise.with_resolvers()))
+      woken = woken + 1
+    end
+    local function forsaken(g)
+      for _ = 1, 10 do
+        g:spawn(child)
+      end
+      tide.set_timeout(function()
+        collectgarbage()
+        collectgarbage()
+        g:cancel("stop")
+      end, 1)
+      child()
+    end
+    await(group(forsaken))
+    assert.equal(11, woken)
+  end)
+
   it("comes in the order in which what is left of many was begun, also in groups", function()
     local woken, expected = {}, {}
     local function child(i)

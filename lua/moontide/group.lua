@@ -24,6 +24,7 @@ local SCOPE = core.scope_key()
 local TASKS, REASON, SLEEPERS = 1, 2, 3
 local WEAK_KEYS, WEAK_VALUES = { __mode = "k" }, { __mode = "v" }
 local Promise, new_error = core.Promise, core.new_error
+local current_context, spawn_in = core.context, core.spawn_in
 
 local function nothing() end
 
@@ -96,7 +97,7 @@ end
 --- The running context, but with this scope. Children are mostly started one like the other, so
 --- the scope keeps the last one made.
 local function context_in(scope)
-  local context = core.context()
+  local context = current_context()
   if context and context[SCOPE] == scope then
     return context
   end
@@ -209,6 +210,7 @@ Group.__index = Group
 --- What the group's promise becomes when nothing of it runs any more.
 local function settle(group)
   close_scope(group._scope)
+  group._body = nil
   if group._timer then
     group._timer:close()
   end
@@ -265,12 +267,6 @@ local function fail(group, reason, is_body)
   cancel(scope, err)
 end
 
-local function start(group, f, ...)
-  local scope = group._scope
-  scope.running = scope.running + 1
-  return core.spawn_in(context_in(scope), scope.signal.aborted, f, ...)
-end
-
 --- A group that runs f(group, ...): its promise, and the group.
 local function open(f, ...)
   local group = setmetatable({ _errors = { n = 0 }, _known = {}, _results = { n = 0 } }, Group)
@@ -280,14 +276,15 @@ local function open(f, ...)
   group.signal, group._scope = scope.signal, scope
   local promise
   promise, group._resolve, group._reject = Promise.with_resolvers()
-  function group._on_return()
+  group._keeper = core.new_keeper(promise, context_in(scope), function(failed, reason)
+    if failed then
+      fail(group, reason, false)
+    end
     abort.leave(scope)
-  end
-  function group._on_throw(reason)
-    fail(group, reason, false)
-    abort.leave(scope)
-  end
-  start(group, f, group, ...):next(function(...)
+  end)
+  scope.running = 1
+  group._body = spawn_in(context_in(scope), nil, scope.signal.aborted, f, group, ...)
+  group._body:next(function(...)
     group._results = table.pack(...)
     abort.leave(scope)
   end, function(reason)
@@ -305,15 +302,18 @@ end
 
 --- Starts f(...) as a child: the group is not over before it is.
 function Group:spawn(f, ...)
-  check_self(self, "spawn")
-  check_callable(f, 1, "spawn")
+  if getmetatable(self) ~= Group then
+    check_self(self, "spawn")
+  end
+  if type(f) ~= "function" then
+    check_callable(f, 1, "spawn")
+  end
   local scope = self._scope
   if not scope.open then
     error("the group is closed", 2)
   end
-  local promise = start(self, f, ...)
-  promise:next(self._on_return, self._on_throw)
-  return promise
+  scope.running = scope.running + 1
+  return spawn_in(context_in(scope), self._keeper, scope.signal.aborted, f, ...)
 end
 
 function Group:cancel(reason)
@@ -374,7 +374,8 @@ end
 function M.shield(f, ...)
   check_callable(f, 1, "shield")
   local leave = hold(abort.current_scope())
-  local promise = core.spawn_in(abort.with_scope(core.context(), nil) or {}, false, function(...)
+  local context = abort.with_scope(core.context(), nil) or {}
+  local promise = spawn_in(context, nil, false, function(...)
     local _ <close> = setmetatable({}, { __close = leave })
     return f(...)
   end, ...)
