@@ -304,15 +304,20 @@ function M.effective_signal(options, position, name, level)
   return signal or ambient
 end
 
---- For a promise that the cancellation of its group rejects: it need not be awaited.
-local function excuse(promise)
-  promise:catch(nothing)
+--- That a promise is rejected by the cancellation of its scope (or nil: none) is no unhandled
+--- rejection.
+local function excuse(promise, scope, reason)
+  local signal = scope and scope.signal
+  if signal and signal.aborted and rawequal(reason, signal.reason) then
+    promise:catch(nothing)
+  end
   return promise
 end
 
-local function is_ambient(signal)
-  local scope = M.current_scope()
-  return scope ~= nil and scope.signal == signal
+--- The promise of what is refused here, because the signal has been aborted.
+function M.refuse(signal)
+  local promise = core.Promise.reject(signal.reason)
+  return excuse(promise, M.current_scope(), signal.reason)
 end
 
 --- A pending promise that an abort of the signal (or nil: nothing) rejects with the reason, after
@@ -323,13 +328,11 @@ function M.abortable(signal, cancel)
   if not signal then
     return promise, resolve, reject
   end
-  local excused = is_ambient(signal)
+  local scope = M.current_scope()
   local remove = signal:on_abort(function(reason)
     cancel(reason)
     reject(reason)
-    if excused then
-      excuse(promise)
-    end
+    excuse(promise, scope, reason)
   end)
   return promise, function(...)
     remove()
@@ -351,12 +354,10 @@ end
 --- Lets the signal reject the promise of an operation that has been started.
 --- @param holds? boolean whether the running group is over only when the operation is
 local function attach(operation, promise, signal, holds)
-  local excused, scope = is_ambient(signal), M.current_scope()
+  local scope = M.current_scope()
   local remove = signal:on_abort(function(reason)
     core.cancel(operation, reason)
-    if excused then
-      excuse(promise)
-    end
+    excuse(promise, scope, reason)
   end)
   local held = holds and scope and scope.open
   if held then
@@ -371,15 +372,11 @@ local function attach(operation, promise, signal, holds)
   return promise
 end
 
--- How the operations of the core come by all this.
-core.set_cancel_policy({
+-- How the operations of the core come by all this; group.lua adds what is about its scopes.
+M.policy = {
   find = function(options, position, name)
     local signal = M.effective_signal(options, position, name, 4)
-    if signal and signal.aborted then
-      local rejected = core.Promise.reject(signal.reason)
-      return signal, is_ambient(signal) and excuse(rejected) or rejected
-    end
-    return signal, nil
+    return signal, signal and signal.aborted and M.refuse(signal) or nil
   end,
 
   -- Work that a thread has begun ends by itself. Its result is dropped, but its group waits.
@@ -397,7 +394,8 @@ core.set_cancel_policy({
     timer = core.set_timeout(resolve, ms)
     return promise
   end,
-})
+}
+core.set_cancel_policy(M.policy)
 
 M.abort = abort
 M.abort_all = abort_all

@@ -54,18 +54,6 @@ function Line:wait(node, signal)
   return promise
 end
 
-local function nothing() end
-
---- A promise that the signal rejects: if by its group's cancellation, it need not be awaited.
-local function refuse(signal)
-  local promise = core.Promise.reject(signal.reason)
-  local scope = abort.current_scope()
-  if scope and scope.signal == signal then
-    promise:catch(nothing)
-  end
-  return promise
-end
-
 --- What the caller of a public function has to heed: a signal, or nil; and if it has been aborted,
 --- the promise to return. For the arguments see abort.effective_signal.
 function M.heed(options, position, name)
@@ -73,7 +61,7 @@ function M.heed(options, position, name)
     return nil
   end
   local signal = abort.effective_signal(options, position, name, 4)
-  return signal, signal and signal.aborted and refuse(signal)
+  return signal, signal and signal.aborted and abort.refuse(signal)
 end
 
 return M
