@@ -227,9 +227,10 @@ static int get_then(lua_State *L) {
     return tide_promise_get_then(L, 1);
 }
 
-/* Takes over the outcome of the job's argument. */
+/* Takes over the outcome of the job's argument, and a cancellation that was not received there. */
 static void take_over(lua_State *L, tide_runtime *rt, int job) {
     tide_promise *source = lua_touserdata(L, job + 1);
+    ((tide_promise *)lua_touserdata(L, job))->flags |= source->flags & TIDE_INTERRUPTED;
     if (source->state == TIDE_FULFILLED && source->n > 0)
         tide_promise_resolve(L, rt, job, tide_promise_push(L, job + 1));
     else
@@ -263,6 +264,19 @@ static void run_adopt_promise(lua_State *L, tide_runtime *rt, int job, void *sel
 }
 
 static const tide_job_type adopt_promise_type = {"Promise", run_adopt_promise, reject_with_error};
+
+bool tide_promise_adopts(const tide_promise *p) {
+    return p->job.type == &adopt_promise_type || p->job.type == &adopt_type;
+}
+
+void tide_promise_adopt_settled(lua_State *L, tide_runtime *rt, int promise, int source) {
+    tide_promise *p = lua_touserdata(L, promise);
+    lua_pushvalue(L, source);
+    lua_setiuservalue(L, promise, TIDE_UV_VALUE);
+    p->job.type = &adopt_type;
+    lua_pushvalue(L, promise);
+    tide_promise_then(L, rt, source, lua_touserdata(L, source));
+}
 
 /* A throw of a thenable counts only while neither of its functions has been called. */
 static void fail_adopt_thenable(lua_State *L, tide_runtime *rt, int job, void *self) {

@@ -27,7 +27,7 @@ enum {
     TIDE_TRACED = 4,       /* rejected: VALUE is a trace box, see traceback.h */
     TIDE_CONTEXT = 32,     /* its user value CONTEXT is not nil */
     TIDE_NOTED = 16,       /* async function: its coroutine is in the table of traces */
-    TIDE_INTERRUPTED = 64, /* async function: its next await raises the cancellation */
+    TIDE_INTERRUPTED = 64, /* cancelled: its next await raises that; settled: none has */
     TIDE_CHILD = 128,      /* async function: its group looks after what becomes of it */
     TIDE_REPORTED = 8      /* its rejection was reported as unhandled */
 };
@@ -86,6 +86,12 @@ tide_promise *tide_promise_from(lua_State *L, tide_runtime *rt);
 
 /* Settles a pending promise like another, settled one. [-0, +0, m] */
 void tide_promise_settle_like(lua_State *L, tide_runtime *rt, int promise, int source);
+
+/* Whether the promise, still pending, is resolved with another one, which is its VALUE. */
+bool tide_promise_adopts(const tide_promise *p);
+
+/* Such a promise is to adopt another, settled one instead. [-0, +0, m] */
+void tide_promise_adopt_settled(lua_State *L, tide_runtime *rt, int promise, int source);
 
 /* PerformPromiseThen: pops the object whose job is to run when the promise has settled.
  * [-1, +0, m] */

@@ -86,7 +86,7 @@ static int compare(const void *a, const void *b) {
 }
 
 static bool is_member(const tide_promise *p, int list) {
-    return p != NULL && (list != TIDE_SCOPE_TASKS || p->co != NULL);
+    return p != NULL && (list != TIDE_SCOPE_TASKS || p->co != NULL || tide_promise_adopts(p));
 }
 
 /* How many the lists have at most. */
@@ -202,7 +202,7 @@ static int new_scope_list(lua_State *L) {
     return 1;
 }
 
-/* scope_tasks(scopes) -> table of the async functions of the scopes that have not returned, in the
+/* scope_tasks(scopes) -> table of the async functions of the scopes that are not over, in the
  * order in which they were called */
 static int scope_tasks(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);

@@ -13,6 +13,7 @@
  */
 #include "task.h"
 
+#include "cancel.h"
 #include "error.h"
 #include "scope.h"
 #include "traceback.h"
@@ -276,6 +277,47 @@ static void run_task_job(lua_State *L, tide_runtime *rt, int job, void *self) {
     task_run(L, rt, job, t, 0, true); /* what await is to return stands there already */
 }
 
+/* ---- receiving a cancellation ---- */
+
+/* Pops a context: whether the promise is rejected with the reason of its scope. [-1, +0, m] */
+static bool is_reason(lua_State *L, int promise) {
+    int context = lua_gettop(L);
+    tide_promise *p = lua_touserdata(L, promise);
+    bool same = false;
+    if (p->state == TIDE_REJECTED && tide_scope_push(L, context)) {
+        lua_rawgeti(L, context + 1, TIDE_SCOPE_REASON);
+        tide_promise_push(L, promise);
+        same = lua_rawequal(L, -1, -2);
+    }
+    lua_settop(L, context - 1);
+    return same;
+}
+
+/* Pops the context of the task t, which has awaited the settled promise: unless it has received the
+ * cancellation from that, its next await raises it. [-1, +0, m] */
+static void receive(lua_State *L, tide_promise *t, int promise) {
+    if (is_reason(L, promise))
+        t->flags &= (uint8_t)~TIDE_INTERRUPTED;
+    else
+        t->flags |= TIDE_INTERRUPTED;
+}
+
+/* Like run_task_job, where the task has been cancelled through what it awaits. */
+static void run_follower_job(lua_State *L, tide_runtime *rt, int job, void *self) {
+    tide_promise *t = self;
+    const tide_promise *source = lua_touserdata(L, job + 1);
+    if (t->co == NULL || (lua_status(t->co) == LUA_YIELD && source != lua_touserdata(t->co, 1)))
+        return; /* it stands among the reactions of what it awaited before that, too */
+    t->job.type = &task_type;
+    if (source->flags & TIDE_INTERRUPTED) {
+        lua_getiuservalue(L, job, TIDE_UV_CONTEXT);
+        receive(L, t, job + 1);
+    }
+    run_task_job(L, rt, job, self);
+}
+
+static const tide_job_type follower_type = {"async", run_follower_job, fail_task_job};
+
 /* ---- async ---- */
 
 static bool is_current(lua_State *L, const tide_runtime *rt) {
@@ -408,10 +450,24 @@ static int is_child(lua_State *L) {
     return 1;
 }
 
-/* interrupted() -> whether the next await of the running async function raises its scope's reason
- */
+/* scope_of(promise) -> the scope in whose list of async functions it is, or nil */
+static int scope_of(lua_State *L) {
+    tide_promise *p = tide_promise_check(L, tide_runtime_here(L), 1);
+    lua_settop(L, 1);
+    if (p->order != 0 && p->flags & TIDE_CONTEXT) {
+        lua_getiuservalue(L, 1, TIDE_UV_CONTEXT);
+        return tide_scope_push(L, 2);
+    }
+    return 0;
+}
+
+/* interrupted([promise]) -> whether the next await of the running async function raises its scope's
+ * reason, or whether that promise was settled without having come to that */
 static int interrupted(lua_State *L) {
-    lua_pushboolean(L, tide_task_interrupted(tide_runtime_here(L)));
+    tide_runtime *rt = tide_runtime_here(L);
+    bool result = lua_isnoneornil(L, 1) ? tide_task_interrupted(rt)
+                                        : tide_promise_check(L, rt, 1)->flags & TIDE_INTERRUPTED;
+    lua_pushboolean(L, result);
     return 1;
 }
 
@@ -525,17 +581,65 @@ static int await_misplaced(lua_State *L, tide_runtime *rt) {
 }
 
 /* Raises the cancellation that came while the task was not waiting. */
-static int await_interrupted(lua_State *L, tide_runtime *rt) {
+static int raise_reason(lua_State *L, tide_runtime *rt) {
     rt->tasks.running.task->flags &= (uint8_t)~TIDE_INTERRUPTED;
-    lua_settop(L, 1);
-    tide_promise *p = tide_promise_test(L, rt, 1);
-    if (p != NULL)
-        tide_promise_mark_handled(L, rt, 1); /* nobody else will look at it */
     tide_context_push(L, rt);
     if (!tide_scope_push(L, lua_gettop(L)))
         return luaL_error(L, "the function was cancelled");
     lua_rawgeti(L, -1, TIDE_SCOPE_REASON);
     return lua_error(L);
+}
+
+/* What the interrupted task had to wait for, at 1, has settled: raises the cancellation, or what
+ * that has failed with. Then the cancellation counts as received if it had come there. */
+static int await_enclosed_done(lua_State *L, int status, lua_KContext reached) {
+    tide_runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
+    (void)status;
+    if (!is_current(L, rt))
+        return luaL_error(L, "an async function was resumed by somebody else");
+    tide_promise *t = rt->tasks.running.task, *p = lua_touserdata(L, 1);
+    if (p->state == TIDE_FULFILLED)
+        return raise_reason(L, rt);
+    if (reached && !(p->flags & TIDE_INTERRUPTED)) {
+        t->flags &= (uint8_t)~TIDE_INTERRUPTED;
+    } else {
+        tide_context_push(L, rt);
+        receive(L, t, 1);
+    }
+    return tide_task_outcome(L, rt, 1);
+}
+
+/* Asks whether an interrupted task waits for the promise at 1: it does for what runs in its scope.
+ * Whether the cancellation has come there, too, is left in reached. */
+static bool is_enclosed(lua_State *L, tide_runtime *rt, bool *reached) {
+    tide_context_push(L, rt);
+    if (!tide_scope_push(L, 2)) {
+        lua_settop(L, 1);
+        return false;
+    }
+    lua_pushvalue(L, 1);
+    tide_cancel_call(L, rt, "encloses", 2, 2);
+    bool enclosed = lua_toboolean(L, -2);
+    *reached = lua_toboolean(L, -1);
+    lua_settop(L, 1);
+    return enclosed;
+}
+
+static int await_interrupted(lua_State *L, tide_runtime *rt) {
+    bool reached;
+    lua_settop(L, 1);
+    tide_promise *p = tide_promise_test(L, rt, 1);
+    if (p == NULL)
+        return raise_reason(L, rt);
+    if (!is_enclosed(L, rt, &reached)) {
+        tide_promise_mark_handled(L, rt, 1); /* nobody else will look at it */
+        return raise_reason(L, rt);
+    }
+    if (p->state != TIDE_PENDING)
+        return await_enclosed_done(L, LUA_OK, reached);
+    lua_pushvalue(L, 1);
+    rt->tasks.yield = TIDE_YIELD_AWAIT;
+    return lua_yieldk(L, 1, reached, await_enclosed_done);
 }
 
 static int await(lua_State *L) {
@@ -577,33 +681,50 @@ static tide_promise *check_promise_here(lua_State *L, tide_runtime **rt) {
     return tide_promise_check(L, *rt, 1);
 }
 
-/* awaiting(promise) -> the pending promise that this async function awaits, or nil; whether it is
- * an async function that has not returned */
+/* Pushes what the async function at 1 awaits, or the promise that it has returned, if that is
+ * pending; else nil. [-0, +1, -] */
+static tide_promise *push_awaited(lua_State *L, tide_runtime *rt, tide_promise *t) {
+    if (tide_promise_adopts(t)) {
+        lua_getiuservalue(L, 1, TIDE_UV_VALUE);
+    } else if (t->co != NULL && lua_status(t->co) == LUA_YIELD && lua_checkstack(t->co, 1)) {
+        lua_pushvalue(t->co, 1);
+        lua_xmove(t->co, L, 1);
+    } else {
+        lua_pushnil(L);
+    }
+    tide_promise *p = tide_promise_test(L, rt, -1);
+    if (p != NULL && p->state == TIDE_PENDING)
+        return p;
+    lua_pop(L, 1);
+    lua_pushnil(L);
+    return NULL;
+}
+
+/* awaiting(promise) -> the pending promise that this async function awaits, or has returned, or
+ * nil; whether it is an async function that is not over */
 static int awaiting(lua_State *L) {
     tide_runtime *rt;
     tide_promise *t = check_promise_here(L, &rt);
-    if (t->co == NULL || lua_status(t->co) != LUA_YIELD || !lua_checkstack(t->co, 1)) {
-        lua_pushnil(L);
-    } else {
-        lua_pushvalue(t->co, 1);
-        lua_xmove(t->co, L, 1);
-        tide_promise *p = tide_promise_test(L, rt, -1);
-        if (p == NULL || p->state != TIDE_PENDING) {
-            lua_pop(L, 1);
-            lua_pushnil(L);
-        }
-    }
-    lua_pushboolean(L, t->co != NULL);
+    push_awaited(L, rt, t);
+    lua_pushboolean(L, t->co != NULL || tide_promise_adopts(t));
     return 2;
+}
+
+/* follow(promise): what the async function awaits has been cancelled. If that is settled without
+ * having received it, the next await of the function raises it. */
+static int follow(lua_State *L) {
+    tide_runtime *rt;
+    tide_promise *t = check_promise_here(L, &rt);
+    if (t->co != NULL)
+        t->job.type = &follower_type;
+    return 0;
 }
 
 /* Takes the task at 1 out of the reactions of the promise that it awaits, if it is the only one;
  * else its job will see that it came too late. */
 static void forsake(lua_State *L, tide_runtime *rt, tide_promise *t) {
-    lua_pushvalue(t->co, 1);
-    lua_xmove(t->co, L, 1);
-    tide_promise *p = tide_promise_test(L, rt, -1);
-    if (p != NULL && p->state == TIDE_PENDING && p->n == 1) {
+    tide_promise *p = push_awaited(L, rt, t);
+    if (p != NULL && p->n == 1) {
         lua_pushnil(L);
         lua_setiuservalue(L, -2, TIDE_UV_REACTIONS);
         p->n = 0;
@@ -611,20 +732,13 @@ static void forsake(lua_State *L, tide_runtime *rt, tide_promise *t) {
     lua_pop(L, 1);
 }
 
-/* interrupt(promise, settled): an async function that awaits something, see awaiting, goes on as
- * if it had awaited that settled promise. Without one, its next await raises the reason of its
- * scope. */
-static int interrupt(lua_State *L) {
-    tide_runtime *rt;
-    tide_promise *t = check_promise_here(L, &rt);
-    lua_settop(L, 2);
-    if (lua_isnil(L, 2)) {
-        if (t->co != NULL)
-            t->flags |= TIDE_INTERRUPTED;
-        return 0;
+/* Puts the settled promise at 2 in the place of what the task at 1 awaits or has returned. */
+static void replace_awaited(lua_State *L, tide_runtime *rt, tide_promise *t) {
+    if (tide_promise_adopts(t)) {
+        forsake(L, rt, t);
+        tide_promise_adopt_settled(L, rt, 1, 2);
+        return;
     }
-    tide_promise *settled = tide_promise_check(L, rt, 2);
-    luaL_argcheck(L, settled->state != TIDE_PENDING, 2, "settled promise expected");
     luaL_argcheck(L, t->co != NULL && lua_status(t->co) == LUA_YIELD, 1, "not suspended");
     luaL_checkstack(t->co, 1, NULL);
     forsake(L, rt, t);
@@ -632,13 +746,37 @@ static int interrupt(lua_State *L) {
     lua_xmove(L, t->co, 1);
     lua_replace(t->co, 1);
     lua_pushvalue(L, 1);
-    tide_promise_then(L, rt, 2, settled);
+    tide_promise_then(L, rt, 2, lua_touserdata(L, 2));
+}
+
+/* interrupt(promise, settled): an async function that awaits something, see awaiting, goes on as
+ * if it had awaited that settled promise. Without one, its next await raises the reason of its
+ * scope; if there is none, that of what follows the promise does. */
+static int interrupt(lua_State *L) {
+    tide_runtime *rt;
+    tide_promise *t = check_promise_here(L, &rt);
+    lua_settop(L, 2);
+    if (lua_isnil(L, 2)) {
+        if (t->state == TIDE_PENDING)
+            t->flags |= TIDE_INTERRUPTED;
+        return 0;
+    }
+    tide_promise *settled = tide_promise_check(L, rt, 2);
+    luaL_argcheck(L, settled->state != TIDE_PENDING, 2, "settled promise expected");
+    replace_awaited(L, rt, t);
     return 0;
 }
 
-const luaL_Reg tide_task_functions[] = {
-    {"async", async},       {"spawn", spawn},         {"await", await},
-    {"awaiting", awaiting}, {"interrupt", interrupt}, {"interrupted", interrupted},
-    {"spawn_in", spawn_in}, {"is_child", is_child},   {NULL, NULL}};
+const luaL_Reg tide_task_functions[] = {{"async", async},
+                                        {"spawn", spawn},
+                                        {"await", await},
+                                        {"awaiting", awaiting},
+                                        {"follow", follow},
+                                        {"interrupt", interrupt},
+                                        {"interrupted", interrupted},
+                                        {"spawn_in", spawn_in},
+                                        {"is_child", is_child},
+                                        {"scope_of", scope_of},
+                                        {NULL, NULL}};
 
 const luaL_Reg tide_task_methods[] = {{"await", promise_await}, {NULL, NULL}};

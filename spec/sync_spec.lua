@@ -211,23 +211,35 @@ describe("semaphore", function()
     end)
 
     it("where an async helper acquires, at either moment", function()
-      for _, late in ipairs({ false, true }) do
-        local semaphore, permit, group, promise = with_waiter(function(semaphore)
-          local acquire = async(function()
-            return await(semaphore:acquire())
+      for _, helper in ipairs({
+        function(semaphore)
+          return await(semaphore:acquire())
+        end,
+        function(semaphore)
+          return semaphore:acquire()
+        end,
+        function(semaphore)
+          return spawn(semaphore.acquire, semaphore)
+        end,
+        function(semaphore)
+          return await(spawn(semaphore.acquire, semaphore))
+        end,
+      }) do
+        for _, late in ipairs({ false, true }) do
+          local semaphore, permit, group, promise = with_waiter(function(semaphore)
+            local _ <close> = await(async(helper)(semaphore))
+            await(tide.sleep(10))
           end)
-          local _ <close> = await(acquire())
-          await(tide.sleep(10))
-        end)
-        if late then
-          permit:release()
-          group:cancel("stop")
-        else
-          group:cancel("stop")
-          permit:release()
+          if late then
+            permit:release()
+            group:cancel("stop")
+          else
+            group:cancel("stop")
+            permit:release()
+          end
+          assert.equal("stop", failure(promise))
+          check_free(semaphore, 1)
         end
-        pcall(await, promise)
-        check_free(semaphore, 1)
       end
     end)
 

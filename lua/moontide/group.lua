@@ -6,15 +6,16 @@
 ---   2. interrupts each async function of the scope that awaits something else, unless that is
 ---      another one's promise of the scope: then the other one is interrupted, and what it makes of
 ---      that is what its caller gets. So a cancellation arrives once, at the innermost await.
---- A function that is not waiting gets it at its next await. What is awaited after that is
---- clean-up, and nothing disturbs it.
+--- A function that is not waiting gets it at its next await; if it returns before, it leaves that
+--- to whoever follows it. What is awaited after that is clean-up, and nothing disturbs it.
 ---
 --- Fields of a scope: [1] and [3] the core's lists of its tasks and sleepers, [2] the reason that
 --- the core raises from the await of a task interrupted late, guests (weak keys: tasks that are in
 --- it for a while, and whose failure is looked after), signal, parent, children (open scopes
 --- inside), promises (weak keys: what stands for all that runs in a scope inside, and that scope),
 --- open, running (how much has to be over before settle() is called), leave (to be called after
---- that: the parent waits), inherited (cancelled because a scope around it was).
+--- that: the parent waits), inherited (cancelled because a scope around it was), interrupted (then:
+--- the group's functions that were alive, or made later), stand_in (what is awaited for the group).
 local core = require "moontide.core"
 local abort = require "moontide.abort"
 
@@ -90,8 +91,28 @@ end
 local function stand_for(scope, promise)
   if scope.parent then
     scope.parent.promises[promise] = scope
+    scope.stand_in = promise
   end
   return promise
+end
+
+--- The cancellation comes to a function that the scope's group looks after. It is remembered where
+--- it came from outside: there somebody may wait for the group.
+local function note_interrupted(scope, task)
+  if scope.inherited then
+    scope.interrupted = scope.interrupted or {}
+    table.insert(scope.interrupted, task)
+  end
+end
+
+--- Whether one of those is over without having received it.
+local function is_missed(scope)
+  for _, task in ipairs(scope.interrupted or {}) do
+    if core.interrupted(task) then
+      return true
+    end
+  end
+  return false
 end
 
 --- The running context, but with this scope. Children are mostly started one like the other, so
@@ -145,15 +166,34 @@ end
 
 local shielded = setmetatable({}, WEAK_KEYS)
 
---- Lets the cancellation arrive at a task; awaited is what it awaits when that begins.
+--- Whether the promise has been rejected with the reason.
+local function has_reason(promise, reason)
+  local state, err = promise:state()
+  return state == "rejected" and rawequal(err, reason)
+end
+
+--- Lets the cancellation arrive at a task; awaited is what it awaited when that began.
 local function interrupt(task, awaited, inside, clean_up, settled)
   if not awaited then
     core.interrupt(task) -- it runs, or is about to: at its next await
   elseif shielded[awaited] or clean_up[awaited] then
     core.interrupt(task) -- once that is over
-  elseif not inside[awaited] and core.awaiting(task) == awaited then
+  elseif inside[awaited] then
+    core.follow(task)
+  elseif core.awaiting(task) == awaited then
     core.interrupt(task, settled)
+  elseif not has_reason(awaited, select(2, settled:state())) then
+    core.interrupt(task) -- a listener has settled that
   end
+end
+
+--- A function that is cancelled while it runs waits at its next await for what runs in its scope,
+--- if it awaits that, before it gets the reason there.
+function abort.policy.encloses(scope, promise)
+  local inner = scope.promises[promise]
+  local is_task = core.scope_of(promise) == scope or scope.guests[promise] ~= nil
+  local reached = is_task or inner ~= nil and inner.inherited
+  return is_task or inner ~= nil or shielded[promise] ~= nil, reached
 end
 
 --- That a function passes the reason on is no unhandled rejection, although nobody may await it:
@@ -195,8 +235,12 @@ local function cancel(scope, reason)
   core.cancel_sleepers(scopes, reason)
   local settled = rejected(reason)
   for i, task in ipairs(tasks) do
-    if not core.is_child(task) and not is_awaited[task] then
-      excuse(task, reason)
+    if not core.is_child(task) then
+      if not is_awaited[task] then
+        excuse(task, reason)
+      end
+    elseif #scopes > 1 then
+      note_interrupted(core.scope_of(task), task)
     end
     interrupt(task, awaited[i], inside, clean_up, settled)
   end
@@ -210,7 +254,10 @@ Group.__index = Group
 --- What the group's promise becomes when nothing of it runs any more.
 local function settle(group)
   close_scope(group._scope)
-  group._body = nil
+  if is_missed(group._scope) then
+    core.interrupt(group._scope.stand_in)
+  end
+  group._body, group._scope.stand_in, group._scope.interrupted = nil, nil, nil
   if group._timer then
     group._timer:close()
   end
@@ -284,6 +331,7 @@ local function open(f, ...)
   end)
   scope.running = 1
   group._body = spawn_in(context_in(scope), nil, scope.signal.aborted, f, group, ...)
+  note_interrupted(scope, group._body)
   group._body:next(function(...)
     group._results = table.pack(...)
     abort.leave(scope)
@@ -313,7 +361,11 @@ function Group:spawn(f, ...)
     error("the group is closed", 2)
   end
   scope.running = scope.running + 1
-  return spawn_in(context_in(scope), self._keeper, scope.signal.aborted, f, ...)
+  local promise = spawn_in(context_in(scope), self._keeper, scope.signal.aborted, f, ...)
+  if scope.inherited then
+    note_interrupted(scope, promise)
+  end
+  return promise
 end
 
 function Group:cancel(reason)
