@@ -6,6 +6,7 @@
  */
 #include "rejection.h"
 
+#include "scope.h"
 #include "traceback.h"
 
 static void set_entry(lua_State *L, int list, lua_Integer i, tide_promise *p) {
@@ -67,10 +68,32 @@ static void append_late(lua_State *L, tide_runtime *rt, int promise) {
     lua_pop(L, 1);
 }
 
-/* HostPromiseRejectionTracker */
+/* Whether the promise is that of an async function which passes on the cancellation of its scope;
+ * what it is about to be rejected with is on top. */
+static bool is_passed_on(lua_State *L, int promise, const tide_promise *p) {
+    int payload = lua_gettop(L);
+    if (p->order == 0 || !(p->flags & TIDE_CONTEXT))
+        return false;
+    lua_getiuservalue(L, promise, TIDE_UV_CONTEXT);
+    bool same = false;
+    if (tide_scope_push(L, payload + 1) && lua_rawgeti(L, -1, TIDE_SCOPE_REASON) != LUA_TNIL) {
+        if (p->flags & TIDE_TRACED)
+            lua_rawgeti(L, payload, TIDE_BOX_REASON);
+        else
+            lua_pushvalue(L, payload);
+        same = lua_rawequal(L, -1, -2);
+    }
+    lua_settop(L, payload);
+    return same;
+}
+
+/* HostPromiseRejectionTracker. That a function passes a cancellation on need not be handled: it was
+ * called, not spawned. */
 static void track(lua_State *L, tide_runtime *rt, int promise, bool handled) {
     tide_promise *p = lua_touserdata(L, promise);
-    if (!handled)
+    if (!handled && is_passed_on(L, promise, p))
+        p->flags |= TIDE_HANDLED;
+    else if (!handled)
         append(L, rt, promise);
     else if (p->rejection != 0)
         take_out(L, rt, p);

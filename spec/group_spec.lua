@@ -872,6 +872,22 @@ describe("cancellation of a group", function()
     assert.equal("own", raised(tide.run))
   end)
 
+  it("makes no unhandled rejection of a failure that somebody gets to see", function()
+    local seen
+    assert.equal("stop", failure(group(function(g)
+      local _, err = pcall(await, spawn(function()
+        g:cancel("stop")
+        pcall(await, nil)
+        await(sleep(1))
+        error("in clean-up", 0)
+      end))
+      seen = err
+      error("stop", 0)
+    end)))
+    assert.equal("in clean-up", seen)
+    tide.run()
+  end)
+
   it("waits for the threads that work on files", function()
     local path = os.tmpname()
     local log = {}
@@ -1171,12 +1187,45 @@ describe("each", function()
   end)
 end)
 
--- Groups in groups, whose functions sleep, fail, cancel, shield, map, and catch and clean up.
+-- Groups in groups, whose functions sleep, fail, cancel, shield, map, call, and catch and clean up.
 local Tree = {}
 Tree.__index = Tree
 
 function Tree:nap()
   await(sleep(self.random(5)))
+end
+
+-- Ways to call f(...) and await it, so that it is not the caller that gets a cancellation first.
+local calls = {
+  spawn,
+  function(...)
+    return spawn(spawn, ...)
+  end,
+  function(...)
+    return spawn(function(...)
+      return await(spawn(...))
+    end, ...)
+  end,
+  function(f, ...)
+    local args = table.pack(...)
+    return group(function()
+      return f(table.unpack(args, 1, args.n))
+    end)
+  end,
+}
+
+function Tree:call(f, ...)
+  return await(calls[self.random(#calls)](f, ...))
+end
+
+--- Returns without an await after g has been cancelled.
+function Tree:strike(g)
+  local p, resolve = Promise.with_resolvers()
+  tide.set_timeout(function()
+    resolve()
+    g:cancel()
+  end, self.random(3))
+  await(p)
 end
 
 local acts = {
@@ -1224,6 +1273,20 @@ local acts = {
     end, { concurrency = 2 }))
   end,
   function(self) await(fs.stat(self.random(2) == 1 and "." or "no/such")) end,
+  function(self, g) self:call(self.strike, self, g) end,
+  function(self, g, depth) self:call(self.body, self, g, depth - 1, self.counters[g]) end,
+  function(self, g, depth)
+    g:cancel()
+    self:call(self.body, self, g, depth - 1, self.counters[g])
+  end,
+  function(self)
+    pcall(await, group(function(inner)
+      self:call(self.strike, self, inner)
+      if pcall(await, nil) then
+        self.lost = self.lost + 1
+      end
+    end))
+  end,
 }
 
 function Tree:act(g, depth)
@@ -1281,6 +1344,7 @@ describe("random trees of groups", function()
         counters = {},
         settled = 0,
         left = 0,
+        lost = 0,
       }, Tree)
       promises[i] = trees[i]:group(3)
     end
@@ -1288,6 +1352,7 @@ describe("random trees of groups", function()
     local settled = 0
     for i, tree in ipairs(trees) do
       assert.equal(0, tree.left, "seed " .. first + i - 1)
+      assert.equal(0, tree.lost, "seed " .. first + i - 1)
       settled = settled + tree.settled
     end
     assert.is_true(settled > count)

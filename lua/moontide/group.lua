@@ -196,16 +196,6 @@ function abort.policy.encloses(scope, promise)
   return is_task or inner ~= nil or shielded[promise] ~= nil, reached
 end
 
---- That a function passes the reason on is no unhandled rejection, although nobody may await it:
---- it was called, not spawned.
-local function excuse(task, reason)
-  task:catch(function(err)
-    if not rawequal(err, reason) then
-      error(err, 0)
-    end
-  end)
-end
-
 local function rejected(reason)
   local promise = Promise.reject(reason)
   promise:catch(nothing) -- whoever is interrupted takes it
@@ -221,25 +211,14 @@ local function cancel(scope, reason)
   end
   local scopes, signals = family(scope), {}
   local tasks, awaited, inside, clean_up = members(scopes)
-  local is_awaited = {}
-  for _, promise in ipairs(awaited) do
-    is_awaited[promise] = true
-  end
   for i, each in ipairs(scopes) do
-    for task in pairs(each.guests) do
-      is_awaited[task] = true
-    end
     each[REASON], each.inherited, signals[i] = reason, each ~= scope, each.signal
   end
   abort.abort_all(signals, reason)
   core.cancel_sleepers(scopes, reason)
   local settled = rejected(reason)
   for i, task in ipairs(tasks) do
-    if not core.is_child(task) then
-      if not is_awaited[task] then
-        excuse(task, reason)
-      end
-    elseif #scopes > 1 then
+    if #scopes > 1 and core.is_child(task) then
       note_interrupted(core.scope_of(task), task)
     end
     interrupt(task, awaited[i], inside, clean_up, settled)
