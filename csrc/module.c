@@ -94,19 +94,13 @@ static void set_module(lua_State *L, tide_runtime *rt, const char *name, const l
 }
 
 __attribute__((visibility("default"))) int luaopen_moontide_core(lua_State *L) {
-    static const luaL_Reg *const parts[] = {tide_callback_functions,
-                                            tide_cancel_functions,
-                                            tide_context_functions,
-                                            tide_error_functions,
-                                            tide_immediate_functions,
-                                            tide_loop_functions,
-                                            tide_operation_functions,
-                                            tide_rejection_functions,
-                                            tide_scope_functions,
-                                            tide_task_functions,
-                                            tide_timer_functions,
-                                            tide_traceback_functions,
-                                            functions};
+    static const luaL_Reg *const parts[] = {tide_callback_functions,  tide_cancel_functions,
+                                            tide_context_functions,   tide_promise_bare,
+                                            tide_error_functions,     tide_immediate_functions,
+                                            tide_loop_functions,      tide_operation_functions,
+                                            tide_rejection_functions, tide_scope_functions,
+                                            tide_task_functions,      tide_timer_functions,
+                                            tide_traceback_functions, functions};
     tide_runtime *rt = open_runtime(L);
     lua_newtable(L);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)

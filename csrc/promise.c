@@ -634,6 +634,33 @@ static int with_resolvers(lua_State *L) {
     return 3;
 }
 
+/* new_promise() -> a promise that resolve and reject settle: without the functions that
+ * with_resolvers makes */
+static int new_bare(lua_State *L) {
+    tide_promise_new(L, tide_runtime_here(L));
+    return 1;
+}
+
+/* resolve(promise, ...), once */
+static int resolve_bare(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    tide_promise_check(L, rt, 1);
+    tide_promise_resolve(L, rt, 1, lua_gettop(L) - 1);
+    return 0;
+}
+
+/* reject(promise, reason), once */
+static int reject_bare(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    tide_promise_check(L, rt, 1);
+    lua_settop(L, 2);
+    tide_promise_reject(L, rt, 1);
+    return 0;
+}
+
+const luaL_Reg tide_promise_bare[] = {
+    {"new_promise", new_bare}, {"resolve", resolve_bare}, {"reject", reject_bare}, {NULL, NULL}};
+
 const luaL_Reg tide_promise_statics[] = {{"new", new_promise},
                                          {"try", promise_try},
                                          {"resolve", promise_resolve},

@@ -109,7 +109,7 @@ bool tide_promise_get_then(lua_State *L, int index);
 /* Pushes the resolving functions of a promise. [-0, +2, m] */
 void tide_promise_functions(lua_State *L, tide_promise *p, int promise);
 
-extern const luaL_Reg tide_promise_statics[], tide_promise_class_methods[];
+extern const luaL_Reg tide_promise_statics[], tide_promise_class_methods[], tide_promise_bare[];
 
 #pragma GCC visibility pop
 

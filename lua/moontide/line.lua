@@ -10,6 +10,8 @@ local abort = require "moontide.abort"
 
 local M = {}
 
+local current_context, new_promise, resolve = core.context, core.new_promise, core.resolve
+
 local Line = {}
 Line.__index = Line
 
@@ -42,11 +44,18 @@ function Line:take()
   return node
 end
 
---- Appends a node until it is taken, or the signal (or nil: none) aborts. Whoever takes it calls
---- its `resolve` or `reject`.
+--- Appends a node with the item until it is taken, or the signal (or nil: none) aborts. Whoever
+--- takes it calls resolve or reject.
 ---@return moontide.Promise
-function Line:wait(node, signal)
+function Line:wait(signal, item)
+  if not signal then
+    local last = self.previous
+    local node = { item = item, promise = new_promise(), next = self, previous = last }
+    last.next, self.previous = node, node
+    return node.promise
+  end
   local promise
+  local node = { item = item }
   promise, node.resolve, node.reject = abort.abortable(signal, function()
     M.remove(node)
   end)
@@ -54,10 +63,29 @@ function Line:wait(node, signal)
   return promise
 end
 
+--- Resolves the promise of a node that has been taken.
+function M.resolve(node, ...)
+  local promise = node.promise
+  if promise then
+    resolve(promise, ...)
+  else
+    node.resolve(...)
+  end
+end
+
+--- Rejects it.
+function M.reject(node, reason)
+  if node.promise then
+    core.reject(node.promise, reason)
+  else
+    node.reject(reason)
+  end
+end
+
 --- What the caller of a public function has to heed: a signal, or nil; and if it has been aborted,
 --- the promise to return. For the arguments see abort.effective_signal.
 function M.heed(options, position, name)
-  if options == nil and not core.context() then
+  if options == nil and not current_context() then
     return nil
   end
   local signal = abort.effective_signal(options, position, name, 4)

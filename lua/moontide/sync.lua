@@ -37,7 +37,7 @@ local function give_back(permit)
   permit._semaphore = nil
   local waiter = semaphore._line:take()
   if waiter then
-    waiter.resolve(new_permit(semaphore))
+    line.resolve(waiter, new_permit(semaphore))
   else
     semaphore._free = semaphore._free + 1
   end
@@ -66,7 +66,7 @@ function semaphore_methods:acquire(options)
     self._free = self._free - 1
     return Promise.resolve(new_permit(self))
   end
-  return self._line:wait({}, signal)
+  return self._line:wait(signal)
 end
 
 local function new_semaphore(n)
@@ -99,7 +99,7 @@ function event_methods:set()
   self._set = true
   local waiter = self._line:take()
   while waiter do
-    waiter.resolve()
+    line.resolve(waiter)
     waiter = self._line:take()
   end
 end
@@ -122,7 +122,7 @@ function event_methods:wait(options)
   elseif self._set then
     return DONE
   end
-  return self._line:wait({}, signal)
+  return self._line:wait(signal)
 end
 
 function M.event()
@@ -159,7 +159,7 @@ local function remove(queue)
     item = pusher.item
   end
   if pusher then
-    pusher.resolve()
+    line.resolve(pusher)
   end
   return item
 end
@@ -177,11 +177,11 @@ function queue_methods:push(item, options)
   end
   local popper = self._poppers:take()
   if popper then
-    popper.resolve(item)
+    line.resolve(popper, item)
   elseif self._last - self._first + 1 < self._capacity then
     append(self, item)
   else
-    return self._pushers:wait({ item = item }, signal)
+    return self._pushers:wait(signal, item)
   end
   return DONE
 end
@@ -193,7 +193,7 @@ local function pop(queue, signal)
   elseif queue._closed then
     return DONE
   end
-  return queue._poppers:wait({}, signal)
+  return queue._poppers:wait(signal)
 end
 
 function queue_methods:pop(options)
@@ -215,12 +215,12 @@ function queue_methods:close()
   self._closed = true
   local popper = self._poppers:take()
   while popper do
-    popper.resolve()
+    line.resolve(popper)
     popper = self._poppers:take()
   end
   local pusher = self._pushers:take()
   while pusher do
-    pusher.reject(closed_error())
+    line.reject(pusher, closed_error())
     pusher = self._pushers:take()
   end
 end
