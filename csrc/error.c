@@ -12,10 +12,17 @@ void tide_error_new(lua_State *L, tide_runtime *rt, const char *name) {
 
 void tide_error_system(lua_State *L, tide_runtime *rt, int status, const char *syscall,
                        const char *path) {
+    tide_error_system_pair(L, rt, status, syscall, path, NULL);
+}
+
+void tide_error_system_pair(lua_State *L, tide_runtime *rt, int status, const char *syscall,
+                            const char *path, const char *dest) {
     char code[64], text[256];
     uv_err_name_r(status, code, sizeof code);
     uv_strerror_r(status, text, sizeof text);
-    if (path != NULL)
+    if (dest != NULL)
+        lua_pushfstring(L, "%s: %s, %s '%s' -> '%s'", code, text, syscall, path, dest);
+    else if (path != NULL)
         lua_pushfstring(L, "%s: %s, %s '%s'", code, text, syscall, path);
     else
         lua_pushfstring(L, "%s: %s, %s", code, text, syscall);
@@ -28,6 +35,8 @@ void tide_error_system(lua_State *L, tide_runtime *rt, int status, const char *s
     lua_setfield(L, -2, "syscall");
     lua_pushstring(L, path);
     lua_setfield(L, -2, "path");
+    lua_pushstring(L, dest);
+    lua_setfield(L, -2, "dest");
 }
 
 /* Does without metamethods of the fields' values: an error must always be printable. */

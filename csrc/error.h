@@ -17,6 +17,10 @@ void tide_error_new(lua_State *L, tide_runtime *rt, const char *name);
 void tide_error_system(lua_State *L, tide_runtime *rt, int status, const char *syscall,
                        const char *path);
 
+/* The same for a call with two paths; dest may be NULL. [-0, +1, m] */
+void tide_error_system_pair(lua_State *L, tide_runtime *rt, int status, const char *syscall,
+                            const char *path, const char *dest);
+
 extern const luaL_Reg tide_error_functions[];
 
 #pragma GCC visibility pop

@@ -1,5 +1,5 @@
 /*
- * Files, through libuv's thread pool.
+ * Files by their paths, through libuv's thread pool.
  */
 #ifndef TIDE_FS_H
 #define TIDE_FS_H
@@ -8,7 +8,8 @@
 
 #pragma GCC visibility push(hidden)
 
-extern const luaL_Reg tide_fs_functions[];
+/* Sets the functions in the table on top. [-0, +0, m] */
+void tide_fs_open(lua_State *L, tide_runtime *rt);
 
 #pragma GCC visibility pop
 

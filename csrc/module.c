@@ -4,8 +4,10 @@
 #include "callback.h"
 #include "cancel.h"
 #include "combinator.h"
+#include "directory.h"
 #include "dns.h"
 #include "error.h"
+#include "file.h"
 #include "fs.h"
 #include "immediate.h"
 #include "loop.h"
@@ -19,6 +21,8 @@
 #include "testing.h"
 #include "timer.h"
 #include "traceback.h"
+#include "tree.h"
+#include "whole.h"
 
 #if LUA_VERSION_NUM != 504
 #error "moontide needs Lua 5.4"
@@ -93,6 +97,17 @@ static void set_module(lua_State *L, tide_runtime *rt, const char *name, const l
     lua_setfield(L, -2, name);
 }
 
+/* Sets the field fs of the table on top. */
+static void set_files(lua_State *L, tide_runtime *rt) {
+    lua_newtable(L);
+    tide_fs_open(L, rt);
+    tide_file_open(L, rt);
+    tide_directory_open(L, rt);
+    tide_setfuncs(L, rt, tide_whole_functions);
+    tide_setfuncs(L, rt, tide_tree_functions);
+    lua_setfield(L, -2, "fs");
+}
+
 __attribute__((visibility("default"))) int luaopen_moontide_core(lua_State *L) {
     static const luaL_Reg *const parts[] = {tide_callback_functions,  tide_cancel_functions,
                                             tide_context_functions,   tide_promise_bare,
@@ -113,8 +128,8 @@ __attribute__((visibility("default"))) int luaopen_moontide_core(lua_State *L) {
     lua_setmetatable(L, -2);
     lua_setfield(L, -2, "Promise");
     set_module(L, rt, "dns", tide_dns_functions);
-    set_module(L, rt, "fs", tide_fs_functions);
     set_module(L, rt, "os", tide_os_functions);
+    set_files(L, rt);
     set_module(L, rt, "testing", tide_testing_functions);
     return 1;
 }

@@ -56,6 +56,7 @@ void *tide_operation_new(lua_State *L, tide_runtime *rt, size_t size, int user_v
     tide_completion_init(&operation->completion, &completion_type);
     operation->rt = rt;
     operation->type = type;
+    operation->aborted = false;
     operation->request = NULL;
     operation->cancel = NULL;
     operation->slot = LUA_NOREF;
@@ -85,6 +86,7 @@ void tide_operation_complete(tide_operation *operation) {
 static void give_up(tide_operation *operation) {
     if (tide_list_empty(&operation->completion.link))
         return;
+    __atomic_store_n(&operation->aborted, true, __ATOMIC_RELAXED);
     if (operation->request != NULL)
         uv_cancel(operation->request);
     else if (operation->cancel != NULL)

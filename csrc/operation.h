@@ -33,8 +33,14 @@ struct tide_operation {
     uv_req_t *request; /* to be cancelled, also when the runtime closes, or NULL */
     /* Where there is no request: completes the operation, if it is not complete; or NULL. */
     void (*cancel)(tide_operation *operation);
-    int slot; /* of the anchor table */
+    int slot;     /* of the anchor table */
+    bool aborted; /* nobody wants it any more: a thread that works on it may stop */
 };
+
+/* For threads, too. */
+static inline bool tide_operation_aborted(const tide_operation *operation) {
+    return __atomic_load_n(&operation->aborted, __ATOMIC_RELAXED);
+}
 
 /* Pushes a new operation, with user values up to that one, and above it its promise. [-0, +2, m] */
 void *tide_operation_new(lua_State *L, tide_runtime *rt, size_t size, int user_values,

@@ -123,6 +123,14 @@ local receivers = {
   Generator = function() return methods_of(tide.generator(function() end)()) end,
   dns = function() return names_of(require "moontide.dns") end,
   fs = function() return names_of(require "moontide.fs") end,
+  File = function()
+    local file <close> = tide.await(require("moontide.fs").open(META))
+    return methods_of(file)
+  end,
+  Directory = function()
+    local directory <close> = tide.await(require("moontide.fs").opendir("spec"))
+    return methods_of(directory)
+  end,
   system = function() return names_of(require "moontide.os") end,
   busted_helper = function() return names_of(require "moontide.busted") end,
   testing = function() return names_of(require "moontide.testing") end,

@@ -1,51 +1,20 @@
 local tide = require "moontide"
 local fs = require "moontide.fs"
-local failure = require("spec.support.raised").failure
+local raises = require "spec.support.raised"
+local files = require "spec.support.files"
 local leak = require "spec.support.leak"
 local scale = require "spec.support.scale"
 
+local failure, raised = raises.failure, raises.raised
 local await, spawn = tide.await, tide.spawn
 local Promise = tide.Promise
 
--- A directory of its own for each spec that asks for one, removed afterwards.
-local made = {}
-
-local function directory()
-  local path = os.tmpname()
-  os.remove(path)
-  assert(os.execute("mkdir '" .. path .. "'"))
-  made[#made + 1] = path
-  return path
-end
-
-local function write(path, text)
-  local file <close> = assert(io.open(path, "wb"))
-  assert(file:write(text))
-end
-
-local function read(path)
-  local file <close> = assert(io.open(path, "rb"))
-  return file:read("a")
-end
-
--- What every rejection of this module looks like.
-local function check_error(err, code, syscall, path)
-  assert.equal("SystemError", err.name)
-  assert.equal(code, err.code)
-  assert.equal("integer", math.type(err.errno))
-  assert.equal(syscall, err.syscall)
-  assert.equal(path, err.path)
-  assert.matches("^" .. code .. ": .+, " .. syscall .. " '", err.message)
-  assert.is_truthy(err.message:find("'" .. path .. "'", 1, true))
-  assert.equal("SystemError: " .. err.message, tostring(err))
-end
+local directory, write, read = files.directory, files.write, files.read
+local check_error = files.check_error
 
 describe("moontide.fs", function()
   after_each(function()
-    for i = #made, 1, -1 do
-      os.execute("rm -rf '" .. made[i] .. "'")
-      made[i] = nil
-    end
+    files.remove()
     leak.check()
   end)
 
@@ -139,6 +108,191 @@ describe("moontide.fs", function()
     it("rejects with a SystemError where it cannot", function()
       local path = directory() .. "/missing/file"
       check_error(failure(fs.write_file(path, "text")), "ENOENT", "open", path)
+    end)
+  end)
+
+  describe("write_file with options", function()
+    it("makes the file with a mode", function()
+      local path = directory() .. "/file"
+      await(fs.write_file(path, "text", { mode = 384 })) -- 0600
+      assert.equal("600", files.output("stat -c %a " .. path))
+    end)
+
+    it("says that a mode must be an integer", function()
+      assert.matches("#3 to '.*' %(field 'mode': integer expected%)",
+        raised(fs.write_file, "path", "text", { mode = "rw" }))
+    end)
+
+    it("rejects with ENOSPC when the disk is full", function()
+      if not io.open("/dev/full") then
+        return pending("there is no /dev/full here")
+      end
+      check_error(failure(fs.write_file("/dev/full", "text")), "ENOSPC", "write", "/dev/full")
+    end)
+  end)
+
+  describe("write_file, atomic", function()
+    local atomic = { atomic = true }
+
+    it("makes a file, and leaves nothing else", function()
+      local dir = directory()
+      assert.equal(0, select("#", await(fs.write_file(dir .. "/file", "text", atomic))))
+      assert.equal("text", read(dir .. "/file"))
+      assert.equal("file", files.output("ls -A " .. dir))
+    end)
+
+    it("replaces a file, with another inode and the same permissions", function()
+      local path = directory() .. "/file"
+      write(path, "old")
+      await(fs.chmod(path, 416)) -- 0640
+      local open <close> = assert(io.open(path, "rb"))
+      await(fs.write_file(path, ("new"):rep(1000000), atomic))
+      assert.equal("old", open:read("a"))
+      assert.equal(3000000, #read(path))
+      assert.equal("640", files.output("stat -c %a " .. path))
+    end)
+
+    it("replaces what a link leads to, not the link", function()
+      local dir = directory()
+      write(dir .. "/file", "old")
+      await(fs.symlink("file", dir .. "/link"))
+      await(fs.write_file(dir .. "/link", "new", atomic))
+      assert.equal("link", await(fs.lstat(dir .. "/link")).type)
+      assert.equal("new", read(dir .. "/file"))
+    end)
+
+    it("leaves nothing behind when it fails", function()
+      local dir = directory()
+      await(fs.mkdir(dir .. "/taken"))
+      check_error(failure(fs.write_file(dir .. "/taken", "text", atomic)), "EISDIR", "rename",
+        dir .. "/taken")
+      assert.equal("taken", files.output("ls -A " .. dir))
+      assert.equal("ENOENT", failure(fs.write_file(dir .. "/no/file", "text", atomic)).code)
+    end)
+
+    it("leaves the old file and nothing else, or the new one, when it is aborted", function()
+      local dir = directory()
+      local path = dir .. "/file"
+      local text = ("0123456789abcdef"):rep(256 * 1024)
+      for turns = 0, 3 do
+        write(path, "old")
+        local controller = tide.AbortController()
+        local p = fs.write_file(path, text, { atomic = true, signal = controller.signal })
+        for _ = 1, turns do
+          tide.step(1)
+        end
+        controller:abort("stop")
+        if p:state() == "rejected" then
+          assert.equal("stop", failure(p))
+        end
+        leak.run_dry()
+        local now = read(path)
+        assert.is_true(now == "old" or now == text)
+        assert.equal("file", files.output("ls -A " .. dir))
+      end
+    end)
+  end)
+
+  describe("append_file", function()
+    it("makes a file, then adds to it", function()
+      local path = directory() .. "/file"
+      await(fs.append_file(path, "one"))
+      await(fs.append_file(path, "two"))
+      assert.equal("onetwo", read(path))
+    end)
+
+    it("rejects with a SystemError where it cannot", function()
+      local path = directory() .. "/missing/file"
+      check_error(failure(fs.append_file(path, "text")), "ENOENT", "open", path)
+    end)
+  end)
+
+  describe("truncate", function()
+    it("cuts a file, empties it, or fills it up with zeros", function()
+      local path = directory() .. "/file"
+      write(path, "12345")
+      await(fs.truncate(path, 3))
+      assert.equal("123", read(path))
+      await(fs.truncate(path, 5))
+      assert.equal("123\0\0", read(path))
+      await(fs.truncate(path))
+      assert.equal("", read(path))
+    end)
+
+    it("rejects with a SystemError when there is no such file", function()
+      check_error(failure(fs.truncate("no/such/file")), "ENOENT", "truncate", "no/such/file")
+      assert.matches("out of range", raised(fs.truncate, "path", -1))
+    end)
+  end)
+
+  describe("lines", function()
+    local function lines(text)
+      local path = directory() .. "/file"
+      write(path, text)
+      return await(tide.collect(fs.lines(path)))
+    end
+
+    it("gives each line, empty ones and a last one without an end too", function()
+      assert.same({ "one", "", "three" }, lines("one\n\nthree"))
+      assert.same({ "one" }, lines("one\n"))
+      assert.same({ "" }, lines("\n"))
+      assert.same({}, lines(""))
+      assert.same({ "a\r", "b\0c" }, lines("a\r\nb\0c\n"))
+    end)
+
+    it("puts lines together that go over chunks", function()
+      local wanted = {}
+      for i = 1, 40 do
+        wanted[i] = (i % 10 .. ""):rep(i * i * 100)
+      end
+      assert.same(wanted, lines(table.concat(wanted, "\n") .. "\n"))
+    end)
+
+    it("does not read ahead more than a chunk", function()
+      local path = directory() .. "/file"
+      local size = 32 * 1024 * 1024
+      write(path, "first\n" .. ("x"):rep(99):gsub("$", "\n"):rep(size // 100))
+      leak.collect()
+      local before, count, most = collectgarbage("count"), 0, 0
+      for line in fs.lines(path) do
+        count = count + 1
+        if count % 5000 == 0 then
+          leak.collect()
+          most = math.max(most, collectgarbage("count") - before)
+        end
+        if count > 20000 then
+          break
+        end
+        assert.is_not_nil(line)
+      end
+      assert.is_true(most < size / 1024 / 4)
+    end)
+
+    it("closes the file when the loop is left", function()
+      local path = directory() .. "/file"
+      write(path, ("line\n"):rep(10))
+      local before = files.descriptors()
+      for line in fs.lines(path) do
+        if line == "line" then
+          break
+        end
+      end
+      pcall(function()
+        for _ in fs.lines(path) do
+          error "enough"
+        end
+      end)
+      files.eventually(function() return files.descriptors() == before end)
+    end)
+
+    it("raises in the loop that there is no such file, and not elsewhere", function()
+      check_error(raised(function()
+        for _ in fs.lines("no/such/file") do
+          error "unreachable"
+        end
+      end), "ENOENT", "open", "no/such/file")
+      fs.lines("no/such/file")
+      leak.run_dry()
     end)
   end)
 
