@@ -13,10 +13,12 @@
 #include "loop.h"
 #include "operation.h"
 #include "os.h"
+#include "readiness.h"
 #include "promise.h"
 #include "rejection.h"
 #include "runtime.h"
 #include "scope.h"
+#include "signals.h"
 #include "task.h"
 #include "testing.h"
 #include "timer.h"
@@ -39,6 +41,7 @@ static int stats(lua_State *L) {
         {"timers", (lua_Integer)(rt->timers.count - rt->timers.cancelled)},
         {"immediates", rt->immediates.live},
         {"operations", (lua_Integer)rt->operation_count},
+        {"handles", (lua_Integer)rt->handle_count},
         {"rejections", rt->rejections.live + rt->rejections.pass - rt->rejections.reported},
     };
     lua_createtable(L, 0, sizeof rows / sizeof *rows);
@@ -84,6 +87,8 @@ static tide_runtime *open_runtime(lua_State *L) {
     tide_setfuncs(L, rt, tide_task_methods);
     lua_pop(L, 2);
     open_handles(L, rt);
+    tide_poll_open(L, rt);
+    tide_signal_open(L, rt);
     tide_rejection_open(rt);
     tide_loop_open(rt);
     tide_runtime_register(L);
@@ -109,13 +114,16 @@ static void set_files(lua_State *L, tide_runtime *rt) {
 }
 
 __attribute__((visibility("default"))) int luaopen_moontide_core(lua_State *L) {
-    static const luaL_Reg *const parts[] = {tide_callback_functions,  tide_cancel_functions,
-                                            tide_context_functions,   tide_promise_bare,
-                                            tide_error_functions,     tide_immediate_functions,
-                                            tide_loop_functions,      tide_operation_functions,
-                                            tide_rejection_functions, tide_scope_functions,
-                                            tide_task_functions,      tide_timer_functions,
-                                            tide_traceback_functions, functions};
+    static const luaL_Reg *const parts[] = {
+        tide_callback_functions,  tide_cancel_functions,
+        tide_context_functions,   tide_error_functions,
+        tide_immediate_functions, tide_loop_functions,
+        tide_operation_functions, tide_poll_functions,
+        tide_promise_bare,        tide_rejection_functions,
+        tide_scope_functions,     tide_signal_functions,
+        tide_task_functions,      tide_timer_functions,
+        tide_traceback_functions, functions,
+    };
     tide_runtime *rt = open_runtime(L);
     lua_newtable(L);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)

@@ -82,8 +82,7 @@ void tide_operation_complete(tide_operation *operation) {
     tide_completion_add(operation->rt, &operation->completion);
 }
 
-/* Asks for the end of what has not been delivered yet. */
-static void give_up(tide_operation *operation) {
+void tide_operation_abandon(tide_operation *operation) {
     if (tide_list_empty(&operation->completion.link))
         return;
     __atomic_store_n(&operation->aborted, true, __ATOMIC_RELAXED);
@@ -107,7 +106,7 @@ static int cancel(lua_State *L) {
     lua_settop(L, 2);
     lua_getiuservalue(L, 1, UV_PROMISE);
     lua_insert(L, 2);
-    give_up(operation);
+    tide_operation_abandon(operation);
     tide_promise_reject(L, operation->rt, 2);
     return 0;
 }
@@ -146,6 +145,6 @@ void tide_operation_cancel_all(tide_runtime *rt) {
     while (link != &rt->operations) {
         tide_operation *operation = tide_list_entry(link, tide_operation, completion.link);
         link = link->next; /* giving up may complete it, and move it */
-        give_up(operation);
+        tide_operation_abandon(operation);
     }
 }

@@ -52,6 +52,9 @@ void tide_operation_begin(lua_State *L, tide_operation *operation, int index);
 /* The uv callback's part, also where the request could not be started. Cannot fail. */
 void tide_operation_complete(tide_operation *operation);
 
+/* Nobody will get the result: asks for the end, unless it has been delivered. Cannot fail. */
+void tide_operation_abandon(tide_operation *operation);
+
 extern const luaL_Reg tide_operation_functions[];
 
 /* Closing: asks libuv to give up what it has not begun. */

@@ -135,6 +135,7 @@ static void open_tables(lua_State *L, tide_runtime *rt) {
     rt->ref_carriers = new_table_ref(L, TIDE_CARRIERS_MAX);
     rt->ref_immediates = new_table_ref(L, 0);
     rt->ref_jobs = new_table_ref(L, 0);
+    rt->ref_polls = new_table_ref(L, 0);
     rt->ref_rejected = new_table_ref(L, 0);
     rt->test.ref_blocked = new_table_ref(L, 0);
     rt->ref_reported = new_table_ref(L, 0);

@@ -63,6 +63,7 @@ struct tide_runtime {
     int ref_jobs;          /* table: the microtask queue's chunks */
     int ref_on_handled;    /* callback of on_rejection_handled, or false */
     int ref_on_unhandled;  /* callback of on_unhandled_rejection, or false */
+    int ref_polls;         /* table: file descriptor -> handle that polls it */
     int ref_promise_meta;  /* metatable of promises */
     int ref_rejected;      /* table: rejected promises without a handler, in order */
     int ref_reported;      /* table: those of them that are being reported */
@@ -127,9 +128,10 @@ struct tide_runtime {
     } immediates;
 
     tide_list operations; /* in flight, owned by libuv until their callback */
-    tide_list completed;  /* their callback has run; not settled yet */
+    tide_list completed;  /* what uv callbacks have recorded, see completion.h */
     size_t operation_count;
     bool operations_begun; /* ever: the thread pool may have started */
+    size_t handle_count;   /* those not closed */
 
     tide_phase phase;
     uint64_t turn_now; /* what the timers of this turn are compared with, ns */

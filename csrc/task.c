@@ -642,7 +642,7 @@ static int await_interrupted(lua_State *L, tide_runtime *rt) {
     return lua_yieldk(L, 1, reached, await_enclosed_done);
 }
 
-static int await(lua_State *L) {
+int tide_task_await(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     if (!is_current(L, rt))
         return tide_task_at_top_level(rt) ? await_top(L, rt) : await_misplaced(L, rt);
@@ -671,7 +671,7 @@ static int await(lua_State *L) {
 
 static int promise_await(lua_State *L) {
     tide_promise_check(L, tide_runtime_here(L), 1);
-    return await(L);
+    return tide_task_await(L);
 }
 
 /* ---- cancellation ---- */
@@ -769,7 +769,7 @@ static int interrupt(lua_State *L) {
 
 const luaL_Reg tide_task_functions[] = {{"async", async},
                                         {"spawn", spawn},
-                                        {"await", await},
+                                        {"await", tide_task_await},
                                         {"awaiting", awaiting},
                                         {"follow", follow},
                                         {"interrupt", interrupt},

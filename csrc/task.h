@@ -12,6 +12,10 @@
  * called last by a C function, since it may yield: returns what that is to return. */
 int tide_task_start(lua_State *L, tide_runtime *rt);
 
+/* Awaits what is on the stack, as the Lua function does. To be called last by a C function whose
+ * first upvalue is the runtime, since it may yield: returns what that is to return. */
+int tide_task_await(lua_State *L);
+
 /* Whether await may drive the loop from here: nothing of ours runs. */
 static inline bool tide_task_at_top_level(const tide_runtime *rt) {
     return !rt->running && rt->tasks.running.task == NULL;

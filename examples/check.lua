@@ -22,6 +22,7 @@ local CASES = {
     args = "examples/texts examples/absent.txt examples/texts/tide.txt" },
   { name = "wordcount_usage", script = "wordcount", args = "--concurrency none examples" },
   { name = "fan_out" },
+  { name = "graceful_shutdown", signal = "INT" },
 }
 
 -- Specs of a project in examples/busted, run there by busted.
@@ -52,9 +53,18 @@ local function output_of(command)
   return (text:gsub("%d+ ms", "N ms"):gsub("[%d.]+ seconds", "N seconds"))
 end
 
+--- Once it has printed something, the program gets the signal.
+local SIGNALLED = [[(
+out=$(mktemp)
+%s >"$out" & pid=$!
+until [ -s "$out" ]; do sleep 0.05; done
+kill -%s $pid; wait $pid; code=$?
+cat "$out"; rm "$out"; exit $code)]]
+
 local function run_example(case)
   local script = "examples/" .. (case.script or case.name) .. ".lua"
-  return output_of(("'%s' bin/moontide %s %s"):format(lua, script, case.args or ""))
+  local command = ("'%s' bin/moontide %s %s"):format(lua, script, case.args or "")
+  return output_of(case.signal and SIGNALLED:format(command, case.signal) or command)
 end
 
 --- The project requires moontide, as if it were installed.

@@ -120,6 +120,10 @@ local receivers = {
   Permit = function() return methods_of(tide.await(tide.mutex():acquire())) end,
   Event = function() return methods_of(tide.event()) end,
   Queue = function() return methods_of(tide.queue()) end,
+  Signals = function()
+    local signals <close> = tide.signal("SIGUSR1")
+    return methods_of(signals)
+  end,
   Generator = function() return methods_of(tide.generator(function() end)()) end,
   dns = function() return names_of(require "moontide.dns") end,
   fs = function() return names_of(require "moontide.fs") end,

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what is missing to work on moontide, and nothing that is there already.
 #   tools/install-deps.sh build    compiler, Lua 5.4 with headers, libuv, pkg-config
-#   tools/install-deps.sh test     that, busted and luarocks
+#   tools/install-deps.sh test     that, busted, luasocket and luarocks
 #   tools/install-deps.sh check    that, the linters, sanitizers and valgrind
 # DEPS=no: only say what is missing; the exit status is 1 when something is.
 
@@ -11,9 +11,9 @@ set_name=${1-}
 
 case $set_name in
 build) wanted="cc pkg-config lua lua-headers libuv" ;;
-test) wanted="cc pkg-config lua lua-headers libuv busted luarocks" ;;
+test) wanted="cc pkg-config lua lua-headers libuv busted luasocket luarocks" ;;
 check)
-    wanted="cc pkg-config lua lua-headers libuv busted luarocks"
+    wanted="cc pkg-config lua lua-headers libuv busted luasocket luarocks"
     wanted="$wanted luacheck clang-format clang-tidy valgrind sanitizers"
     ;;
 *)
@@ -42,6 +42,7 @@ has()
     lua-headers) sh "$here/find.sh" lua-pc >/dev/null ;;
     libuv) pkg-config --exists libuv 2>/dev/null ;;
     busted) lua=$(sh "$here/find.sh" lua) && "$lua" -e 'require "busted.runner"' 2>/dev/null ;;
+    luasocket) lua=$(sh "$here/find.sh" lua) && "$lua" -e 'require "socket"' 2>/dev/null ;;
     luarocks) sh "$here/find.sh" luarocks >/dev/null ;;
     sanitizers) links_sanitizers ;;
     *) command -v "$1" >/dev/null ;;
@@ -68,6 +69,7 @@ package()
     apt:lua-headers) echo liblua5.4-dev ;;
     apt:libuv) echo libuv1-dev ;;
     apt:busted) echo lua-busted ;;
+    apt:luasocket) echo lua-socket ;;
     apt:luacheck) echo lua-check ;;
     apt:sanitizers) echo gcc libc6-dev ;;
 
@@ -85,6 +87,7 @@ package()
     apk:lua-headers) echo lua5.4-dev ;;
     apk:libuv) echo libuv-dev ;;
     apk:busted) echo lua5.4-busted ;;
+    apk:luasocket) echo lua5.4-socket ;;
     apk:luarocks) echo luarocks5.4 ;;
     apk:clang-format | apk:clang-tidy) echo clang-extra-tools ;;
     apk:sanitizers) ;; # gcc has none on musl
@@ -106,7 +109,7 @@ package()
     brew:luacheck) echo luacheck ;;
     brew:valgrind) ;; # Linux only
 
-    *:busted | *:luacheck) echo "rock:$1" ;;
+    *:busted | *:luacheck | *:luasocket) echo "rock:$1" ;;
     *) echo "$1" ;;
     esac
 }

@@ -542,6 +542,42 @@ function tide.map(list, f, options) end
 ---@return moontide.Promise
 function tide.each(list, f, options) end
 
+---@alias moontide.PollEvents "r"|"w"|"rw"
+
+--- Fulfilled with those of the events for which the file descriptor is ready: reading or writing it
+--- will not block, be it that it gives an error. The descriptor stays its owner's: it is put into
+--- non-blocking mode, must stay open while it is polled, and is left alone as soon as the promise has
+--- settled. Rejects with a moontide.SystemError for what cannot be polled, such as a regular file.
+--- Source: poll(2), uv_poll_t.
+---@param fd integer
+---@param events moontide.PollEvents
+---@param options? moontide.Options
+---@return moontide.Promise<moontide.PollEvents>
+function tide.poll(fd, events, options) end
+
+--- Signals of the system. Those that come while nobody waits are kept for the next who asks. While it
+--- is open, the signals do not do what they do by default; it does not keep the loop alive unless
+--- somebody waits.
+---@class moontide.Signals
+---@overload fun(): string?
+local Signals = {}
+
+--- Fulfilled with the name of the next signal, "SIGINT" say; with nothing once it is closed.
+---@param options? moontide.Options
+---@return moontide.Promise<string?>
+function Signals:next(options) end
+
+--- Gives the signals back to the system. Also what a `<close>` variable and the end of a loop do.
+function Signals:close() end
+
+--- Catches signals: `for name in tide.signal("SIGINT", "SIGTERM") do ... end` awaits each. A name may
+--- come without SIG. Raises a moontide.SystemError for what cannot be caught.
+--- Source: sigaction(2), uv_signal_t.
+---@param name string
+---@param ... string
+---@return moontide.Signals, nil, nil, moontide.Signals
+function tide.signal(name, ...) end
+
 --- ## `require "moontide.fs"`
 
 --- Files, through libuv's thread pool. All functions reject with a moontide.SystemError. Those that

@@ -201,6 +201,20 @@ local function rejections()
   assert(reported == 1 and handled == 1)
 end
 
+local function signals()
+  local watched <close> = tide.signal("SIGUSR1", "SIGUSR2")
+  local _ <close> = tide.set_timeout(watched.close, 50, watched) -- should the cancellation fail
+  local waits = { watched:next(), watched:next() }
+  assert(waits[2]:state() == "pending")
+  tide.signal("SIGUSR1") -- for the collector
+  assert(not await(tide.move_on_after(1, function() await(watched:next()) end)))
+  fails(tide.signal, "SIGUSR1", "SIGKILL")
+  fails(await, tide.poll(99999, "r"))
+  watched:close()
+  await(Promise.all(waits))
+  assert(await(watched:next()) == nil)
+end
+
 local function flight()
   local arrived = 0
   local function arrive() arrived = arrived + 1 end
@@ -226,6 +240,7 @@ local function flight()
   fs.stat(directory):next(arrive)
   dns.lookup("localhost"):next(arrive)
   system.random_bytes(1000):next(arrive)
+  tide.signal("SIGUSR1"):next():next(arrive)
   Promise.race { never, tide.sleep(1e9), tide.sleep(1) }:next(arrive)
   Promise.all { never, tide.sleep(1) }:next(arrive)
   setmetatable({ never }, { __gc = function() pcall(tide.set_timeout, nothing, 1) end })
@@ -233,7 +248,7 @@ local function flight()
 end
 
 if mode == "whole" then
-  local parts = { promises, combinators, functions, loop, files, names, facts, rejections }
+  local parts = { promises, combinators, functions, loop, files, names, facts, signals, rejections }
   for _, part in ipairs(parts) do
     await(tide.spawn(part))
   end

@@ -1,0 +1,139 @@
+#include "handle.h"
+
+#include <string.h>
+
+enum { UV_OF_HANDLE = TIDE_UV_OPERATION };
+
+/* ---- libuv's structs ---- */
+
+static uv_handle_t *struct_at(tide_handle *handle, int i) {
+    return (uv_handle_t *)((char *)handle + handle->first + handle->size * (size_t)i);
+}
+
+static void set_refd(tide_handle *handle, bool refd) {
+    for (int i = 0; i < handle->count; i++)
+        (refd ? uv_ref : uv_unref)(struct_at(handle, i));
+}
+
+void tide_handle_opened(tide_handle *handle) {
+    uv_handle_t *uv = struct_at(handle, handle->count++);
+    uv->data = handle;
+    uv_unref(uv);
+    if (handle->open++ == 0)
+        handle->rt->handle_count++;
+}
+
+/* ---- closing ---- */
+
+static void deliver_closed(lua_State *L, tide_runtime *rt, tide_completion *completion) {
+    tide_handle *handle = tide_list_entry(completion, tide_handle, closed);
+    int slot = handle->slot;
+    handle->slot = LUA_NOREF;
+    handle->closing = false;
+    rt->handle_count--;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_anchors);
+    luaL_unref(L, -1, slot);
+}
+
+static void discard_closed(tide_completion *completion) {
+    (void)completion;
+}
+
+static const tide_completion_type closed_type = {deliver_closed, discard_closed};
+
+static void on_close(uv_handle_t *uv) {
+    tide_handle *handle = uv->data;
+    if (--handle->open == 0)
+        tide_completion_add(handle->rt, &handle->closed);
+}
+
+void tide_handle_close(lua_State *L, tide_handle *handle, int index) {
+    if (!tide_handle_is_open(handle))
+        return;
+    handle->closing = true;
+    lua_pushvalue(L, index);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, handle->rt->ref_anchors);
+    lua_insert(L, -2);
+    lua_rawseti(L, -2, handle->slot); /* the slot exists: nothing is allocated */
+    lua_pop(L, 1);
+    while (!tide_list_empty(&handle->waits))
+        tide_wait_complete(tide_handle_first_wait(handle), UV_ECANCELED);
+    for (int i = 0; i < handle->count; i++)
+        uv_close(struct_at(handle, i), on_close);
+}
+
+int tide_handle_gc(lua_State *L) {
+    tide_handle *handle = lua_touserdata(L, 1);
+    if (handle->rt == NULL || handle->rt->closed)
+        return 0; /* half made, or the runtime has closed it */
+    if (tide_handle_is_open(handle)) {
+        tide_handle_close(L, handle, 1);
+    } else if (!handle->closing && handle->slot != LUA_NOREF) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, handle->rt->ref_anchors);
+        luaL_unref(L, -1, handle->slot);
+        handle->slot = LUA_NOREF;
+    }
+    return 0;
+}
+
+/* ---- making ---- */
+
+void *tide_handle_new(lua_State *L, tide_runtime *rt, size_t size, const char *metatable,
+                      size_t first, size_t uv_size) {
+    tide_handle *handle = lua_newuserdatauv(L, size, 0);
+    memset(handle, 0, size);
+    tide_completion_init(&handle->closed, &closed_type);
+    tide_list_init(&handle->waits);
+    handle->slot = LUA_NOREF;
+    handle->first = first;
+    handle->size = uv_size;
+    handle->rt = rt;
+    luaL_setmetatable(L, metatable);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_anchors);
+    lua_pushboolean(L, 0);
+    handle->slot = luaL_ref(L, -2);
+    lua_pop(L, 1);
+    return handle;
+}
+
+/* ---- waiting ---- */
+
+/* An abort: the wait leaves the line, so what comes next is for the one behind it. */
+static void cancel_wait(tide_operation *operation) {
+    tide_wait *wait = (tide_wait *)operation;
+    if (!tide_list_empty(&wait->link))
+        tide_wait_complete(wait, UV_ECANCELED);
+}
+
+void tide_wait_release(tide_operation *operation) {
+    (void)operation;
+}
+
+void *tide_wait_new(lua_State *L, tide_handle *handle, int index, size_t size,
+                    const tide_operation_type *type) {
+    index = lua_absindex(L, index);
+    tide_wait *wait = tide_operation_new(L, handle->rt, size, UV_OF_HANDLE, type);
+    lua_pushvalue(L, index);
+    lua_setiuservalue(L, -3, UV_OF_HANDLE);
+    wait->operation.cancel = cancel_wait;
+    wait->handle = handle;
+    wait->status = 0;
+    tide_list_init(&wait->link);
+    tide_operation_begin(L, &wait->operation, -2);
+    if (tide_list_empty(&handle->waits))
+        set_refd(handle, true);
+    tide_list_append(&handle->waits, &wait->link);
+    return wait;
+}
+
+void tide_wait_push_handle(lua_State *L, int index) {
+    lua_getiuservalue(L, index, UV_OF_HANDLE);
+}
+
+void tide_wait_complete(tide_wait *wait, int status) {
+    tide_list_remove(&wait->link);
+    if (tide_list_empty(&wait->handle->waits))
+        set_refd(wait->handle, false);
+    wait->status = status;
+    tide_operation_complete(&wait->operation);
+}

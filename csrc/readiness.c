@@ -1,0 +1,168 @@
+/*
+ * libuv takes one handle for each descriptor: all who wait for the same one share it. It is stopped
+ * as soon as nobody waits, since the descriptor's owner may close it from then on and the system
+ * may hand its number out again; it is closed when the last wait is delivered.
+ */
+#include "readiness.h"
+
+#include <limits.h>
+
+#include "cancel.h"
+#include "error.h"
+#include "handle.h"
+#include "promise.h"
+
+#define METATABLE "moontide.Poll"
+
+typedef struct poll {
+    tide_handle handle;
+    uv_poll_t uv;
+    int fd;
+} poll;
+
+typedef struct poll_wait {
+    tide_wait wait;
+    int events; /* what is waited for */
+    poll *poll;
+} poll_wait;
+
+static void on_poll(uv_poll_t *uv, int status, int events);
+
+/* ---- the handle ---- */
+
+/* What all who wait want: the handle watches for that and no more. Cannot fail for a descriptor
+ * that libuv has accepted. */
+static int update(poll *p) {
+    int events = 0;
+    for (tide_list *link = p->handle.waits.next; link != &p->handle.waits; link = link->next)
+        events |= tide_list_entry(link, poll_wait, wait.link)->events;
+    return events == 0 ? uv_poll_stop(&p->uv) : uv_poll_start(&p->uv, events, on_poll);
+}
+
+/* An error of the descriptor is readiness too: whoever uses it will get the error. */
+static void on_poll(uv_poll_t *uv, int status, int events) {
+    poll *p = uv->data;
+    tide_list *link = p->handle.waits.next;
+    while (link != &p->handle.waits) {
+        poll_wait *w = tide_list_entry(link, poll_wait, wait.link);
+        int ready = status < 0 ? w->events : events & w->events;
+        link = link->next;
+        if (ready != 0)
+            tide_wait_complete(&w->wait, ready);
+    }
+    update(p);
+}
+
+/* Pushes the handle of the descriptor, a new one unless somebody waits for it now; returns an
+ * error of libuv's, then without a handle. [-0, +(0|1), m] */
+static int push_poll(lua_State *L, tide_runtime *rt, int fd) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_polls);
+    int polls = lua_gettop(L);
+    if (lua_rawgeti(L, polls, fd) == LUA_TNIL ||
+        tide_list_empty(&((poll *)lua_touserdata(L, -1))->handle.waits)) {
+        poll *p = tide_handle_new(L, rt, sizeof *p, METATABLE, offsetof(poll, uv), sizeof p->uv);
+        int status = uv_poll_init(&rt->loop, &p->uv, fd);
+        if (status < 0) {
+            lua_settop(L, polls - 1);
+            return status;
+        }
+        p->fd = fd;
+        tide_handle_opened(&p->handle);
+        lua_pushvalue(L, -1);
+        lua_rawseti(L, polls, fd);
+    }
+    lua_replace(L, polls);
+    lua_settop(L, polls);
+    return 0;
+}
+
+/* Closes the handle of a wait that is over, unless others wait for it. */
+static void leave(lua_State *L, tide_runtime *rt, poll *p) {
+    if (!tide_list_empty(&p->handle.waits) || !tide_handle_is_open(&p->handle))
+        return;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_polls);
+    if (lua_rawgeti(L, -1, p->fd) != LUA_TNIL && lua_touserdata(L, -1) == p) {
+        lua_pushnil(L);
+        lua_rawseti(L, -3, p->fd);
+    }
+    lua_pop(L, 2);
+    tide_wait_push_handle(L, 1);
+    tide_handle_close(L, &p->handle, lua_gettop(L));
+    lua_pop(L, 1);
+}
+
+/* ---- waits ---- */
+
+static int finish_poll(lua_State *L, tide_runtime *rt, tide_operation *operation) {
+    poll_wait *w = (poll_wait *)operation;
+    int status = w->wait.status;
+    leave(L, rt, w->poll);
+    if (operation->aborted)
+        return 0;
+    if (status < 0) {
+        tide_error_system(L, rt, status, "poll", NULL);
+        return -1;
+    }
+    lua_pushstring(L, status == (UV_READABLE | UV_WRITABLE) ? "rw"
+                      : status == UV_READABLE               ? "r"
+                                                            : "w");
+    return 1;
+}
+
+static const tide_operation_type poll_type = {finish_poll, tide_wait_release};
+
+/* An abort: from here on the descriptor is its owner's alone. */
+static void cancel_poll(tide_operation *operation) {
+    poll_wait *w = (poll_wait *)operation;
+    if (tide_list_empty(&w->wait.link))
+        return;
+    tide_wait_complete(&w->wait, UV_ECANCELED);
+    update(w->poll);
+}
+
+static int check_events(lua_State *L, int argument) {
+    static const char *const names[] = {"r", "w", "rw", NULL};
+    static const int events[] = {UV_READABLE, UV_WRITABLE, UV_READABLE | UV_WRITABLE};
+    return events[luaL_checkoption(L, argument, NULL, names)];
+}
+
+/* Pushes a promise that is rejected with an error of libuv's. */
+static int push_rejected(lua_State *L, tide_runtime *rt, int status) {
+    tide_promise_new(L, rt);
+    tide_error_system(L, rt, status, "poll", NULL);
+    tide_promise_reject(L, rt, lua_gettop(L) - 1);
+    return 1;
+}
+
+/* poll(fd, events, [options]) -> promise of those events for which the descriptor is ready */
+static int poll_fd(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    lua_Integer fd = luaL_checkinteger(L, 1);
+    int events = check_events(L, 2);
+    luaL_argcheck(L, fd >= 0 && fd <= INT_MAX, 1, "file descriptor expected");
+    if (tide_cancel_begin(L, rt, 3, "poll"))
+        return 1;
+    int status = push_poll(L, rt, (int)fd);
+    if (status < 0)
+        return push_rejected(L, rt, status);
+    poll *p = lua_touserdata(L, 5);
+    poll_wait *w = tide_wait_new(L, &p->handle, 5, sizeof *w, &poll_type);
+    w->wait.operation.cancel = cancel_poll;
+    w->events = events;
+    w->poll = p;
+    status = update(p);
+    if (status < 0)
+        tide_wait_complete(&w->wait, status);
+    tide_cancel_attach(L, rt, 4);
+    return 1;
+}
+
+void tide_poll_open(lua_State *L, tide_runtime *rt) {
+    (void)rt;
+    luaL_newmetatable(L, METATABLE);
+    lua_pushcfunction(L, tide_handle_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_pop(L, 1);
+}
+
+const luaL_Reg tide_poll_functions[] = {{"poll", poll_fd}, {NULL, NULL}};

@@ -1,0 +1,18 @@
+/*
+ * Readiness of file descriptors that others own.
+ */
+#ifndef TIDE_READINESS_H
+#define TIDE_READINESS_H
+
+#include "runtime.h"
+
+#pragma GCC visibility push(hidden)
+
+/* Makes the metatable. [-0, +0, m] */
+void tide_poll_open(lua_State *L, tide_runtime *rt);
+
+extern const luaL_Reg tide_poll_functions[];
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,197 @@
+/*
+ * A signal that comes while nobody waits is counted and given to the next who asks: none is lost
+ * between two rounds of a loop. While the object is open, what the system does by itself at these
+ * signals is off.
+ */
+#include "signals.h"
+
+#include <signal.h>
+#include <string.h>
+
+#include "cancel.h"
+#include "error.h"
+#include "handle.h"
+#include "promise.h"
+#include "task.h"
+
+#define METATABLE "moontide.Signal"
+
+typedef struct watched {
+    uv_signal_t uv;
+    const char *name;
+    unsigned pending; /* how often it came while nobody waited */
+} watched;
+
+typedef struct signals {
+    tide_handle handle;
+    watched list[];
+} signals;
+
+/* ---- names ---- */
+
+static const struct name {
+    const char *name;
+    int number;
+} names[] = {{"SIGHUP", SIGHUP},
+             {"SIGINT", SIGINT},
+             {"SIGQUIT", SIGQUIT},
+             {"SIGTERM", SIGTERM},
+             {"SIGUSR1", SIGUSR1},
+             {"SIGUSR2", SIGUSR2},
+             {"SIGPIPE", SIGPIPE},
+             {"SIGALRM", SIGALRM},
+             {"SIGCHLD", SIGCHLD},
+             {"SIGCONT", SIGCONT},
+             {"SIGTSTP", SIGTSTP},
+             {"SIGTTIN", SIGTTIN},
+             {"SIGTTOU", SIGTTOU},
+             {"SIGWINCH", SIGWINCH},
+             {"SIGKILL", SIGKILL},
+             {"SIGSTOP", SIGSTOP},
+             {NULL, 0}};
+
+/* The signal of that name, with or without SIG. */
+static const struct name *check_name(lua_State *L, int argument) {
+    const char *text = luaL_checkstring(L, argument);
+    const char *bare = strncmp(text, "SIG", 3) == 0 ? text + 3 : text;
+    for (const struct name *each = names; each->name != NULL; each++)
+        if (strcmp(each->name + 3, bare) == 0)
+            return each;
+    luaL_argerror(L, argument, lua_pushfstring(L, "unknown signal '%s'", text));
+    return NULL;
+}
+
+/* ---- waiting ---- */
+
+static signals *check_signals(lua_State *L) {
+    tide_runtime_here(L);
+    return luaL_checkudata(L, 1, METATABLE);
+}
+
+static void on_signal(uv_signal_t *uv, int number) {
+    (void)number;
+    signals *s = uv->data;
+    watched *w = (watched *)uv;
+    tide_wait *wait = tide_handle_first_wait(&s->handle);
+    if (wait != NULL)
+        tide_wait_complete(wait, (int)(w - s->list));
+    else
+        w->pending++;
+}
+
+static int finish_wait(lua_State *L, tide_runtime *rt, tide_operation *operation) {
+    tide_wait *wait = (tide_wait *)operation;
+    signals *s = (signals *)wait->handle;
+    (void)rt;
+    if (wait->status < 0)
+        return 0;
+    if (operation->aborted)
+        s->list[wait->status].pending++; /* for the next who asks */
+    lua_pushstring(L, s->list[wait->status].name);
+    return 1;
+}
+
+static const tide_operation_type wait_type = {finish_wait, tide_wait_release};
+
+/* The one that came while nobody waited, or NULL. */
+static watched *take_pending(signals *s) {
+    for (int i = 0; i < s->handle.count; i++) {
+        if (s->list[i].pending > 0) {
+            s->list[i].pending--;
+            return &s->list[i];
+        }
+    }
+    return NULL;
+}
+
+/* Pushes the promise of the next signal's name, or of nothing when closed; the signal to heed is at
+ * 3. */
+static void push_next(lua_State *L, tide_runtime *rt, signals *s) {
+    bool open = tide_handle_is_open(&s->handle);
+    if (open) {
+        tide_promise_new(L, rt);
+        watched *pending = take_pending(s);
+        if (pending == NULL) {
+            lua_pop(L, 1);
+            tide_wait_new(L, &s->handle, 1, sizeof(tide_wait), &wait_type);
+            tide_cancel_attach(L, rt, 3);
+            return;
+        }
+        lua_pushstring(L, pending->name);
+    } else {
+        tide_promise_new(L, rt);
+    }
+    tide_promise_fulfil(L, rt, open ? lua_gettop(L) - 1 : lua_gettop(L), open);
+}
+
+/* s:next([options]) -> promise of a name, or of nothing */
+static int signal_next(lua_State *L) {
+    signals *s = check_signals(L);
+    if (!tide_cancel_begin(L, s->handle.rt, 2, "next"))
+        push_next(L, s->handle.rt, s);
+    return 1;
+}
+
+/* for name in s: awaits the next one */
+static int signal_call(lua_State *L) {
+    lua_settop(L, 1);
+    signal_next(L);
+    lua_replace(L, 1);
+    lua_settop(L, 1);
+    return tide_task_await(L);
+}
+
+static int signal_close(lua_State *L) {
+    signals *s = check_signals(L);
+    tide_handle_close(L, &s->handle, 1);
+    return 0;
+}
+
+/* ---- making ---- */
+
+/* Closes what has been opened, and raises. */
+static int refuse(lua_State *L, signals *s, int status, const char *name) {
+    tide_runtime *rt = s->handle.rt;
+    tide_handle_close(L, &s->handle, lua_gettop(L));
+    tide_error_system(L, rt, status, "signal", name);
+    return lua_error(L);
+}
+
+/* signal(name, ...) -> what a generic for takes: the object, nil, nil, the object */
+static int new_signal(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    int n = lua_gettop(L);
+    luaL_checkstring(L, 1);
+    for (int i = 1; i <= n; i++)
+        check_name(L, i);
+    size_t size = sizeof(signals) + sizeof(watched) * (size_t)n;
+    signals *s = tide_handle_new(L, rt, size, METATABLE, offsetof(signals, list), sizeof(watched));
+    for (int i = 0; i < n; i++) {
+        const struct name *name = check_name(L, i + 1);
+        s->list[i].name = name->name;
+        uv_signal_init(&rt->loop, &s->list[i].uv);
+        tide_handle_opened(&s->handle);
+        int status = uv_signal_start(&s->list[i].uv, on_signal, name->number);
+        if (status < 0)
+            return refuse(L, s, status, name->name);
+    }
+    lua_pushnil(L);
+    lua_pushnil(L);
+    lua_pushvalue(L, -3);
+    return 4;
+}
+
+void tide_signal_open(lua_State *L, tide_runtime *rt) {
+    static const luaL_Reg metamethods[] = {
+        {"__call", signal_call}, {"__close", signal_close}, {"__gc", tide_handle_gc}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {
+        {"close", signal_close}, {"next", signal_next}, {NULL, NULL}};
+    luaL_newmetatable(L, METATABLE);
+    tide_setfuncs(L, rt, metamethods);
+    lua_newtable(L);
+    tide_setfuncs(L, rt, methods);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
+}
+
+const luaL_Reg tide_signal_functions[] = {{"signal", new_signal}, {NULL, NULL}};
