@@ -116,6 +116,7 @@ install-test:
 oom: $(HOST)
 	@echo "== memory errors ($(BUILD))"
 	$(HOST) spec/host/core.lua
+	$(HOST) spec/host/structure.lua
 
 bench: core
 	$(LUA) bench/run.lua

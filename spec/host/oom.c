@@ -1,5 +1,5 @@
 /*
- * A host that embeds the core and is short of memory. It runs one Lua script (spec/host/core.lua)
+ * A host that embeds the core and is short of memory. It runs one Lua script (see the Makefile)
  * over and over, each time with another allocation that fails, and demands every time that the
  * script ends, that nothing crashes, and that closing the state gives back every byte, every block
  * of libuv's and every file descriptor.

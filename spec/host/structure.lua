@@ -1,0 +1,310 @@
+-- What spec/host/oom.c runs besides core.lua, in the same modes: what is made of the core in Lua.
+-- Time is virtual.
+--
+-- What a function waits for is done by another one of its group, so that an error anywhere cancels
+-- whoever waits.
+
+local mode = ...
+local testing = require "moontide.testing"
+local tide = require "moontide"
+
+local await, group, sleep = tide.await, tide.group, tide.sleep
+
+local function nothing() end
+
+local function fails(...)
+  assert(not pcall(...))
+end
+
+local function closing(f)
+  return setmetatable({}, { __close = f })
+end
+
+--- Sleeps for ever; cleans up when it is cancelled.
+local function stay()
+  local _ <close> = closing(function()
+    await(sleep(1))
+  end)
+  await(sleep(1e6))
+end
+
+local function fail_after(ms, reason)
+  await(sleep(ms))
+  error(reason, 0)
+end
+
+--- Options with a signal that is aborted soon. (That of AbortSignal.timeout keeps no loop alive.)
+local function soon()
+  local controller = tide.AbortController()
+  tide.set_timeout(controller.abort, 1, controller)
+  return { signal = controller.signal }
+end
+
+local function groups()
+  assert(await(group(function(g)
+    g:spawn(sleep, 1)
+    return await(g:spawn(function(v)
+      await(group(function()
+        await(sleep(2))
+      end))
+      return v
+    end, 3))
+  end)) == 3)
+  fails(await, group(function(g)
+    g:spawn(stay)
+    g:spawn(group, stay)
+    await(g:spawn(fail_after, 1, {}))
+  end))
+  fails(await, group(function(g)
+    g:spawn(function()
+      local _ <close> = closing(function()
+        error "another one"
+      end)
+      await(sleep(1e6))
+    end)
+    fail_after(1, "one")
+  end))
+  fails(await, group(function(g)
+    g:spawn(stay)
+    g:spawn(tide.shield, sleep, 2)
+    await(tide.yield())
+    g:cancel "reason"
+    g:spawn(stay)
+    stay()
+  end))
+end
+
+local function deadlines()
+  assert(await(tide.timeout(10, function(v)
+    await(sleep(1))
+    return v
+  end, 2)) == 2)
+  fails(await, tide.timeout(1, stay))
+  assert(await(tide.move_on_after(1, stay)) == false)
+  assert(await(tide.move_on_after(10, sleep, 1)))
+  fails(await, tide.move_on_after(10, fail_after, 1, "reason"))
+  assert(not await(tide.move_on_after(1, function()
+    await(tide.shield(sleep, 3))
+    await(sleep(1e6))
+  end)))
+end
+
+local function lists()
+  local doubled = await(tide.map({ 1, 2, 3 }, function(v)
+    await(sleep(v))
+    return 2 * v
+  end, { concurrency = 2 }))
+  assert(doubled.n == 3 and doubled[3] == 6)
+  fails(await, tide.map({ 2, 1 }, fail_after))
+  local sum = 0
+  await(tide.each({ 1, 2 }, function(v)
+    sum = sum + v
+  end))
+  assert(sum == 3)
+end
+
+local function signals()
+  local controller = tide.AbortController()
+  local signal = controller.signal
+  local any = tide.AbortSignal.any { signal, tide.AbortSignal.timeout(1e6) }
+  local told = 0
+  local remove = any:on_abort(nothing)
+  any:on_abort(function()
+    told = told + 1
+  end)
+  remove()
+  await(sleep(1, { signal = any }))
+  local sleeps = { sleep(1e6, { signal = any }), sleep(1e6, { signal = signal }) }
+  controller:abort {}
+  controller:abort()
+  for _, promise in ipairs(sleeps) do
+    fails(await, promise)
+  end
+  fails(signal.throw_if_aborted, signal)
+  fails(await, sleep(1, { signal = any }))
+  assert(told == 1 and tide.AbortSignal.abort(1).reason == 1)
+  fails(await, sleep(1e6, { signal = tide.AbortSignal.timeout(1) }))
+end
+
+local function permits()
+  local semaphore, mutex, active = tide.semaphore(2), tide.mutex(), 0
+  local function work(ms)
+    local _ <close> = await(semaphore:acquire())
+    active = active + 1
+    assert(active <= 2)
+    await(sleep(ms))
+    active = active - 1
+  end
+  await(tide.each({ 1, 2, 1, 2 }, work))
+  await(group(function(g)
+    local permit = await(mutex:acquire())
+    local waiting = g:spawn(function()
+      local _ <close> = await(mutex:acquire())
+    end)
+    fails(await, mutex:acquire(soon()))
+    assert(not await(tide.move_on_after(1, function()
+      await(mutex:acquire())
+    end)))
+    permit:release()
+    await(waiting)
+  end))
+  local _ <close> = await(mutex:acquire())
+end
+
+local function events()
+  local event = tide.event()
+  await(group(function(g)
+    g:spawn(event.wait, event)
+    g:spawn(event.wait, event)
+    fails(await, event:wait(soon()))
+    event:set()
+  end))
+  await(event:wait())
+  event:clear()
+  assert(not event:is_set())
+end
+
+local function queues()
+  local queue, sum = tide.queue(1), 0
+  await(group(function(g)
+    for i = 1, 2 do
+      g:spawn(function()
+        await(queue:push(i))
+        await(queue:push(i))
+      end)
+    end
+    for _ = 1, 4 do
+      sum = sum + await(queue:pop())
+    end
+    g:spawn(function()
+      for item in queue do
+        sum = sum + item
+      end
+    end)
+    await(sleep(1))
+    await(queue:push(1))
+    queue:close()
+    fails(await, queue:push(1))
+  end))
+  assert(sum == 7)
+  local full = tide.queue(0)
+  fails(await, full:pop(soon()))
+  fails(await, full:push(1, soon()))
+  fails(await, group(function(g)
+    g:spawn(full.push, full, 1)
+    await(sleep(1))
+    full:close()
+  end))
+end
+
+local count = tide.generator(function(yield, n)
+  local _ <close> = closing(function()
+    await(sleep(1))
+  end)
+  for i = 1, n do
+    await(sleep(1))
+    yield(i)
+  end
+  return n
+end)
+
+local function generators()
+  assert(#await(tide.collect(count(3))) == 3)
+  for i in count(3) do
+    if i == 2 then
+      break
+    end
+  end
+  fails(await, tide.collect(tide.generator(function(yield)
+    yield(1)
+    fail_after(1, "reason")
+  end)()))
+  local numbers = count(3)
+  local first, second = numbers:next(), numbers:next()
+  assert(await(first) == 1 and await(second) == 2)
+  fails(await, numbers:throw "reason")
+  await(numbers:close())
+  assert(not await(tide.move_on_after(1, function()
+    for _ in count(3) do
+      await(sleep(1e6))
+    end
+  end)))
+end
+
+local function clocks()
+  fails(testing.clock)
+  testing.shuffle(7)
+  local _ <close> = closing(function()
+    testing.shuffle(nil)
+  end)
+  await(group(function(g)
+    for _ = 1, 3 do
+      g:spawn(sleep, 2)
+    end
+    await(testing.wait_all_tasks_blocked())
+  end))
+end
+
+--- On a clock that does not jump.
+local function advances(clock)
+  await(group(function(g)
+    g:spawn(sleep, 3)
+    await(clock:advance(2))
+    await(clock:advance(2))
+  end))
+  assert(clock:elapsed() == 4)
+end
+
+local function flight()
+  local arrived = 0
+  local function arrive()
+    arrived = arrived + 1
+  end
+  local never, semaphore, queue = tide.event(), tide.semaphore(1), tide.queue(0)
+  group(function(g)
+    g:spawn(sleep, 1)
+    g:spawn(sleep, 1)
+  end):next(arrive)
+  group(function(g)
+    g:spawn(stay)
+    g:spawn(never.wait, never)
+    g:spawn(semaphore.acquire, semaphore)
+    g:spawn(semaphore.acquire, semaphore)
+    g:spawn(queue.pop, queue)
+    g:spawn(tide.shield, sleep, 1e9)
+    stay()
+  end):next(arrive)
+  tide.timeout(1, stay):catch(arrive)
+  tide.move_on_after(1, stay):next(arrive)
+  tide.map({ 1, 2 }, function(ms) return sleep(ms) end):next(arrive)
+  sleep(1e9, { signal = tide.AbortSignal.timeout(1) }):catch(arrive)
+  sleep(1e9, { signal = tide.AbortController().signal }):next(arrive)
+  tide.collect(count(2)):next(arrive)
+  tide.spawn(function()
+    for _ in count(2) do
+      await(never:wait())
+    end
+  end)
+  return function() return arrived end
+end
+
+if mode == "whole" then
+  do
+    local _ <close> = testing.clock()
+    local parts = {
+      groups, deadlines, lists, signals, permits, events, queues, generators, clocks,
+    }
+    for _, part in ipairs(parts) do
+      await(tide.spawn(part))
+    end
+  end
+  do -- closed here, since a function that waits in vain would never do it
+    local clock <close> = testing.clock { autojump = false }
+    await(tide.spawn(advances, clock))
+  end
+  for _ = 1, 3 do
+    flight()
+    tide.step(1)
+  end
+end
+return flight()
