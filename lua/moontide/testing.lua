@@ -13,8 +13,10 @@ function M.clock(options)
   if options ~= nil and type(options) ~= "table" then
     error("bad argument #1 to 'clock' (table expected, got " .. type(options) .. ")", 2)
   end
+  local clock = setmetatable({ start = 0 }, Clock) -- before: without it nobody could stop the clock
   core.start_clock(not (options and options.autojump == false))
-  return setmetatable({ start = tide.now() }, Clock)
+  clock.start = tide.now()
+  return clock
 end
 
 --- Virtual ms since the clock was made.
