@@ -42,6 +42,7 @@ typedef struct tide_promise {
     union {
         uint32_t generation; /* which pair of resolving functions is valid */
         uint32_t remaining;  /* combinator: elements that have not settled */
+        uint32_t call;       /* async function that has not returned: see watch_calls, or 0 */
     } u;
     int32_t rejection; /* place in the list of unhandled rejections, or 0 */
     uint32_t order;    /* in which it was entered into a scope, or 0, see scope.h */

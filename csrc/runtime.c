@@ -140,6 +140,7 @@ static void open_tables(lua_State *L, tide_runtime *rt) {
     rt->test.ref_blocked = new_table_ref(L, 0);
     rt->ref_reported = new_table_ref(L, 0);
     rt->ref_late = new_table_ref(L, 0);
+    rt->ref_calls = new_slot(L);
     rt->ref_cancel_policy = new_slot(L);
     rt->ref_context = new_slot(L);
     rt->ref_on_handled = new_slot(L);

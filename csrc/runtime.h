@@ -55,6 +55,7 @@ struct tide_runtime {
 
     int ref_anchors;       /* table: slot -> what a timer or an operation keeps alive */
     int ref_cancel_policy; /* table of functions, see cancel.h, or false */
+    int ref_calls;         /* table: number of a call -> how many have not returned, or false */
     int ref_carriers;      /* table: idle coroutines, parallel to carriers.idle */
     int ref_context;       /* the current async context, or false */
     int ref_error_meta;    /* metatable of error objects */
@@ -88,7 +89,8 @@ struct tide_runtime {
         int depth;   /* coroutines of ours resumed inside one another */
         bool failed; /* the coroutine that just finished did so with an error */
         tide_yield yield;
-        void *waiter; /* the reaction by which the top level waits, or NULL */
+        void *waiter;  /* the reaction by which the top level waits, or NULL */
+        uint32_t call; /* what the next async function counts as, see watch_calls, or 0 */
     } tasks;
 
     struct {

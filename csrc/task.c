@@ -76,6 +76,43 @@ static void carrier_return(lua_State *L, tide_runtime *rt, lua_State *co) {
     rt->carriers.count++;
 }
 
+/* ---- calls that are watched ---- */
+
+/* One more, or one less, of the calls with that number has not returned. [-0, +0, m] */
+static void count_call(lua_State *L, const tide_runtime *rt, lua_Integer call, int change) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_calls);
+    lua_rawgeti(L, -1, call);
+    lua_pushinteger(L, lua_tointeger(L, -1) + change);
+    lua_rawseti(L, -3, call);
+    lua_pop(L, 2);
+}
+
+/* The function has returned, or never will. [-0, +0, -] */
+static void task_ended(lua_State *L, const tide_runtime *rt, tide_promise *t) {
+    t->co = NULL;
+    if (t->u.call == 0)
+        return;
+    count_call(L, rt, t->u.call, -1); /* into a place that is there */
+    t->u.call = 0;
+}
+
+/* watch_calls(counts): counts[number] is from now on how many async functions that were announced
+ * by that number, above 0, have not returned. Garbage counts too: it never has. */
+static int watch_calls(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    lua_rawseti(L, LUA_REGISTRYINDEX, rt->ref_calls);
+    return 0;
+}
+
+/* announce_call(number): of the next async function that is called */
+static int announce_call(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    rt->tasks.call = (uint32_t)luaL_checkinteger(L, 1);
+    return 0;
+}
+
 /* ---- the body of a coroutine ---- */
 
 /* Below the results stands the message handler, at 1. */
@@ -100,7 +137,7 @@ static void run_task_job(lua_State *L, tide_runtime *rt, int job, void *self);
 
 static void fail_task_job(lua_State *L, tide_runtime *rt, int job, void *self) {
     tide_promise *t = self;
-    t->co = NULL;
+    task_ended(L, rt, t);
     if (t->state == TIDE_PENDING)
         tide_promise_reject(L, rt, job);
     else
@@ -113,7 +150,7 @@ static const tide_job_type task_type = {"async", run_task_job, fail_task_job};
 static void task_fail(lua_State *L, tide_runtime *rt, int task) {
     tide_promise *t = lua_touserdata(L, task);
     lua_State *co = t->co;
-    t->co = NULL;
+    task_ended(L, rt, t);
     lua_xmove(co, L, 1);
     tide_traceback_take(L, rt, co);
     tide_promise_reject_traced(L, rt, task);
@@ -172,7 +209,7 @@ static void task_resumed(lua_State *L, tide_runtime *rt, int task, tide_promise 
             luaL_checkstack(L, o.n + LUA_MINSTACK, "too many results");
         if (o.n > 0)
             lua_xmove(co, L, o.n);
-        t->co = NULL;
+        task_ended(L, rt, t);
         if (t->flags & TIDE_NOTED)
             tide_traceback_forget(L, rt, co);
         carrier_return(L, rt, co);
@@ -225,7 +262,7 @@ static outcome resume_in_context(lua_State *L, tide_runtime *rt, int task, tide_
 
 /* The coroutine of the task on top was resumed or closed by somebody else while it was ours. */
 static void task_lost(lua_State *L, tide_runtime *rt, int task) {
-    ((tide_promise *)lua_touserdata(L, task))->co = NULL;
+    task_ended(L, rt, lua_touserdata(L, task));
     lua_pushliteral(L, "the coroutine of an async function was resumed or closed by somebody else");
     tide_promise_reject(L, rt, task);
 }
@@ -361,6 +398,12 @@ static tide_promise *task_new(lua_State *L, tide_runtime *rt, int nargs) {
     if (nargs > 0) {
         lua_insert(L, -nargs - 1);
         lua_xmove(L, co, nargs);
+    }
+    if (rt->tasks.call != 0) {
+        uint32_t call = rt->tasks.call;
+        rt->tasks.call = 0;
+        count_call(L, rt, call, 1);
+        t->u.call = call;
     }
     return t;
 }
@@ -777,6 +820,8 @@ const luaL_Reg tide_task_functions[] = {{"async", async},
                                         {"spawn_in", spawn_in},
                                         {"is_child", is_child},
                                         {"scope_of", scope_of},
+                                        {"watch_calls", watch_calls},
+                                        {"announce_call", announce_call},
                                         {NULL, NULL}};
 
 const luaL_Reg tide_task_methods[] = {{"await", promise_await}, {NULL, NULL}};

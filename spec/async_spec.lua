@@ -1,4 +1,5 @@
 local tide = require "moontide"
+local allow_suspended = require("moontide.busted").allow_suspended
 local leak = require "spec.support.leak"
 local new_log = require("spec.support.log").new
 local scale = require "spec.support.scale"
@@ -382,6 +383,7 @@ describe("what an async function keeps", function()
   after_each(leak.check)
 
   it("is collected, with its promise and locals, when nothing can resume it", function()
+    allow_suspended()
     local f = async(function(...)
       local value = leak.track({}, "local")
       await((leak.track((Promise.with_resolvers()), "awaited promise")))

@@ -368,7 +368,7 @@ end)
     end)
 
     it("is what neither the test nor finally nor after_each has ended", function()
-      outcome("++++", run [[
+      outcome("+++", run [[
 describe("a block", function()
   local handle, service
   setup(function() service = tide.set_interval(function() end, 1000) end)
@@ -386,10 +386,45 @@ describe("a block", function()
     finally(function() mine:close() end)
   end)
 end)
-it("waits for what nothing can bring", function()
-  spawn(function() await((Promise.with_resolvers())) end)
-end)
 ]])
+    end)
+
+    it("may be functions that nothing can wake, collected or not", function()
+      local result = run [[
+local allow_suspended = require("moontide.busted").allow_suspended
+local never = Promise.with_resolvers()
+local wait = tide.async(function(promise) await(promise or (Promise.with_resolvers())) end)
+it("leaves one", function() wait(never) end)
+it("leaves garbage", function()
+  for _ = 1, 2 do wait() end
+  collectgarbage()
+  collectgarbage()
+end)
+it("leaves a call of a call", function() spawn(function() wait(never) end) end)
+it("leaves a child", function()
+  tide.group(function(g)
+    g:spawn(function() await(never) end)
+  end)
+end)
+it("ends with an error", function()
+  pcall(await, spawn(error, "reason"))
+  await(wait(1))
+end)
+it("means it", function()
+  allow_suspended()
+  wait(never)
+end)
+it("means it no longer", function() wait(never) end)
+]]
+      outcome("----++-", result)
+      has("SPEC:4: the test has left behind:\n\tSPEC:4: an async function, suspended at SPEC:3\n",
+        result)
+      has("SPEC:6: the test has left behind:\n\tSPEC:6: an async function that nothing can wake\n"
+        .. "\tSPEC:6: an async function that nothing can wake\n", result)
+      has("SPEC:10: the test has left behind:\n\tSPEC:10: an async function, suspended at SPEC:3\n",
+        result)
+      has("\tSPEC:13: an async function, suspended at SPEC:13\n", result)
+      has("SPEC:24: the test has left behind", result)
     end)
 
     it("is not held against a test that has failed", function()

@@ -1,5 +1,6 @@
 -- luacheck: ignore 512 (loops that are left in the first round are the matter here)
 local tide = require "moontide"
+local allow_suspended = require("moontide.busted").allow_suspended
 local failure = require("spec.support.raised").failure
 local leak = require "spec.support.leak"
 local new_log = require("spec.support.log").new
@@ -337,12 +338,14 @@ describe("generator", function()
     end)
 
     it("is garbage when it is dropped in the middle", function()
+      allow_suspended()
       local g = count_to(3)
       await(g:next())
       leak.track(g)
     end)
 
     it("refuses to be closed by a loop that catches it", function()
+      allow_suspended()
       local rounds = 0
       local g = (generator(function(yield)
         while true do
@@ -497,6 +500,7 @@ describe("generator", function()
         await(tide.sleep(1000))
       end)))
       assert.equal(2, await(g:next()))
+      await(g:close())
     end)
 
     it("of a loop that is just being left still waits for the clean-up", function()

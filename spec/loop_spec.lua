@@ -1,5 +1,6 @@
 local tide = require "moontide"
 local fs = require "moontide.fs"
+local allow_suspended = require("moontide.busted").allow_suspended
 local leak = require "spec.support.leak"
 local new_log = require("spec.support.log").new
 local scale = require "spec.support.scale"
@@ -46,6 +47,7 @@ describe("run", function()
   end)
 
   it("S44 does not wait for a promise that nothing can settle", function()
+    allow_suspended()
     spawn(function()
       await((Promise.with_resolvers()))
     end)

@@ -32,6 +32,7 @@ local WEAK_KEYS = { __mode = "k" }
 local step, stats = core.step, core.stats
 local set_timeout, queue_microtask, stop = core.set_timeout, core.queue_microtask, core.stop
 local with_resolvers, traceback = core.Promise.with_resolvers, core.traceback
+local announce_call = core.announce_call
 
 --- Real time, in ms: moontide's own clock may be a virtual one.
 local function now()
@@ -45,7 +46,9 @@ end
 --   expired           the message of its timeout
 --   problems          list of { kind = "failure"|"error", message =, trace = }
 --   made, tasks       object -> where, what and when, see record
+--   calls             line -> number under which the core counts the async functions called there
 --   before            stats() when it began
+--   allows_suspended  functions that nothing can wake are no mistake
 --   clock             where it has made time virtual
 --   seed              of the shuffle that it has begun
 --   handlers          the rejection handlers that were set when it began
@@ -201,6 +204,7 @@ local function suspended(tasks)
     if promise:state() == "pending" then
       local entry = entry_of(promise, value)
       entry.what, entry.object = state_of(promise), nil
+      entry.has_not_returned = not entry.what:find "it returned$"
       list[#list + 1] = entry
     end
   end
@@ -252,6 +256,13 @@ function M.timeout(ms)
   end
   watch.limit = ms
   arm(watch.since + ms)
+end
+
+function M.allow_suspended()
+  if not window then
+    error("allow_suspended: to be called in a test or its before_each", 2)
+  end
+  window.allows_suspended = true
 end
 
 ---- what a test begins ----
@@ -316,19 +327,41 @@ replace(core, "sleep", function(sleep)
   end
 end)
 
+local unreturned, calls = {}, 0 -- number of a call -> how many have not returned; the last number
+
+core.watch_calls(unreturned)
+
+--- Tells the core where the async function is called that comes next.
+local function announce()
+  local where = caller() or ""
+  local number = window.calls[where]
+  if not number then
+    calls = calls + 1
+    number = calls
+    window.calls[where] = number
+  end
+  announce_call(number)
+end
+
 local function started(promise)
   record(window.tasks, promise, "an async function")
   return promise
 end
 
-replace(core, "spawn", function(spawn)
-  return function(...)
-    if window and core.callable((...)) then
-      return started(spawn(...))
+local function watch_spawn(name, position)
+  replace(core, name, function(spawn)
+    return function(...)
+      if window and core.callable((select(position, ...))) then
+        announce()
+        return started(spawn(...))
+      end
+      return finish_call(name, nil, pcall(spawn, ...))
     end
-    return finish_call("spawn", nil, pcall(spawn, ...))
-  end
-end)
+  end)
+end
+
+watch_spawn("spawn", 1)
+watch_spawn("spawn_in", 4)
 
 replace(core, "async", function(async)
   return function(...)
@@ -338,6 +371,7 @@ replace(core, "async", function(async)
     local call = async(...)
     return function(...)
       if window then
+        announce()
         return started(call(...))
       end
       return call(...)
@@ -514,15 +548,34 @@ local function restore_handlers(w)
   end
 end
 
+--- The functions of the test that have not returned, also those of which only their number is left.
+--- The count of calls is exact, while the collector may have been there or not.
+local function unfinished(w)
+  local list, gone, known = {}, {}, {}
+  for _, entry in ipairs(suspended(w.tasks)) do
+    if entry.has_not_returned then
+      local where = entry.where or ""
+      known[where] = (known[where] or 0) + 1
+      list[#list + 1] = entry
+    end
+  end
+  for where, number in pairs(w.calls) do
+    for _ = (known[where] or 0) + 1, unreturned[number] or 0 do
+      local entry = { what = "an async function that nothing can wake", order = number }
+      entry.where = where ~= "" and where or nil
+      gone[#gone + 1] = entry
+    end
+    unreturned[number] = nil
+  end
+  table.sort(gone, by_order)
+  return table.move(gone, 1, #gone, #list + 1, list)
+end
+
 --- Everything that the test has left behind, as list of { where =, what = }; nothing of it remains.
----
---- Functions that are suspended count only along with something live that may wake them. Whether
---- one that waits for nothing is garbage by now cannot be told: Lua marks registers that busted's
---- calls have not overwritten yet.
 local function leftovers(w)
   restore_handlers(w)
   if #live_of(w.made) + #uncounted(w.before) == 0 then
-    return {}
+    return w.allows_suspended and {} or unfinished(w)
   end
   collect() -- what nobody can reach any more is over: a signal's timer goes with the signal
   local list, tasks = live_of(w.made), suspended(w.tasks)
@@ -663,6 +716,7 @@ busted.before_each(function()
     problems = {},
     made = setmetatable({}, WEAK_KEYS),
     tasks = setmetatable({}, WEAK_KEYS),
+    calls = {},
     before = stats(),
     handlers = {},
   }

@@ -1100,6 +1100,10 @@ local busted_helper = {}
 ---@param ms number math.huge for no limit
 function busted_helper.timeout(ms) end
 
+--- Called in a test or its before_each: async functions that wait for nothing that could come are
+--- no failure of this test.
+function busted_helper.allow_suspended() end
+
 --- ## Semaphores, events, queues
 
 --- `signal` is for the one call; the group in which that is made can cancel it as well. Either way
