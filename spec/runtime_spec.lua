@@ -132,7 +132,8 @@ describe("the library", function()
       names[#names + 1] = name
     end
     table.sort(names)
-    assert.same({ "handles", "immediates", "microtasks", "operations", "rejections", "timers" }, names)
+    local all = { "handles", "immediates", "microtasks", "operations", "rejections", "timers" }
+    assert.same(all, names)
     tide.set_timeout(function() end, 1)
     tide.sleep(1)
     tide.set_immediate(function() end)
