@@ -15,9 +15,8 @@
  * what is wrong with the options, in the name of the function. */
 bool tide_cancel_begin(lua_State *L, tide_runtime *rt, int options, const char *name);
 
-/* The operation has been started; it and its promise are on top. Replaces both by the promise to
- * return: that one, or one that follows it unless the signal at the index, if not nil, aborts.
- * [-2, +1, m] */
+/* The operation has been started; it and its promise are on top. Leaves the promise, which the
+ * signal at the index, if not nil, rejects when it aborts. [-2, +1, m] */
 void tide_cancel_attach(lua_State *L, tide_runtime *rt, int signal);
 
 /* The same for what only asks and changes nothing: when it is cancelled, its group does not wait

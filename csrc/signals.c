@@ -93,14 +93,11 @@ static int finish_wait(lua_State *L, tide_runtime *rt, tide_operation *operation
 
 static const tide_operation_type wait_type = {finish_wait, tide_wait_release};
 
-/* The one that came while nobody waited, or NULL. */
-static watched *take_pending(signals *s) {
-    for (int i = 0; i < s->handle.count; i++) {
-        if (s->list[i].pending > 0) {
-            s->list[i].pending--;
+/* One that came while nobody waited, or NULL. */
+static watched *find_pending(signals *s) {
+    for (int i = 0; i < s->handle.count; i++)
+        if (s->list[i].pending > 0)
             return &s->list[i];
-        }
-    }
     return NULL;
 }
 
@@ -108,20 +105,20 @@ static watched *take_pending(signals *s) {
  * 3. */
 static void push_next(lua_State *L, tide_runtime *rt, signals *s) {
     bool open = tide_handle_is_open(&s->handle);
-    if (open) {
-        tide_promise_new(L, rt);
-        watched *pending = take_pending(s);
-        if (pending == NULL) {
-            lua_pop(L, 1);
-            tide_wait_new(L, &s->handle, 1, sizeof(tide_wait), &wait_type);
-            tide_cancel_attach(L, rt, 3);
-            return;
-        }
-        lua_pushstring(L, pending->name);
-    } else {
-        tide_promise_new(L, rt);
+    watched *pending = open ? find_pending(s) : NULL;
+    if (open && pending == NULL) {
+        tide_wait_new(L, &s->handle, 1, sizeof(tide_wait), &wait_type);
+        tide_cancel_attach(L, rt, 3);
+        return;
     }
-    tide_promise_fulfil(L, rt, open ? lua_gettop(L) - 1 : lua_gettop(L), open);
+    tide_promise_new(L, rt);
+    int promise = lua_gettop(L), n = 0;
+    if (pending != NULL) {
+        lua_pushstring(L, pending->name);
+        pending->pending--;
+        n = 1;
+    }
+    tide_promise_fulfil(L, rt, promise, n);
 }
 
 /* s:next([options]) -> promise of a name, or of nothing */
@@ -169,9 +166,11 @@ static int new_signal(lua_State *L) {
     for (int i = 0; i < n; i++) {
         const struct name *name = check_name(L, i + 1);
         s->list[i].name = name->name;
-        uv_signal_init(&rt->loop, &s->list[i].uv);
-        tide_handle_opened(&s->handle);
-        int status = uv_signal_start(&s->list[i].uv, on_signal, name->number);
+        int status = uv_signal_init(&rt->loop, &s->list[i].uv);
+        if (status == 0) {
+            tide_handle_opened(&s->handle);
+            status = uv_signal_start(&s->list[i].uv, on_signal, name->number);
+        }
         if (status < 0)
             return refuse(L, s, status, name->name);
     }

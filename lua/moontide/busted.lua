@@ -305,8 +305,13 @@ watch_call(core, "set_timeout", "a timeout")
 watch_call(core, "set_interval", "an interval")
 watch_call(core, "set_immediate", "an immediate")
 watch_call(core, "yield", "yield")
-for _, name in ipairs({ "read_file", "write_file", "stat", "scandir" }) do
-  watch_call(core.fs, name, "fs." .. name)
+watch_call(core, "poll", "poll")
+for _, module in ipairs({ "fs", "dns" }) do
+  for name, value in pairs(core[module]) do
+    if type(value) == "function" then
+      watch_call(core[module], name, module .. "." .. name)
+    end
+  end
 end
 
 -- Promise of a sleep -> its timer. What is live is held elsewhere.
