@@ -15,6 +15,16 @@ static void set_refd(tide_handle *handle, bool refd) {
         (refd ? uv_ref : uv_unref)(struct_at(handle, i));
 }
 
+void tide_handle_hold(tide_handle *handle) {
+    if (handle->holds++ == 0)
+        set_refd(handle, true);
+}
+
+void tide_handle_let_go(tide_handle *handle) {
+    if (--handle->holds == 0)
+        set_refd(handle, false);
+}
+
 void tide_handle_opened(tide_handle *handle) {
     uv_handle_t *uv = struct_at(handle, handle->count++);
     uv->data = handle;
@@ -78,9 +88,9 @@ int tide_handle_gc(lua_State *L) {
 
 /* ---- making ---- */
 
-void *tide_handle_new(lua_State *L, tide_runtime *rt, size_t size, const char *metatable,
-                      size_t first, size_t uv_size) {
-    tide_handle *handle = lua_newuserdatauv(L, size, 0);
+void *tide_handle_new(lua_State *L, tide_runtime *rt, size_t size, int user_values,
+                      const char *metatable, size_t first, size_t uv_size) {
+    tide_handle *handle = lua_newuserdatauv(L, size, user_values);
     memset(handle, 0, size);
     tide_completion_init(&handle->closed, &closed_type);
     tide_list_init(&handle->waits);
@@ -121,7 +131,7 @@ void *tide_wait_new(lua_State *L, tide_handle *handle, int index, size_t size,
     tide_list_init(&wait->link);
     tide_operation_begin(L, &wait->operation, -2);
     if (tide_list_empty(&handle->waits))
-        set_refd(handle, true);
+        tide_handle_hold(handle);
     tide_list_append(&handle->waits, &wait->link);
     return wait;
 }
@@ -133,7 +143,7 @@ void tide_wait_push_handle(lua_State *L, int index) {
 void tide_wait_complete(tide_wait *wait, int status) {
     tide_list_remove(&wait->link);
     if (tide_list_empty(&wait->handle->waits))
-        set_refd(wait->handle, false);
+        tide_handle_let_go(wait->handle);
     wait->status = status;
     tide_operation_complete(&wait->operation);
 }

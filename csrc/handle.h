@@ -22,6 +22,7 @@ typedef struct tide_handle {
     tide_list waits; /* tide_wait.link: first come, first served */
     int slot;        /* of the anchor table: false, or the handle while it is closing */
     bool closing;
+    int holds;          /* what waits, the list of waits being one of that */
     int count, open;    /* libuv's structs that were opened; those not closed yet */
     size_t first, size; /* where they are in the userdata, and how large */
 } tide_handle;
@@ -33,10 +34,10 @@ typedef struct tide_wait {
     int status;          /* what the handle reports; UV_ECANCELED: it was closed first */
 } tide_wait;
 
-/* A new handle without anything open, with the metatable registered under that name, which must
- * have tide_handle_gc as its __gc. libuv's structs are at the offset first. [-0, +1, m] */
-void *tide_handle_new(lua_State *L, tide_runtime *rt, size_t size, const char *metatable,
-                      size_t first, size_t uv_size);
+/* A new handle without anything open, with the metatable registered under that name, whose __gc is
+ * tide_handle_gc or calls it. libuv's structs are at the offset first. [-0, +1, m] */
+void *tide_handle_new(lua_State *L, tide_runtime *rt, size_t size, int user_values,
+                      const char *metatable, size_t first, size_t uv_size);
 
 /* The next of libuv's structs has been initialized. Cannot fail. */
 void tide_handle_opened(tide_handle *handle);
@@ -49,6 +50,11 @@ static inline bool tide_handle_is_open(const tide_handle *handle) {
 /* Closes the handle at the index; what waits is completed. Nothing happens if it is closed.
  * [-0, +0, -] */
 void tide_handle_close(lua_State *L, tide_handle *handle, int index);
+
+/* Something waits for the handle, which keeps the loop alive for as long as that is so. Each hold
+ * is let go of once. Cannot fail. */
+void tide_handle_hold(tide_handle *handle);
+void tide_handle_let_go(tide_handle *handle);
 
 /* __gc: for half-made ones as well, and after the runtime. */
 int tide_handle_gc(lua_State *L);

@@ -60,7 +60,7 @@ static int push_poll(lua_State *L, tide_runtime *rt, int fd) {
     int polls = lua_gettop(L);
     if (lua_rawgeti(L, polls, fd) == LUA_TNIL ||
         tide_list_empty(&((poll *)lua_touserdata(L, -1))->handle.waits)) {
-        poll *p = tide_handle_new(L, rt, sizeof *p, METATABLE, offsetof(poll, uv), sizeof p->uv);
+        poll *p = tide_handle_new(L, rt, sizeof *p, 0, METATABLE, offsetof(poll, uv), sizeof p->uv);
         int status = uv_poll_init(&rt->loop, &p->uv, fd);
         if (status < 0) {
             lua_settop(L, polls - 1);

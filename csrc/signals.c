@@ -162,7 +162,8 @@ static int new_signal(lua_State *L) {
     for (int i = 1; i <= n; i++)
         check_name(L, i);
     size_t size = sizeof(signals) + sizeof(watched) * (size_t)n;
-    signals *s = tide_handle_new(L, rt, size, METATABLE, offsetof(signals, list), sizeof(watched));
+    signals *s =
+        tide_handle_new(L, rt, size, 0, METATABLE, offsetof(signals, list), sizeof(watched));
     for (int i = 0; i < n; i++) {
         const struct name *name = check_name(L, i + 1);
         s->list[i].name = name->name;
