@@ -46,7 +46,7 @@ typedef struct tide_promise {
     } u;
     int32_t rejection; /* place in the list of unhandled rejections, or 0 */
     uint32_t order;    /* in which it was entered into a scope, or 0, see scope.h */
-    int slot;          /* sleeper: of the anchor table; child of a group: of its keeper's */
+    int slot;          /* of sleep: of the anchor table; child of a group: of its keeper's */
 } tide_promise;
 
 void tide_promise_open(lua_State *L, tide_runtime *rt);

@@ -6,9 +6,7 @@
 #include "timer.h"
 
 #include "callback.h"
-#include "cancel.h"
-#include "scope.h"
-#include "task.h"
+#include "sleeper.h"
 
 #define LONGEST_MS 9e12 /* 285 years; ns in 64 bits */
 
@@ -184,93 +182,33 @@ static int set_interval(lua_State *L) {
     return set_timer(L, TIDE_INTERVAL);
 }
 
-/* Starts a sleeper; pushes its promise. [-0, +1, m] */
-static void start_sleeper(lua_State *L, tide_runtime *rt, uint64_t delay) {
-    tide_promise *p = tide_promise_new(L, rt);
-    lua_pushvalue(L, -1);
-    p->slot = start(L, rt, delay);
-    rt->timers.refs++;
+/* What a cancellation wakes will not be woken by its timer. */
+static bool forget(lua_State *L, tide_runtime *rt, int sleeper) {
+    const tide_promise *p = lua_touserdata(L, sleeper);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_anchors);
+    lua_rawgeti(L, -1, p->slot);
+    bool asleep = lua_touserdata(L, -1) == p;
+    lua_pop(L, 2);
+    if (asleep) {
+        drop(L, rt, p->slot);
+        rt->timers.refs--;
+    }
+    return asleep;
 }
 
-/* sleep in the context on top, which may have a scope: its cancellation must find the sleeper. This
- * is what the policy of cancel.h does for other operations, but here it has to be fast. */
-static int sleep_in_context(lua_State *L, tide_runtime *rt, uint64_t delay) {
-    int scope = lua_gettop(L) + 1;
-    if (!tide_scope_push(L, scope - 1)) {
-        start_sleeper(L, rt, delay);
-        return 1;
-    }
-    bool cancelled = lua_rawgeti(L, scope, TIDE_SCOPE_REASON) != LUA_TNIL;
-    if (cancelled && tide_task_interrupted(rt)) {
-        tide_promise_new(L, rt);
-        lua_insert(L, -2);
-        tide_promise_reject(L, rt, lua_gettop(L) - 1);
-        return 1;
-    }
-    start_sleeper(L, rt, delay);
-    if (!cancelled)
-        tide_scope_enter(L, rt, scope, TIDE_SCOPE_SLEEPERS);
-    return 1;
-}
+static const tide_sleeper_type sleep_type = {{"sleep", tide_sleeper_run, NULL}, forget};
 
 /* sleep(ms, [options]) -> promise */
 static int sleep_for(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     uint64_t delay = check_delay(L, 1);
-    if (lua_isnoneornil(L, 2)) {
-        tide_context_push(L, rt);
-        return sleep_in_context(L, rt, delay);
-    }
-    if (tide_cancel_begin(L, rt, 2, "sleep"))
+    if (tide_sleeper_begin(L, rt, 2, "sleep"))
         return 1;
-    if (lua_isnil(L, 3)) {
-        start_sleeper(L, rt, delay);
-        return 1;
-    }
-    lua_remove(L, 2);
-    tide_cancel_call(L, rt, "sleep", 2, 1);
+    tide_promise *p = tide_sleeper_new(L, rt, &sleep_type, 0, 3);
+    lua_pushvalue(L, -1);
+    p->slot = start(L, rt, delay);
+    rt->timers.refs++;
     return 1;
-}
-
-/* Wakes the sleeper at the index with the reason on top, unless it is none or awake already. That
- * nobody awaits it is no unhandled rejection. [-1, +0, m] */
-static void wake(lua_State *L, tide_runtime *rt, int sleeper) {
-    tide_promise *p = lua_touserdata(L, sleeper);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_anchors);
-    lua_rawgeti(L, -1, p->slot);
-    bool asleep = lua_touserdata(L, -1) == p;
-    lua_pop(L, 2);
-    if (!asleep) {
-        lua_pop(L, 1);
-        return;
-    }
-    drop(L, rt, p->slot);
-    rt->timers.refs--;
-    p->flags |= TIDE_HANDLED;
-    tide_promise_reject(L, rt, sleeper);
-}
-
-/* cancel_sleeper(promise, reason) */
-static int cancel_sleeper(lua_State *L) {
-    tide_runtime *rt = tide_runtime_here(L);
-    tide_promise_check(L, rt, 1);
-    lua_settop(L, 2);
-    wake(L, rt, 1);
-    return 0;
-}
-
-/* cancel_sleepers(scopes, reason): those of the scopes, in the order in which they went to sleep */
-static int cancel_sleepers(lua_State *L) {
-    tide_runtime *rt = tide_runtime_here(L);
-    luaL_checktype(L, 1, LUA_TTABLE);
-    lua_settop(L, 2);
-    tide_scope_members(L, 1, TIDE_SCOPE_SLEEPERS);
-    for (lua_Integer i = 1; lua_rawgeti(L, 3, i) != LUA_TNIL; i++) {
-        lua_pushvalue(L, 2);
-        wake(L, rt, 4);
-        lua_settop(L, 3);
-    }
-    return 0;
 }
 
 /* ---- firing ---- */
@@ -297,7 +235,7 @@ static void fire(lua_State *L, tide_runtime *rt, int slot) {
     if (tide_promise_test(L, rt, self) != NULL) {
         luaL_unref(L, self - 1, slot);
         rt->timers.refs--;
-        tide_promise_fulfil(L, rt, self, 0);
+        tide_sleeper_wake(L, rt, self, 0);
         return;
     }
     tide_callback *handle = lua_touserdata(L, self);
@@ -391,8 +329,6 @@ const luaL_Reg tide_timer_functions[] = {{"set_timeout", set_timeout},
                                          {"clear_interval", clear},
                                          {"clear_immediate", clear},
                                          {"sleep", sleep_for},
-                                         {"cancel_sleeper", cancel_sleeper},
-                                         {"cancel_sleepers", cancel_sleepers},
                                          {NULL, NULL}};
 
 const luaL_Reg tide_timer_methods[] = {

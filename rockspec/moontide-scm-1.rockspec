@@ -55,6 +55,7 @@ build = {
         "csrc/scope.c",
         "csrc/stat.c",
         "csrc/signals.c",
+        "csrc/sleeper.c",
         "csrc/task.c",
         "csrc/testing.c",
         "csrc/timer.c",

@@ -307,9 +307,13 @@ end
 
 --- That a promise is rejected by the cancellation of its scope (or nil: none) is no unhandled
 --- rejection.
-local function excuse(promise, scope, reason)
+local function is_excused(scope, reason)
   local signal = scope and scope.signal
-  if signal and signal.aborted and rawequal(reason, signal.reason) then
+  return signal ~= nil and signal.aborted and rawequal(reason, signal.reason)
+end
+
+local function excuse(promise, scope, reason)
+  if is_excused(scope, reason) then
     promise:catch(nothing)
   end
   return promise
@@ -387,13 +391,11 @@ M.policy = {
 
   attach_loosely = attach,
 
-  sleep = function(ms, signal)
-    local timer
-    local promise, resolve = M.abortable(signal, function()
-      timer:close()
+  watch = function(promise, signal)
+    local scope = M.current_scope()
+    return signal:on_abort(function(reason)
+      core.cancel_sleeper(promise, reason, is_excused(scope, reason))
     end)
-    timer = core.set_timeout(resolve, ms)
-    return promise
   end,
 }
 core.set_cancel_policy(M.policy)

@@ -31,7 +31,7 @@ local WEAK_KEYS = { __mode = "k" }
 -- What is wanted of the core itself, before anything is replaced there.
 local step, stats = core.step, core.stats
 local set_timeout, queue_microtask, stop = core.set_timeout, core.queue_microtask, core.stop
-local with_resolvers, traceback = core.Promise.with_resolvers, core.traceback
+local traceback = core.traceback
 local announce_call = core.announce_call
 
 --- Real time, in ms: moontide's own clock may be a virtual one.
@@ -304,6 +304,7 @@ end
 watch_call(core, "set_timeout", "a timeout")
 watch_call(core, "set_interval", "an interval")
 watch_call(core, "set_immediate", "an immediate")
+watch_call(core, "sleep", "sleep")
 watch_call(core, "yield", "yield")
 watch_call(core, "poll", "poll")
 for _, module in ipairs({ "fs", "dns" }) do
@@ -313,24 +314,6 @@ for _, module in ipairs({ "fs", "dns" }) do
     end
   end
 end
-
--- Promise of a sleep -> its timer. What is live is held elsewhere.
-local sleepers = setmetatable({}, { __mode = "kv" })
-
--- A sleep of the core's that no signal and no group cancels stays for ever; a timer in its place
--- can be closed after the test, and has the same place in the order.
-replace(core, "sleep", function(sleep)
-  return function(ms, ...)
-    local scope = (core.context() or {})[core.scope_key()]
-    if type(ms) ~= "number" or (...) ~= nil or scope then
-      return finish_call("sleep", "sleep", pcall(sleep, ms, ...))
-    end
-    local promise, resolve = with_resolvers()
-    record(window and window.made or outside, promise, "sleep")
-    sleepers[promise] = set_timeout(resolve, ms)
-    return promise
-  end
-end)
 
 local unreturned, calls = {}, 0 -- number of a call -> how many have not returned; the last number
 
@@ -486,13 +469,10 @@ end
 
 local function close(entry)
   local object = entry.object
-  local timer = sleepers[object] or object.close and object
-  if timer then
-    timer:close()
-    return
-  end
-  if entry.what == "sleep" then -- in a group: as that would do it if it were cancelled
-    core.cancel_sleeper(object, core.new_error("AbortError", "the test is over"))
+  if object.close then
+    object:close()
+  elseif entry.what == "sleep" then
+    core.cancel_sleeper(object, core.new_error("AbortError", "the test is over"), true)
   end
 end
 
