@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "address.h"
 #include "cancel.h"
 #include "error.h"
 #include "operation.h"
@@ -15,26 +16,7 @@
 
 enum { UV_HOST = TIDE_UV_OPERATION };
 
-typedef union address {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-} address;
-
 /* ---- addresses ---- */
-
-/* An address with a zone, "fe80::1%eth0", is one only while there is such an interface. */
-static bool parse_address(const char *text, address *a) {
-    memset(a, 0, sizeof *a);
-    if (uv_ip4_addr(text, 0, &a->v4) == 0)
-        return true;
-    return uv_ip6_addr(text, 0, &a->v6) == 0 &&
-           (strchr(text, '%') == NULL || a->v6.sin6_scope_id != 0);
-}
-
-static int family_of(const struct sockaddr *a) {
-    return a->sa_family == AF_INET ? 4 : a->sa_family == AF_INET6 ? 6 : 0;
-}
 
 static bool same_address(const struct sockaddr *a, const struct sockaddr *b) {
     if (a->sa_family != b->sa_family)
@@ -48,31 +30,12 @@ static bool same_address(const struct sockaddr *a, const struct sockaddr *b) {
            memcmp(&x->sin6_addr, &y->sin6_addr, sizeof x->sin6_addr) == 0;
 }
 
-/* Pushes the text of an address, with its zone. [-0, +1, m] */
-static void push_address(lua_State *L, const struct sockaddr *a) {
-    char text[INET6_ADDRSTRLEN], zone[UV_IF_NAMESIZE];
-    size_t size = sizeof zone;
-    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)a;
-    if (family_of(a) == 4) {
-        uv_ip4_name((const struct sockaddr_in *)a, text, sizeof text);
-        lua_pushstring(L, text);
-        return;
-    }
-    uv_ip6_name(v6, text, sizeof text);
-    if (v6->sin6_scope_id == 0)
-        lua_pushstring(L, text);
-    else if (uv_if_indextoname(v6->sin6_scope_id, zone, &size) == 0)
-        lua_pushfstring(L, "%s%%%s", text, zone);
-    else
-        lua_pushfstring(L, "%s%%%d", text, (int)v6->sin6_scope_id);
-}
-
 /* [-0, +1, m] */
 static void push_entry(lua_State *L, const struct sockaddr *a) {
     lua_createtable(L, 0, 2);
-    push_address(L, a);
+    tide_address_push(L, a);
     lua_setfield(L, -2, "address");
-    lua_pushinteger(L, family_of(a));
+    lua_pushinteger(L, tide_address_family(a));
     lua_setfield(L, -2, "family");
 }
 
@@ -135,7 +98,7 @@ static bool seen_before(const struct addrinfo *list, const struct addrinfo *entr
 /* The first entry that is an address and none of those before it, or NULL. */
 static const struct addrinfo *next_address(const struct addrinfo *list,
                                            const struct addrinfo *entry) {
-    while (entry != NULL && (family_of(entry->ai_addr) == 0 || seen_before(list, entry)))
+    while (entry != NULL && (tide_address_family(entry->ai_addr) == 0 || seen_before(list, entry)))
         entry = entry->ai_next;
     return entry;
 }
@@ -150,8 +113,8 @@ static int finish_lookup(lua_State *L, tide_runtime *rt, tide_operation *operati
         return -1;
     }
     if (!l->all) {
-        push_address(L, entry->ai_addr);
-        lua_pushinteger(L, family_of(entry->ai_addr));
+        tide_address_push(L, entry->ai_addr);
+        lua_pushinteger(L, tide_address_family(entry->ai_addr));
         return 2;
     }
     lua_newtable(L);
@@ -193,15 +156,15 @@ static lookup_options check_options(lua_State *L, int index) {
 }
 
 /* The host is an address: returns a promise that is settled. */
-static int lookup_address(lua_State *L, tide_runtime *rt, const address *a,
+static int lookup_address(lua_State *L, tide_runtime *rt, const tide_address *a,
                           lookup_options options) {
     if (options.family != AF_UNSPEC && options.family != a->any.sa_family) {
         push_failure(L, rt, UV_EAI_ADDRFAMILY, "getaddrinfo", lua_tostring(L, 1));
         return push_settled(L, rt, -1);
     }
     if (!options.all) {
-        push_address(L, &a->any);
-        lua_pushinteger(L, family_of(&a->any));
+        tide_address_push(L, &a->any);
+        lua_pushinteger(L, tide_address_family(&a->any));
         return push_settled(L, rt, 2);
     }
     lua_createtable(L, 1, 0);
@@ -238,9 +201,9 @@ static int dns_lookup(lua_State *L) {
     lookup_options options = check_options(L, 2);
     if (tide_cancel_begin(L, rt, 2, "lookup"))
         return 1;
-    address a;
-    return parse_address(host, &a) ? lookup_address(L, rt, &a, options)
-                                   : start_lookup(L, rt, options);
+    tide_address a;
+    return tide_address_parse(host, &a) ? lookup_address(L, rt, &a, options)
+                                        : start_lookup(L, rt, options);
 }
 
 /* ---- reverse ---- */
@@ -280,8 +243,8 @@ static const tide_operation_type reverse_type = {finish_reverse, release_reverse
 /* reverse(address, [options]) -> promise */
 static int dns_reverse(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    address a;
-    luaL_argcheck(L, parse_address(check_host(L, 1), &a), 1, "IP address expected");
+    tide_address a;
+    luaL_argcheck(L, tide_address_parse(check_host(L, 1), &a), 1, "IP address expected");
     if (tide_cancel_begin(L, rt, 2, "reverse"))
         return 1;
     reverse *r = tide_operation_new(L, rt, sizeof *r, UV_HOST, &reverse_type);

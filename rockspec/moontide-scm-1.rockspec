@@ -30,6 +30,7 @@ build = {
     ["moontide.core"] = {
       -- Every file of csrc/: `make lint` fails when one is missing here.
       sources = {
+        "csrc/address.c",
         "csrc/callback.c",
         "csrc/cancel.c",
         "csrc/combinator.c",
