@@ -3,6 +3,9 @@
 # release, asan (AddressSanitizer and UBSan) or gcstress (a full collection before every job).
 BUILD ?= release
 PREFIX ?= /usr/local
+LIBDIR  = $(PREFIX)/lib/lua/5.4
+LUADIR  = $(PREFIX)/share/lua/5.4
+BINDIR  = $(PREFIX)/bin
 
 # ?= would not do: make itself sets CC.
 ifeq ($(origin CC),default)
@@ -165,7 +168,7 @@ lint-c:
 
 # Only the entry point may be visible: a name of ours must not meet one of another module's.
 lint-build:
-	$(LUA) tools/check-rockspec.lua rockspec/moontide-scm-1.rockspec $(CSRC) $(LUASRC)
+	$(LUA) tools/check-rockspec.lua rockspec/moontide-scm-1.rockspec Makefile
 	@visible=$$(nm -D --defined-only build/release/moontide/core.so | awk '{ print $$3 }'); \
 	if [ "$$visible" != luaopen_moontide_core ]; then \
 		echo "core.so exports:" $$visible >&2; exit 1; \
@@ -175,13 +178,10 @@ format:
 	clang-format -i $(CSRC) $(HEADERS) $(HOSTSRC)
 
 install: core
-	install -d "$(DESTDIR)$(PREFIX)/lib/lua/5.4/moontide" \
-		"$(DESTDIR)$(PREFIX)/share/lua/5.4/moontide" "$(DESTDIR)$(PREFIX)/bin"
-	install -m 755 $(CORE) "$(DESTDIR)$(PREFIX)/lib/lua/5.4/moontide/"
-	install -m 644 $(wildcard lua/moontide/*.lua) "$(DESTDIR)$(PREFIX)/share/lua/5.4/moontide/"
-	install -m 755 bin/moontide "$(DESTDIR)$(PREFIX)/bin/"
+	install -d "$(DESTDIR)$(LIBDIR)/moontide" "$(DESTDIR)$(LUADIR)/moontide" "$(DESTDIR)$(BINDIR)"
+	install -m 755 $(CORE) "$(DESTDIR)$(LIBDIR)/moontide/"
+	install -m 644 $(wildcard lua/moontide/*.lua) "$(DESTDIR)$(LUADIR)/moontide/"
+	install -m 755 bin/moontide "$(DESTDIR)$(BINDIR)/"
 
-# The last three are what `luarocks make` leaves in a checkout.
 clean:
-	rm -rf build moontide
-	rm -f csrc/*.o
+	rm -rf build

@@ -1,18 +1,14 @@
--- The Makefile takes every file of csrc/ and lua/; the rockspec has to name each. Fails when the
--- two differ. Usage: lua5.4 tools/check-rockspec.lua ROCKSPEC FILE...
+-- The rock is built by the Makefile, which takes every file of csrc/ and lua/. Fails when the
+-- rockspec asks for a target that the Makefile does not have, or sets a variable that it does not
+-- read: make would ignore that in silence.
+-- Usage: lua5.4 tools/check-rockspec.lua ROCKSPEC MAKEFILE
 
-local path = arg[1]
+local path, makefile = arg[1], arg[2]
 local spec = {}
 assert(loadfile(path, "t", spec))()
 
-local listed = {}
-for _, module in pairs(spec.build.modules) do
-  if type(module) == "string" then
-    listed[module] = true
-  else
-    for _, source in ipairs(module.sources) do listed[source] = true end
-  end
-end
+local file <close> = assert(io.open(makefile))
+local rules = file:read("a")
 
 local failed = false
 local function complain(...)
@@ -20,9 +16,19 @@ local function complain(...)
   failed = true
 end
 
-for i = 2, #arg do
-  if not listed[arg[i]] then complain("%s is not listed", arg[i]) end
-  listed[arg[i]] = nil
+local build = spec.build
+if build.type ~= "make" then complain("the build type is %s", build.type) end
+for _, target in ipairs({ build.build_target or "all", build.install_target or "install" }) do
+  if not ("\n" .. rules):find("\n" .. target .. ":", 1, true) then
+    complain("%s has no target %s", makefile, target)
+  end
 end
-for source in pairs(listed) do complain("%s does not exist", source) end
+
+for _, list in ipairs({ "variables", "build_variables", "install_variables" }) do
+  for name in pairs(build[list] or {}) do
+    if not rules:find("$(" .. name .. ")", 1, true) then
+      complain("%s does not read %s", makefile, name)
+    end
+  end
+end
 os.exit(not failed)

@@ -19,19 +19,23 @@ fail()
 
 mkdir "$work/source" "$work/elsewhere"
 cd "$root"
-for part in csrc/*.[ch] lua bin rockspec LICENSE README.md; do
+for part in csrc/*.[ch] lua bin rockspec tools/find.sh Makefile LICENSE README.md; do
     [ -e "$part" ] || continue
     mkdir -p "$work/source/$(dirname "$part")"
     cp -R "$part" "$work/source/$(dirname "$part")/"
 done
 
 cd "$work/source"
+# Without what the make that runs this has set for its own.
 # shellcheck disable=SC2086 # the command and its arguments
-env -u LUA_PATH -u LUA_CPATH \
+env -u LUA_PATH -u LUA_CPATH -u MAKEFLAGS -u MAKELEVEL \
     $luarocks make --tree="$tree" >"$work/log" 2>&1 || {
     cat "$work/log" >&2
     fail "luarocks make failed"
 }
+
+# The tree has every file of lua/, and nothing else.
+diff -r "$root/lua/moontide" "$tree/share/lua/5.4/moontide" >&2 || fail "other files than in lua/"
 
 cat >"$work/elsewhere/script.lua" <<'END'
 local tide = require "moontide"
