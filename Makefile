@@ -15,15 +15,25 @@ LUA     := $(or $(LUA),$(shell sh tools/find.sh lua),lua5.4)
 LUA_PC  := $(or $(shell sh tools/find.sh lua-pc),lua5.4)
 SYSTEM  := $(shell uname -s)
 
+# TLS is a module of its own, built where OpenSSL is found; OPENSSL=no leaves it out.
+ifndef OPENSSL
+OPENSSL := $(shell pkg-config --exists 'openssl >= 1.1.1' 2>/dev/null && echo yes || echo no)
+endif
+ifeq ($(filter yes no,$(OPENSSL)),)
+$(error OPENSSL=$(OPENSSL): yes or no)
+endif
+
 CSRC    := $(wildcard csrc/*.c)
-HEADERS := $(wildcard csrc/*.h)
-LUASRC  := $(wildcard lua/*.lua lua/*/*.lua)
+TLSSRC  := $(wildcard csrc/tls/*.c)
+HEADERS := $(wildcard csrc/*.h csrc/tls/*.h)
 HOSTSRC := $(wildcard spec/host/*.c)
 SHELLS  := $(wildcard tools/*.sh) .ci/run
 
 DIR     := build/$(BUILD)
 CORE    := $(DIR)/moontide/core.so
 OBJECTS := $(CSRC:csrc/%.c=$(DIR)/obj/%.o)
+TLS_OBJECTS := $(TLSSRC:csrc/%.c=$(DIR)/obj/%.o)
+TLS     := $(if $(filter yes,$(OPENSSL)),$(DIR)/moontide/tls_core.so)
 HOST    := build/host/oom-$(BUILD)
 
 SANITIZE         := -fsanitize=address,undefined -fno-sanitize-recover=undefined
@@ -47,6 +57,8 @@ LUA_CFLAGS = $(shell pkg-config --cflags $(LUA_PC))
 LUA_LIBS   = $(shell pkg-config --libs $(LUA_PC))
 UV_CFLAGS  = $(shell pkg-config --cflags libuv)
 UV_LIBS    = $(shell pkg-config --libs libuv)
+TLS_CFLAGS = $(shell pkg-config --cflags openssl)
+TLS_LIBS   = $(shell pkg-config --libs openssl)
 COMPILE    = $(CC) $(REQUIRED) $(CFLAGS) $(CPPFLAGS) $(LUA_CFLAGS) $(UV_CFLAGS) -MMD -MP
 
 # Whatever the caller had comes last, so that rocks of the user's own (busted, say) are found.
@@ -70,11 +82,18 @@ endef
 
 all: core
 
-core: $(CORE)
+core: $(CORE) $(TLS)
+	@[ $(OPENSSL) = yes ] || echo "core: built without TLS: no OpenSSL >= 1.1.1, or OPENSSL=no"
 
 $(CORE): $(OBJECTS)
 	@mkdir -p $(@D)
 	$(CC) $(SHARED) $(CFLAGS) $(LDFLAGS) -o $@ $(OBJECTS) $(UV_LIBS)
+
+$(DIR)/moontide/tls_core.so: $(TLS_OBJECTS)
+	@mkdir -p $(@D)
+	$(CC) $(SHARED) $(CFLAGS) $(LDFLAGS) -o $@ $(TLS_OBJECTS) $(TLS_LIBS)
+
+$(TLS_OBJECTS): CPPFLAGS += $(TLS_CFLAGS)
 
 $(DIR)/obj/%.o: csrc/%.c Makefile
 	@mkdir -p $(@D)
@@ -86,7 +105,7 @@ $(HOST): spec/host/oom.c $(OBJECTS) Makefile
 	$(COMPILE) $(LDFLAGS) -o $@ $< $(OBJECTS) $(HOST_LDFLAGS) \
 		$(LUA_LIBS) $(UV_LIBS)
 
--include $(OBJECTS:.o=.d) $(wildcard build/host/*.d)
+-include $(OBJECTS:.o=.d) $(TLS_OBJECTS:.o=.d) $(wildcard build/host/*.d)
 
 deps-build deps-test deps-check:
 	@sh tools/install-deps.sh $(@:deps-%=%)
@@ -161,25 +180,28 @@ lint-lua:
 	luacheck -q lua bin/moontide spec examples bench tools rockspec/*.rockspec .busted
 
 lint-format:
-	clang-format --dry-run -Werror $(CSRC) $(HEADERS) $(HOSTSRC)
+	clang-format --dry-run -Werror $(CSRC) $(TLSSRC) $(HEADERS) $(HOSTSRC)
 
 lint-c:
 	clang-tidy -quiet $(CSRC) $(HOSTSRC) -- $(REQUIRED) $(LUA_CFLAGS) $(UV_CFLAGS) -Icsrc
+	$(if $(TLS),clang-tidy -quiet $(TLSSRC) -- $(REQUIRED) $(LUA_CFLAGS) $(TLS_CFLAGS))
 
 # Only the entry point may be visible: a name of ours must not meet one of another module's.
 lint-build:
 	$(LUA) tools/check-rockspec.lua rockspec/moontide-scm-1.rockspec Makefile
-	@visible=$$(nm -D --defined-only build/release/moontide/core.so | awk '{ print $$3 }'); \
-	if [ "$$visible" != luaopen_moontide_core ]; then \
-		echo "core.so exports:" $$visible >&2; exit 1; \
-	fi
+	@for module in $(notdir $(basename $(CORE) $(TLS))); do \
+		visible=$$(nm -D --defined-only build/release/moontide/$$module.so | awk '{ print $$3 }'); \
+		if [ "$$visible" != luaopen_moontide_$$module ]; then \
+			echo "$$module.so exports:" $$visible >&2; exit 1; \
+		fi; \
+	done
 
 format:
-	clang-format -i $(CSRC) $(HEADERS) $(HOSTSRC)
+	clang-format -i $(CSRC) $(TLSSRC) $(HEADERS) $(HOSTSRC)
 
 install: core
 	install -d "$(DESTDIR)$(LIBDIR)/moontide" "$(DESTDIR)$(LUADIR)/moontide" "$(DESTDIR)$(BINDIR)"
-	install -m 755 $(CORE) "$(DESTDIR)$(LIBDIR)/moontide/"
+	install -m 755 $(CORE) $(TLS) "$(DESTDIR)$(LIBDIR)/moontide/"
 	install -m 644 $(wildcard lua/moontide/*.lua) "$(DESTDIR)$(LUADIR)/moontide/"
 	install -m 755 bin/moontide "$(DESTDIR)$(BINDIR)/"
 

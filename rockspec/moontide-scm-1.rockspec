@@ -24,7 +24,8 @@ external_dependencies = {
   LIBUV = { header = "uv.h", library = "uv" },
 }
 
--- The Makefile's work, since it can build what is optional where that is found.
+-- The Makefile's work, since it builds what is optional where that is found: moontide.tls_core with
+-- OpenSSL. It asks pkg-config for that; `OPENSSL=no luarocks make` leaves it out.
 build = {
   type = "make",
   build_target = "core",

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what is missing to work on moontide, and nothing that is there already.
 #   tools/install-deps.sh build    compiler, Lua 5.4 with headers, libuv, pkg-config
-#   tools/install-deps.sh test     that, busted, luasocket and luarocks
+#   tools/install-deps.sh test     that, OpenSSL with headers, busted, luasocket and luarocks
 #   tools/install-deps.sh check    that, the linters, sanitizers and valgrind
 # DEPS=no: only say what is missing; the exit status is 1 when something is.
 
@@ -11,9 +11,9 @@ set_name=${1-}
 
 case $set_name in
 build) wanted="cc pkg-config lua lua-headers libuv" ;;
-test) wanted="cc pkg-config lua lua-headers libuv busted luasocket luarocks" ;;
+test) wanted="cc pkg-config lua lua-headers libuv busted luasocket luarocks openssl libssl" ;;
 check)
-    wanted="cc pkg-config lua lua-headers libuv busted luasocket luarocks"
+    wanted="cc pkg-config lua lua-headers libuv busted luasocket luarocks openssl libssl"
     wanted="$wanted luacheck clang-format clang-tidy valgrind sanitizers"
     ;;
 *)
@@ -41,6 +41,7 @@ has()
     lua) sh "$here/find.sh" lua >/dev/null ;;
     lua-headers) sh "$here/find.sh" lua-pc >/dev/null ;;
     libuv) pkg-config --exists libuv 2>/dev/null ;;
+    libssl) pkg-config --exists 'openssl >= 1.1.1' 2>/dev/null ;;
     busted) lua=$(sh "$here/find.sh" lua) && "$lua" -e 'require "busted.runner"' 2>/dev/null ;;
     luasocket) lua=$(sh "$here/find.sh" lua) && "$lua" -e 'require "socket"' 2>/dev/null ;;
     luarocks) sh "$here/find.sh" luarocks >/dev/null ;;
@@ -68,6 +69,7 @@ package()
     apt:lua) echo lua5.4 ;;
     apt:lua-headers) echo liblua5.4-dev ;;
     apt:libuv) echo libuv1-dev ;;
+    apt:libssl) echo libssl-dev ;;
     apt:busted) echo lua-busted ;;
     apt:luasocket) echo lua-socket ;;
     apt:luacheck) echo lua-check ;;
@@ -78,6 +80,7 @@ package()
     dnf:lua) echo lua ;;
     dnf:lua-headers) echo lua-devel ;;
     dnf:libuv) echo libuv-devel ;;
+    dnf:libssl) echo openssl-devel ;;
     dnf:clang-format | dnf:clang-tidy) echo clang-tools-extra ;;
     dnf:sanitizers) echo libasan libubsan ;;
 
@@ -86,6 +89,7 @@ package()
     apk:lua) echo lua5.4 ;;
     apk:lua-headers) echo lua5.4-dev ;;
     apk:libuv) echo libuv-dev ;;
+    apk:libssl) echo openssl-dev ;;
     apk:busted) echo lua5.4-busted ;;
     apk:luasocket) echo lua5.4-socket ;;
     apk:luarocks) echo luarocks5.4 ;;
@@ -94,6 +98,7 @@ package()
 
     pacman:cc | pacman:sanitizers) echo gcc ;;
     pacman:pkg-config) echo pkgconf ;;
+    pacman:libssl) echo openssl ;;
     # A system that has moved on to a later Lua keeps 5.4 under its own name.
     pacman:lua | pacman:lua-headers)
         if pacman -Si lua54 >/dev/null 2>&1; then echo lua54; else echo lua; fi ;;
@@ -102,6 +107,7 @@ package()
 
     brew:cc | brew:sanitizers) ;; # xcode-select --install
     brew:pkg-config) echo pkgconf ;;
+    brew:libssl | brew:openssl) echo openssl@3 ;;
     brew:lua | brew:lua-headers)
         if brew info lua@5.4 >/dev/null 2>&1; then echo lua@5.4; else echo lua; fi ;;
     brew:clang-format) echo clang-format ;;

@@ -1,7 +1,7 @@
 #!/bin/sh
 # `luarocks make` into an empty tree, and scripts run from that tree: nothing but the tree is in the
 # module paths, and the working directory is elsewhere. luarocks builds in place, so it is given a
-# copy of the sources and leaves the checkout alone.
+# copy of the sources and leaves the checkout alone. Then once more, as if OpenSSL were not there.
 
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -19,23 +19,42 @@ fail()
 
 mkdir "$work/source" "$work/elsewhere"
 cd "$root"
-for part in csrc/*.[ch] lua bin rockspec tools/find.sh Makefile LICENSE README.md; do
+for part in csrc/*.[ch] csrc/tls lua bin rockspec tools/find.sh Makefile LICENSE README.md; do
     [ -e "$part" ] || continue
     mkdir -p "$work/source/$(dirname "$part")"
     cp -R "$part" "$work/source/$(dirname "$part")/"
 done
 
-cd "$work/source"
-# Without what the make that runs this has set for its own.
-# shellcheck disable=SC2086 # the command and its arguments
-env -u LUA_PATH -u LUA_CPATH -u MAKEFLAGS -u MAKELEVEL \
-    $luarocks make --tree="$tree" >"$work/log" 2>&1 || {
-    cat "$work/log" >&2
-    fail "luarocks make failed"
+# install TREE [VARIABLE=VALUE]...: without what the make that runs this has set for its own.
+install()
+{
+    into=$1
+    shift
+    # shellcheck disable=SC2086 # the command and its arguments
+    (cd "$work/source" && env -u LUA_PATH -u LUA_CPATH -u MAKEFLAGS -u MAKELEVEL "$@" \
+        $luarocks make --tree="$into" >"$work/log" 2>&1) || {
+        cat "$work/log" >&2
+        fail "luarocks make failed"
+    }
 }
 
-# The tree has every file of lua/, and nothing else.
-diff -r "$root/lua/moontide" "$tree/share/lua/5.4/moontide" >&2 || fail "other files than in lua/"
+# The tree has these modules of C and every file of lua/, and nothing else.
+check_modules()
+{
+    got=$(cd "$1/lib/lua/5.4/moontide" && ls)
+    [ "$got" = "$2" ] || fail "modules of C in $1: $got"
+    diff -r "$root/lua/moontide" "$1/share/lua/5.4/moontide" >&2 || fail "other files than in lua/"
+}
+
+install "$tree" OPENSSL=
+if pkg-config --exists 'openssl >= 1.1.1'; then
+    check_modules "$tree" "core.so
+tls_core.so"
+else
+    check_modules "$tree" core.so
+fi
+install "$work/plain" OPENSSL=no
+check_modules "$work/plain" core.so
 
 cat >"$work/elsewhere/script.lua" <<'END'
 local tide = require "moontide"
@@ -53,6 +72,11 @@ LUA_CPATH="$tree/lib/lua/5.4/?.so"
 export LUA_PATH LUA_CPATH
 got=$("$lua" script.lua) || fail "the script failed"
 [ "$got" = "$expected" ] || fail "the script printed '$got' instead of '$expected'"
+
+# The engine of TLS has to find its libraries.
+if [ -e "$tree/lib/lua/5.4/moontide/tls_core.so" ]; then
+    "$lua" -e 'assert(require("moontide.tls_core").context({}))' || fail "no TLS"
+fi
 
 # The installed command has to find its modules by itself.
 unset LUA_PATH LUA_CPATH
