@@ -25,6 +25,7 @@
 #include "timer.h"
 #include "traceback.h"
 #include "tree.h"
+#include "watch.h"
 #include "whole.h"
 
 #if LUA_VERSION_NUM != 504
@@ -90,6 +91,7 @@ static tide_runtime *open_runtime(lua_State *L) {
     open_handles(L, rt);
     tide_poll_open(L, rt);
     tide_signal_open(L, rt);
+    tide_watch_open(L, rt);
     tide_rejection_open(rt);
     tide_loop_open(rt);
     tide_runtime_register(L);
@@ -111,6 +113,7 @@ static void set_files(lua_State *L, tide_runtime *rt) {
     tide_directory_open(L, rt);
     tide_setfuncs(L, rt, tide_whole_functions);
     tide_setfuncs(L, rt, tide_tree_functions);
+    tide_setfuncs(L, rt, tide_watch_functions);
     lua_setfield(L, -2, "fs");
 }
 

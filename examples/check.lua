@@ -6,6 +6,21 @@
 -- An expected file holds stdout; then, where there is any, a line `[stderr]` and stderr; then,
 -- unless it is 0, a line `[exit CODE]`. Times read `N ms` and `N seconds` there.
 
+--- A file grows, is emptied and is rotated, and the program follows it.
+local TAIL = [[(
+dir=$(mktemp -d); log=$dir/log
+expect() { # until that line has been printed
+  for _ in $(seq 200); do grep -qs "$1" "$dir/out" && return; sleep 0.05; done
+  echo "no $1"
+}
+echo one >"$log"
+%s "$log" >"$dir/out" & pid=$!
+expect one; echo two >>"$log"
+expect two; echo 3 >"$log"
+expect 3; mv "$log" "$log.1"; echo four >>"$log.1"; echo five >"$log"
+expect five; kill $pid; wait $pid 2>/dev/null; code=$?
+cat "$dir/out"; rm -r "$dir"; exit $code)]]
+
 local CASES = {
   { name = "classic_order" },
   { name = "await_and_next" },
@@ -23,6 +38,7 @@ local CASES = {
   { name = "wordcount_usage", script = "wordcount", args = "--concurrency none examples" },
   { name = "fan_out" },
   { name = "graceful_shutdown", signal = "INT" },
+  { name = "tail", shell = TAIL },
 }
 
 -- Specs of a project in examples/busted, run there by busted.
@@ -68,7 +84,8 @@ cat "$out"; rm "$out"; exit $code)]]
 local function run_example(case)
   local script = "examples/" .. (case.script or case.name) .. ".lua"
   local command = ("'%s' bin/moontide %s %s"):format(lua, script, case.args or "")
-  return output_of(case.signal and SIGNALLED:format(command, case.signal) or command)
+  if case.signal then command = SIGNALLED:format(command, case.signal) end
+  return output_of(case.shell and case.shell:format(command) or command)
 end
 
 --- The project requires moontide, as if it were installed.

@@ -135,6 +135,10 @@ local receivers = {
     local directory <close> = tide.await(require("moontide.fs").opendir("spec"))
     return methods_of(directory)
   end,
+  Watch = function()
+    local watch <close> = require("moontide.fs").watch("spec")
+    return methods_of(watch)
+  end,
   system = function() return names_of(require "moontide.os") end,
   busted_helper = function() return names_of(require "moontide.busted") end,
   testing = function() return names_of(require "moontide.testing") end,

@@ -360,6 +360,8 @@ describe("closing a state #closing", function()
       fs.stat("."),
       fs.read_file(arg[0]),
       fs.scandir("."),
+      fs.watch("."),
+      fs.watch("."):next(),
       Promise.with_resolvers(),
       Promise.reject("floating"),
       Promise.all({ sleep(1e9), Promise.resolve(1) }),
@@ -493,11 +495,14 @@ describe("closing a state #closing", function()
       "fs.write_file('x', '')",
       "fs.stat('.')",
       "fs.scandir('.')",
+      "fs.watch('.')",
+      "watch:next()",
+      "watch:close()",
       "async_function()",
       "core.stats()",
     }
     local source = { [[
-      local tide, fs, core, Promise, promise, pending, resolve, async_function
+      local tide, fs, core, Promise, promise, pending, resolve, async_function, watch
       local function f() end
       local old = setmetatable({}, { __gc = function()
         local function try(name, call)
@@ -518,6 +523,7 @@ describe("closing a state #closing", function()
       promise = Promise.resolve(1)
       pending, resolve = Promise.with_resolvers()
       async_function = tide.async(f)
+      watch = fs.watch(".")
       kept = old
     ]]
     prints("tried\n", table.concat(source))

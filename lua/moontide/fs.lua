@@ -1,4 +1,5 @@
 --- Files. The requests are the core's; here are the iterators over what they read.
+local abort = require "moontide.abort"
 local core = require "moontide.core"
 
 local await = core.await
@@ -85,7 +86,7 @@ function File:lines(options)
   end)
 end
 
----- chunks, entries ----
+---- chunks, entries, changes ----
 
 function File:chunks(size, options)
   return function()
@@ -102,6 +103,11 @@ function Directory:entries(options)
     end
     return batch[i]
   end
+end
+
+function M.watch(path, options)
+  abort.effective_signal(options, 2, "watch")
+  return core.fs.watch(path, options)
 end
 
 return M

@@ -936,6 +936,37 @@ function Directory:entries(options) end
 ---@return moontide.Promise
 function Directory:close() end
 
+---@class moontide.fs.Event
+---@field kind "change"|"rename"|"overflow" "rename": the name has come, gone, or means another file;
+---"overflow": more has happened than is kept, look everywhere
+---@field name? string in the directory that is watched, or the watched file's own, where the system
+---tells
+
+---@class moontide.fs.Watching: moontide.Options for the loop, and for `next` without options
+---@field recursive? boolean what lies below, too; ENOSYS but for macOS and Windows
+
+--- What watches a path. It does not keep the loop alive unless somebody waits.
+---@class moontide.fs.Watch
+---@overload fun(): moontide.fs.Event?
+local Watch = {}
+
+--- Fulfilled with what happens next, or has happened while nobody waited, equal events once; with
+--- nothing once it is closed.
+---@param options? moontide.Options default: those of the watch
+---@return moontide.Promise<moontide.fs.Event?>
+function Watch:next(options) end
+
+--- Ends the watching. Also what a `<close>` variable and the end of a loop do.
+function Watch:close() end
+
+--- Watches what the path leads to now, a directory with what is directly in it, or a file, wherever
+--- it is moved: `for event in fs.watch(path) do ... end` awaits each event. Raises a
+--- moontide.SystemError where that is not possible. Source: Node, fs.watch; uv_fs_event_t.
+---@param path string
+---@param options? moontide.fs.Watching
+---@return moontide.fs.Watch, nil, nil, moontide.fs.Watch
+function fs.watch(path, options) end
+
 --- ## `require "moontide.dns"`
 
 --- Names and addresses of hosts, through the system's resolver. All functions reject with a

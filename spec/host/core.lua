@@ -215,6 +215,22 @@ local function signals()
   assert(await(watched:next()) == nil)
 end
 
+local function watches()
+  local watch <close> = fs.watch(directory)
+  local _ <close> = tide.set_timeout(watch.close, 50, watch) -- should the cancellation fail
+  local first = watch:next()
+  await(fs.write_file(directory .. "/file", "text"))
+  assert(await(first).name == "file")
+  await(fs.write_file(directory .. "/file", "text"))
+  assert(await(watch:next { signal = tide.AbortController().signal }).kind == "change")
+  assert(not await(tide.move_on_after(1, function() while await(watch:next()) do end end)))
+  fs.watch(directory) -- for the collector
+  fails(fs.watch, directory .. "/absent")
+  local last = watch:next()
+  watch:close()
+  assert(await(last) == nil and await(watch:next()) == nil)
+end
+
 local function flight()
   local arrived = 0
   local function arrive() arrived = arrived + 1 end
@@ -241,6 +257,7 @@ local function flight()
   dns.lookup("localhost"):next(arrive)
   system.random_bytes(1000):next(arrive)
   tide.signal("SIGUSR1"):next():next(arrive)
+  fs.watch(directory):next():next(arrive)
   Promise.race { never, tide.sleep(1e9), tide.sleep(1) }:next(arrive)
   Promise.all { never, tide.sleep(1) }:next(arrive)
   setmetatable({ never }, { __gc = function() pcall(tide.set_timeout, nothing, 1) end })
@@ -248,7 +265,9 @@ local function flight()
 end
 
 if mode == "whole" then
-  local parts = { promises, combinators, functions, loop, files, names, facts, signals, rejections }
+  local parts = {
+    promises, combinators, functions, loop, files, names, facts, signals, watches, rejections,
+  }
   for _, part in ipairs(parts) do
     await(tide.spawn(part))
   end
