@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "promise.h"
+
 enum { UV_OF_HANDLE = TIDE_UV_OPERATION };
 
 /* ---- libuv's structs ---- */
@@ -42,7 +44,10 @@ static void deliver_closed(lua_State *L, tide_runtime *rt, tide_completion *comp
     handle->closing = false;
     rt->handle_count--;
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_anchors);
-    luaL_unref(L, -1, slot);
+    lua_rawgeti(L, -1, slot);
+    luaL_unref(L, -2, slot);
+    if (handle->uv_closed != 0 && lua_getiuservalue(L, -1, handle->uv_closed) != LUA_TNIL)
+        tide_promise_fulfil(L, rt, lua_gettop(L), 0);
 }
 
 static void discard_closed(tide_completion *completion) {
@@ -70,6 +75,18 @@ void tide_handle_close(lua_State *L, tide_handle *handle, int index) {
         tide_wait_complete(tide_handle_first_wait(handle), UV_ECANCELED);
     for (int i = 0; i < handle->count; i++)
         uv_close(struct_at(handle, i), on_close);
+}
+
+void tide_handle_push_closed(lua_State *L, tide_handle *handle, int index) {
+    index = lua_absindex(L, index);
+    if (handle->open == 0) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, handle->rt->ref_done);
+    } else if (lua_getiuservalue(L, index, handle->uv_closed) == LUA_TNIL) {
+        lua_pop(L, 1);
+        tide_promise_new(L, handle->rt);
+        lua_pushvalue(L, -1);
+        lua_setiuservalue(L, index, handle->uv_closed);
+    }
 }
 
 int tide_handle_gc(lua_State *L) {

@@ -22,6 +22,7 @@ typedef struct tide_handle {
     tide_list waits; /* tide_wait.link: first come, first served */
     int slot;        /* of the anchor table: false, or the handle while it is closing */
     bool closing;
+    int uv_closed;      /* user value: a promise to fulfil when it is closed; 0: there is none */
     int holds;          /* what waits, the list of waits being one of that */
     int count, open;    /* libuv's structs that were opened; those not closed yet */
     size_t first, size; /* where they are in the userdata, and how large */
@@ -55,6 +56,10 @@ void tide_handle_close(lua_State *L, tide_handle *handle, int index);
  * is let go of once. Cannot fail. */
 void tide_handle_hold(tide_handle *handle);
 void tide_handle_let_go(tide_handle *handle);
+
+/* Pushes a promise of nothing: the handle at the index, which has a user value for that, is closed.
+ * [-0, +1, m] */
+void tide_handle_push_closed(lua_State *L, tide_handle *handle, int index);
 
 /* __gc: for half-made ones as well, and after the runtime. */
 int tide_handle_gc(lua_State *L);

@@ -138,6 +138,7 @@ static bool advance(lua_State *L, tide_runtime *rt, uint64_t longest) {
 }
 
 static void begin_turn(tide_runtime *rt) {
+    rt->turns++;
     rt->turn_now = tide_now(rt);
     rt->phase = TIDE_PHASE_TIMERS;
 }

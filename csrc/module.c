@@ -13,14 +13,19 @@
 #include "loop.h"
 #include "operation.h"
 #include "os.h"
-#include "readiness.h"
+#include "pipe.h"
 #include "promise.h"
+#include "reader.h"
+#include "readiness.h"
 #include "rejection.h"
 #include "runtime.h"
 #include "scope.h"
+#include "server.h"
 #include "signals.h"
 #include "sleeper.h"
+#include "stream.h"
 #include "task.h"
+#include "tcp.h"
 #include "testing.h"
 #include "timer.h"
 #include "traceback.h"
@@ -92,6 +97,10 @@ static tide_runtime *open_runtime(lua_State *L) {
     tide_poll_open(L, rt);
     tide_signal_open(L, rt);
     tide_watch_open(L, rt);
+    tide_reader_open(L, rt);
+    tide_stream_open(L, rt);
+    tide_tcp_open(L, rt);
+    tide_server_open(L, rt);
     tide_rejection_open(rt);
     tide_loop_open(rt);
     tide_runtime_register(L);
@@ -103,6 +112,16 @@ static void set_module(lua_State *L, tide_runtime *rt, const char *name, const l
     lua_newtable(L);
     tide_setfuncs(L, rt, list);
     lua_setfield(L, -2, name);
+}
+
+/* Sets the field net of the table on top. */
+static void set_net(lua_State *L, tide_runtime *rt) {
+    lua_newtable(L);
+    tide_setfuncs(L, rt, tide_pipe_functions);
+    tide_setfuncs(L, rt, tide_tcp_functions);
+    tide_stream_push_methods(L);
+    lua_setfield(L, -2, "Stream");
+    lua_setfield(L, -2, "net");
 }
 
 /* Sets the field fs of the table on top. */
@@ -119,23 +138,12 @@ static void set_files(lua_State *L, tide_runtime *rt) {
 
 __attribute__((visibility("default"))) int luaopen_moontide_core(lua_State *L) {
     static const luaL_Reg *const parts[] = {
-        tide_callback_functions,
-        tide_cancel_functions,
-        tide_context_functions,
-        tide_error_functions,
-        tide_immediate_functions,
-        tide_loop_functions,
-        tide_operation_functions,
-        tide_poll_functions,
-        tide_promise_bare,
-        tide_rejection_functions,
-        tide_scope_functions,
-        tide_signal_functions,
-        tide_sleeper_functions,
-        tide_task_functions,
-        tide_timer_functions,
-        tide_traceback_functions,
-        functions,
+        tide_callback_functions,  tide_cancel_functions,    tide_context_functions,
+        tide_error_functions,     tide_immediate_functions, tide_loop_functions,
+        tide_operation_functions, tide_poll_functions,      tide_promise_bare,
+        tide_reader_functions,    tide_rejection_functions, tide_scope_functions,
+        tide_signal_functions,    tide_sleeper_functions,   tide_task_functions,
+        tide_timer_functions,     tide_traceback_functions, functions,
     };
     tide_runtime *rt = open_runtime(L);
     lua_newtable(L);
@@ -151,6 +159,7 @@ __attribute__((visibility("default"))) int luaopen_moontide_core(lua_State *L) {
     set_module(L, rt, "dns", tide_dns_functions);
     set_module(L, rt, "os", tide_os_functions);
     set_files(L, rt);
+    set_net(L, rt);
     set_module(L, rt, "testing", tide_testing_functions);
     return 1;
 }

@@ -689,4 +689,7 @@ void tide_promise_open(lua_State *L, tide_runtime *rt) {
     lua_setfield(L, -2, "then");
     lua_setfield(L, -2, "__index");
     rt->ref_promise_meta = luaL_ref(L, LUA_REGISTRYINDEX);
+    tide_promise_new(L, rt);
+    tide_promise_fulfil(L, rt, lua_gettop(L), 0);
+    rt->ref_done = luaL_ref(L, LUA_REGISTRYINDEX);
 }

@@ -113,6 +113,7 @@ static int close_runtime(lua_State *L) {
             abort(); /* a handle survived its runtime: memory is about to be corrupted */
     }
     tide_microtask_close(L, rt);
+    tide_block_pool_close(&rt->blocks);
     tide_realloc(L, rt->timers.heap, rt->timers.capacity * sizeof *rt->timers.heap, 0);
     rt->timers.heap = NULL;
     rt->timers.capacity = rt->timers.count = 0;

@@ -16,6 +16,7 @@
 #include <lua.h>
 #include <uv.h>
 
+#include "bytes.h"
 #include "list.h"
 
 #pragma GCC visibility push(hidden)
@@ -58,6 +59,7 @@ struct tide_runtime {
     int ref_calls;         /* table: number of a call -> how many have not returned, or false */
     int ref_carriers;      /* table: idle coroutines, parallel to carriers.idle */
     int ref_context;       /* the current async context, or false */
+    int ref_done;          /* a promise that is fulfilled with nothing */
     int ref_error_meta;    /* metatable of error objects */
     int ref_handle_meta;   /* metatable of timer and immediate handles */
     int ref_immediates;    /* table: queue of what the next immediates phase runs */
@@ -135,7 +137,10 @@ struct tide_runtime {
     bool operations_begun; /* ever: the thread pool may have started */
     size_t handle_count;   /* those not closed */
 
+    tide_block_pool blocks; /* for what streams receive */
+
     tide_phase phase;
+    uint32_t turns;    /* so far */
     uint64_t turn_now; /* what the timers of this turn are compared with, ns */
     uv_loop_t loop;
     uv_timer_t alarm; /* ends a poll when the next timer is due */

@@ -1,4 +1,5 @@
 -- Public names and their annotations in lua/moontide/meta.lua, each way.
+local core = require "moontide.core"
 local tide = require "moontide"
 local leak = require "spec.support.leak"
 
@@ -123,6 +124,11 @@ local receivers = {
   Signals = function()
     local signals <close> = tide.signal("SIGUSR1")
     return methods_of(signals)
+  end,
+  Stream = function() return names_of(core.net.Stream) end,
+  Server = function()
+    local server <close> = core.net.tcp_listen("127.0.0.1", 0)
+    return methods_of(server)
   end,
   Generator = function() return methods_of(tide.generator(function() end)()) end,
   dns = function() return names_of(require "moontide.dns") end,

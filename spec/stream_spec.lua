@@ -1,0 +1,542 @@
+local tide = require "moontide"
+local core = require "moontide.core"
+local failure = require("spec.support.raised").failure
+local leak = require "spec.support.leak"
+local raised = require("spec.support.raised").raised
+local sockets = require "spec.support.sockets"
+
+local await, sleep = tide.await, tide.sleep
+
+local function code_of(promise)
+  return failure(promise).code
+end
+
+for _, kind in ipairs({ "tcp", "pipe" }) do
+  describe("stream (" .. kind .. ")", function()
+    local a, b
+
+    before_each(function()
+      a, b = sockets.pair(kind)
+    end)
+
+    after_each(function()
+      sockets.close(a, b)
+      a, b = nil, nil
+      leak.check()
+    end)
+
+    it("gives what has been written", function()
+      await(a:write("hello"))
+      assert.equal("hello", await(b:read()))
+    end)
+
+    it("writes several strings and numbers as one", function()
+      await(a:write("a", 1, "", "b", 2.5))
+      assert.equal("a1b2.5", await(b:read_exactly(6)))
+    end)
+
+    it("writes more strings than the system takes at once", function()
+      local pieces = {}
+      for i = 1, 100 do
+        pieces[i] = i .. ","
+      end
+      await(a:write(table.unpack(pieces)))
+      assert.equal(table.concat(pieces), await(b:read_exactly(#table.concat(pieces))))
+    end)
+
+    it("reads no more than it was asked for, and keeps the rest", function()
+      await(a:write("abcdef"))
+      assert.equal("ab", await(b:read(2)))
+      assert.equal("c", await(b:read_exactly(1)))
+      assert.equal("def", await(b:read(100)))
+    end)
+
+    it("reads nothing at the end, however often", function()
+      await(a:shutdown())
+      assert.equal(0, select("#", await(b:read())))
+      assert.equal(0, select("#", await(b:read_line())))
+      assert.equal("", await(b:read_all()))
+    end)
+
+    it("reads exactly what comes in pieces", function()
+      local promise = b:read_exactly(6)
+      await(a:write("abc"))
+      await(sleep(5))
+      assert.equal("pending", promise:state())
+      await(a:write("defgh"))
+      assert.equal("abcdef", await(promise))
+      assert.equal("gh", await(b:read()))
+    end)
+
+    it("says how much there was when the end came too early, and keeps it", function()
+      await(a:write("abc"))
+      await(a:shutdown())
+      local err = failure(b:read_exactly(5))
+      assert.equal("IncompleteReadError", err.name)
+      assert.equal(3, err.received)
+      assert.equal("the stream ended after 3 of 5 bytes", err.message)
+      err = failure(b:read_until(";"))
+      assert.equal("IncompleteReadError", err.name)
+      assert.equal("abc", await(b:read_all()))
+    end)
+
+    it("reads up to a delimiter, also one that comes in pieces", function()
+      local promise = b:read_until("\r\n\r\n")
+      for piece in ("one\r\n|two\r|\n\r|\nrest"):gmatch("[^|]+") do
+        await(a:write(piece))
+        await(sleep(2))
+      end
+      assert.equal("one\r\ntwo\r\n\r\n", await(promise))
+      assert.equal("rest", await(b:read()))
+    end)
+
+    it("finds a delimiter that begins like what stands before it", function()
+      await(a:write("aaab-aab"))
+      assert.equal("aaab", await(b:read_until("aab")))
+      assert.equal("-aab", await(b:read_until("aab")))
+    end)
+
+    it("reads lines, the last one without an end", function()
+      await(a:write("one\n\ntwo\r\nthree"))
+      await(a:shutdown())
+      local lines = {}
+      for line in b:lines() do
+        lines[#lines + 1] = line
+      end
+      assert.same({ "one", "", "two\r", "three" }, lines)
+    end)
+
+    it("refuses a line beyond the limit, and keeps it", function()
+      await(a:write("0123456789"))
+      local err = failure(b:read_line({ limit = 8 }))
+      assert.equal("LimitError", err.name)
+      assert.equal("more than 8 bytes: what is read is limited by option 'limit'", err.message)
+      assert.equal("LimitError", failure(b:read_until("9", { limit = 9 })).name)
+      assert.equal("0123456789", await(b:read_until("9", { limit = 10 })))
+    end)
+
+    it("refuses to read all beyond the limit", function()
+      await(a:write("0123456789"))
+      await(a:shutdown())
+      assert.equal("LimitError", failure(b:read_all({ limit = 9 })).name)
+      assert.equal("0123456789", await(b:read_all({ limit = 10 })))
+    end)
+
+    it("gives chunks until the end", function()
+      tide.spawn(function()
+        for i = 1, 3 do
+          await(a:write(("x"):rep(i)))
+          await(sleep(2))
+        end
+        await(a:shutdown())
+      end)
+      local all = ""
+      for chunk in b:chunks() do
+        all = all .. chunk
+      end
+      assert.equal("xxxxxx", all)
+    end)
+
+    it("gives chunks no larger than asked for", function()
+      await(a:write("abcde"))
+      await(a:shutdown())
+      local chunks = {}
+      for chunk in b:chunks(2) do
+        chunks[#chunks + 1] = chunk
+      end
+      assert.same({ "ab", "cd", "e" }, chunks)
+    end)
+
+    it("carries megabytes both ways at once", function()
+      local text = ("0123456789abcdef"):rep(1 << 17)
+      local function send(stream)
+        for from = 1, #text, 100000 do
+          await(stream:write(text:sub(from, from + 99999)))
+        end
+        await(stream:shutdown())
+      end
+      local x, y = tide.spawn(send, a), tide.spawn(send, b)
+      local got_a, got_b = tide.join(a:read_all(), b:read_all())
+      await(x)
+      await(y)
+      assert.is_true(got_a == text)
+      assert.is_true(got_b == text)
+    end)
+
+    it("goes on reading after the other direction has ended", function()
+      await(a:shutdown())
+      assert.is_nil(await(b:read()))
+      await(b:write("still"))
+      assert.equal("still", await(a:read()))
+    end)
+
+    it("lets a write wait while too much is queued", function()
+      local written = 0
+      local writer = tide.spawn(function()
+        for _ = 1, 400 do
+          await(a:write(("x"):rep(100000)))
+          written = written + 1
+        end
+      end)
+      await(sleep(50))
+      local before = written
+      await(sleep(20))
+      assert.equal(before, written)
+      assert.is_true(before < 400)
+      local n = 0
+      while n < 400 * 100000 do
+        n = n + #await(b:read())
+      end
+      await(writer)
+      assert.equal(400, written)
+    end)
+
+    it("does not receive without end while nobody reads", function()
+      await(b:write("go"))
+      await(a:read())
+      local writer = tide.spawn(function()
+        for _ = 1, 200 do
+          await(a:write(("x"):rep(100000)))
+        end
+      end)
+      await(b:read(1))
+      await(sleep(50))
+      assert.equal("pending", writer:state())
+      local n = 1
+      while n < 200 * 100000 do
+        n = n + #await(b:read())
+      end
+      await(writer)
+    end)
+
+    it("lets others have their turn, though a write is never held up", function()
+      local ticks, done = 0, false
+      tide.spawn(function()
+        while not done do
+          await(sleep(1))
+          ticks = ticks + 1
+        end
+      end)
+      tide.spawn(function()
+        for _ in b:chunks() do
+          await(nil)
+        end
+      end)
+      for _ = 1, 3000 do
+        await(a:write("x"))
+      end
+      done = true
+      assert.is_true(ticks > 0)
+      await(sleep(3))
+    end)
+
+    it("loses no byte when a read is aborted", function()
+      local controller = tide.AbortController()
+      local promise = b:read_exactly(4, { signal = controller.signal })
+      await(a:write("ab"))
+      await(sleep(5))
+      controller:abort("enough")
+      assert.equal("enough", failure(promise))
+      await(a:write("cd"))
+      assert.equal("abcd", await(b:read_exactly(4)))
+    end)
+
+    it("loses no byte when a group with a read is cancelled", function()
+      local read
+      local promise = tide.group(function(g)
+        read = g:spawn(function()
+          return await(b:read_line())
+        end)
+        await(a:write("begun "))
+        await(sleep(5))
+        g:cancel("stop")
+      end)
+      await(promise)
+      assert.equal("stop", failure(read))
+      await(a:write("and ended\n"))
+      assert.equal("begun and ended", await(b:read_line()))
+    end)
+
+    it("ends a read by a timeout", function()
+      local err = failure(tide.timeout(5, function()
+        return await(b:read())
+      end))
+      assert.equal("TimeoutError", err.name)
+      await(a:write("x"))
+      assert.equal("x", await(b:read()))
+    end)
+
+    it("takes a signal that is aborted already, and reads and writes nothing", function()
+      await(a:write("x"))
+      await(sleep(5))
+      local signal = tide.AbortSignal.abort("no")
+      assert.equal("no", failure(b:read(1, { signal = signal })))
+      assert.equal("no", failure(b:write("y", { signal = signal })))
+      assert.equal("no", failure(b:shutdown({ signal = signal })))
+      assert.equal("x", await(b:read()))
+    end)
+
+    it("gives up waiting for the queue when that is aborted", function()
+      local controller = tide.AbortController()
+      local text = ("x"):rep(8000000)
+      local promise = a:write(text, { signal = controller.signal })
+      assert.equal("pending", promise:state())
+      controller:abort("enough")
+      assert.equal("enough", failure(promise))
+      assert.equal(#text, #await(b:read_exactly(#text)))
+    end)
+
+    it("has one read at a time", function()
+      local promise = b:read()
+      assert.matches("another read of this stream is pending", raised(b.read, b))
+      assert.matches("another read of this stream is pending", raised(b.chunks(b)))
+      await(a:write("x"))
+      assert.equal("x", await(promise))
+    end)
+
+    it("rejects a read that waits when it is closed, and later ones", function()
+      local promise = b:read()
+      local closed = b:close()
+      assert.equal("ECANCELED", code_of(promise))
+      assert.equal("EBADF", code_of(b:read()))
+      assert.equal("EBADF", code_of(b:read_all()))
+      assert.equal("EBADF", code_of(b:write("x")))
+      assert.equal("EBADF", code_of(b:shutdown()))
+      await(closed)
+      await(b:close())
+      await(b:destroy())
+    end)
+
+    it("still writes what is queued when it is closed", function()
+      local text = ("0123456789"):rep(500000)
+      a:write(text):catch(function() end)
+      local closed = a:close()
+      assert.equal("pending", closed:state())
+      assert.is_true(await(b:read_all()) == text)
+      await(closed)
+    end)
+
+    it("drops what is queued when it is destroyed, and says so", function()
+      local promise = a:write(("x"):rep(8000000))
+      local closed = a:destroy()
+      assert.equal("ECANCELED", code_of(promise))
+      await(closed)
+    end)
+
+    it("is closed with its variable, gently unless an error leaves the block", function()
+      local text = ("x"):rep(3000000)
+      do
+        local stream <close> = a
+        stream:write(text):catch(function() end)
+      end
+      assert.equal(#text, #await(b:read_all()))
+    end)
+
+    it("is destroyed when an error leaves its block", function()
+      local promise
+      pcall(function()
+        local stream <close> = a
+        promise = stream:write(("x"):rep(8000000))
+        error("out")
+      end)
+      assert.equal("ECANCELED", code_of(promise))
+    end)
+
+    it("rejects writes after the end", function()
+      await(a:shutdown())
+      assert.equal("EPIPE", code_of(a:write("x")))
+      assert.equal("EPIPE", code_of(a:shutdown()))
+    end)
+
+    it("tells a writer that its peer is gone, and each one after that", function()
+      await(b:destroy())
+      local err
+      for _ = 1, 100 do
+        local ok, reason = pcall(await, a:write("x"))
+        if not ok then
+          err = reason
+          break
+        end
+        await(sleep(1))
+      end
+      assert.is_truthy(err.code == "EPIPE" or err.code == "ECONNRESET", err.code)
+      assert.equal("write", err.syscall)
+      assert.equal(err.code, code_of(a:write("x")))
+    end)
+
+    it("keeps the loop alive only while somebody waits", function()
+      assert.is_false(core.alive())
+      local promise = b:read()
+      assert.is_true(core.alive())
+      await(a:write("x"))
+      await(promise)
+      await(nil)
+      assert.is_false(core.alive())
+    end)
+
+    it("raises what is wrong with its arguments, before anything happens", function()
+      assert.matches("positive number of bytes expected", raised(b.read, b, 0))
+      assert.matches("number expected, got string", raised(b.read, b, "x"))
+      assert.matches("number expected, got no value", raised(b.read_exactly, b))
+      assert.matches("empty delimiter", raised(b.read_until, b, ""))
+      assert.matches("field 'limit': positive number", raised(b.read_line, b, { limit = 0 }))
+      assert.matches("table expected, got number", raised(b.read_line, b, 5))
+      assert.matches("field 'signal': AbortSignal expected", raised(b.read, b, 1, { signal = 1 }))
+      assert.matches("string expected, got no value", raised(b.write, b))
+      assert.matches("string expected, got boolean", raised(b.write, b, "x", true))
+      assert.matches("string expected, got table", raised(b.write, b, "x", {}, "y"))
+      assert.matches("stream expected, got table", raised(b.read, {}))
+      assert.matches("stream expected, got FILE%*", raised(b.write, io.stdout, "x"))
+    end)
+  end)
+end
+
+describe("stream", function()
+  after_each(leak.check)
+
+  it("is collected when nobody has it, with what it has received", function()
+    local a, b = sockets.pair()
+    await(a:write(("x"):rep(1000)))
+    await(b:read(1))
+    await(sleep(2))
+    leak.track(a)
+    leak.track(b)
+    a, b = nil, nil -- luacheck: ignore 311
+    leak.collect()
+    await(sleep(1))
+  end)
+
+  it("is not collected while a read waits", function()
+    local a, b = sockets.pair()
+    local promise = b:read()
+    b = nil -- luacheck: ignore 311
+    leak.collect()
+    await(a:write("x"))
+    assert.equal("x", await(promise))
+    promise = nil -- luacheck: ignore 311
+    leak.collect()
+    assert.is_nil(await(a:read()))
+    await(a:close())
+  end)
+
+  it("knows its addresses", function()
+    local a, b = sockets.pair()
+    assert.same(a:local_address(), b:peer_address())
+    assert.same(b:local_address(), a:peer_address())
+    assert.equal("127.0.0.1", a:peer_address().address)
+    assert.equal(4, a:peer_address().family)
+    sockets.close(a, b)
+    assert.is_nil(a:peer_address())
+  end)
+
+  it("sets options of its socket", function()
+    local a, b = sockets.pair()
+    assert.equal(a, a:set_nodelay(false))
+    assert.equal(a, a:set_nodelay(true))
+    assert.equal(a, a:set_keepalive(60))
+    assert.equal(a, a:set_keepalive(false))
+    assert.matches("boolean expected", raised(a.set_nodelay, a))
+    assert.matches("1 to 32767 seconds expected", raised(a.set_keepalive, a, 0))
+    sockets.close(a, b)
+    assert.matches("the stream is closed", raised(a.set_nodelay, a, true))
+    local c, d = sockets.pair("pipe")
+    assert.matches("tcp stream expected", raised(c.set_nodelay, c, true))
+    sockets.close(c, d)
+  end)
+end)
+
+describe("server", function()
+  after_each(leak.check)
+
+  it("gives connections in their order, those that came before it was asked as well", function()
+    local server <close> = core.net.tcp_listen("127.0.0.1", 0)
+    local clients = {}
+    for i = 1, 5 do
+      local stream, connected = core.net.tcp_connect("127.0.0.1", server:address().port)
+      await(connected)
+      await(stream:write(i))
+      clients[i] = stream
+    end
+    for i = 1, 5 do
+      local stream <close> = await(server:accept())
+      assert.equal(tostring(i), await(stream:read()))
+    end
+    sockets.close(table.unpack(clients))
+  end)
+
+  it("is an iterator that ends when it is closed", function()
+    local server = core.net.tcp_listen("127.0.0.1", 0)
+    local port, seen = server:address().port, 0
+    local loop = tide.spawn(function()
+      for stream in server do
+        seen = seen + 1
+        stream:destroy()
+      end
+    end)
+    for _ = 1, 3 do
+      local stream, connected = core.net.tcp_connect("127.0.0.1", port)
+      await(connected)
+      assert.is_nil(await(stream:read()))
+      sockets.close(stream)
+    end
+    await(server:close())
+    await(loop)
+    assert.equal(3, seen)
+    assert.is_nil(await(server:accept()))
+    assert.is_nil(server:address())
+  end)
+
+  it("loses no connection when an accept is aborted", function()
+    local server <close> = core.net.tcp_listen("127.0.0.1", 0)
+    local controller = tide.AbortController()
+    local first = server:accept({ signal = controller.signal })
+    local second = server:accept()
+    controller:abort("enough")
+    assert.equal("enough", failure(first))
+    local client, connected = core.net.tcp_connect("127.0.0.1", server:address().port)
+    await(connected)
+    sockets.close(await(second), client)
+  end)
+
+  it("says what it cannot listen at", function()
+    local server <close> = core.net.tcp_listen("127.0.0.1", 0)
+    local ok, err = pcall(core.net.tcp_listen, "127.0.0.1", server:address().port)
+    assert.is_false(ok)
+    assert.equal("EADDRINUSE", err.code)
+    assert.matches("127.0.0.1:%d+", err.message)
+    assert.matches("IP address expected", raised(core.net.tcp_listen, "localhost", 0))
+    assert.matches("port from 0 to 65535", raised(core.net.tcp_listen, "127.0.0.1", 65536))
+    assert.matches("field 'backlog'", raised(core.net.tcp_listen, "127.0.0.1", 0, { backlog = 0 }))
+  end)
+
+  it("shares its port with others that want that", function()
+    local first <close> = core.net.tcp_listen("127.0.0.1", 0, { reuse_port = true })
+    local port = first:address().port
+    local second <close> = core.net.tcp_listen("127.0.0.1", port, { reuse_port = true })
+    assert.equal(port, second:address().port)
+  end)
+
+  it("removes its path when it is closed", function()
+    local path = os.tmpname()
+    os.remove(path)
+    local server = core.net.pipe_listen(path)
+    assert.equal(path, server:address().path)
+    await(server:close())
+    assert.is_nil(io.open(path))
+    assert.matches("path too long", raised(core.net.pipe_listen, ("x"):rep(200)))
+    assert.matches("path expected", raised(core.net.pipe_listen, "a\0b"))
+  end)
+
+  it("says whom it cannot connect to", function()
+    local server = core.net.tcp_listen("127.0.0.1", 0)
+    local port = server:address().port
+    await(server:close())
+    local _, connected = core.net.tcp_connect("127.0.0.1", port)
+    local err = failure(connected)
+    assert.equal("ECONNREFUSED", err.code)
+    local text = "ECONNREFUSED: connection refused, connect '127.0.0.1:" .. port .. "'"
+    assert.equal(text, err.message)
+    _, connected = core.net.pipe_connect("/nonexistent/socket")
+    assert.equal("ENOENT", code_of(connected))
+  end)
+end)
