@@ -2,9 +2,15 @@
 --
 --   lua5.4 bench/run.lua [--rounds N] [ROW...]
 --
--- ROW is a benchmark's name, or `scale` for the last rows.
+-- ROW is a benchmark's name, `scale` for what is compared with moontide itself, or one of those in
+-- io.lua, which come last.
 -- Run it from the project's root (`make bench` does, and sets the paths). README.md says what the
 -- rows are and what the programs do.
+
+local dir = arg[0]:match("^(.*/)") or ""
+local tables, io_rows = dofile(dir .. "table.lua"), dofile(dir .. "io.lua")
+
+local digits = tables.digits
 
 local ROUNDS = 3
 local SMALL, LARGE = 10000, 1000000
@@ -148,12 +154,6 @@ local function plan_row(plan, row)
   row.reference = row.own and plan.add("moontide", row.own) or row.cells[row.against]
 end
 
-local function digits(x)
-  if not x then return "–" end
-  local s = string.format("%.0f", x)
-  return (s:reverse():gsub("(%d%d%d)(%d)", "%1,%2"):reverse())
-end
-
 --- ratio, target and verdict of a row
 local function judge(row)
   local own = row.cells.moontide and row.cells.moontide.best
@@ -191,17 +191,7 @@ local function print_table(chosen)
     table.move({ ratio, target, verdict }, 1, 3, #line + 1, line)
     lines[#lines + 1] = line
   end
-  local widths = {}
-  for _, line in ipairs(lines) do
-    for i, cell in ipairs(line) do widths[i] = math.max(widths[i] or 0, utf8.len(cell)) end
-  end
-  for _, line in ipairs(lines) do
-    for i, cell in ipairs(line) do
-      local pad = string.rep(" ", widths[i] - utf8.len(cell))
-      line[i] = (i == 1 or i == #line) and cell .. pad or pad .. cell
-    end
-    print("| " .. table.concat(line, " | ") .. " |")
-  end
+  tables.print(lines)
   print(string.format("\n%d of %d targets reached.", reached, judged))
 end
 
@@ -222,7 +212,7 @@ local function machine()
 end
 
 local function parse(args)
-  local rounds, wanted = ROUNDS, nil
+  local rounds, wanted = nil, nil
   local i = 1
   while args[i] do
     if args[i] == "--rounds" then
@@ -238,27 +228,44 @@ local function parse(args)
   return rounds, wanted
 end
 
-local rounds, wanted = parse(arg)
-local plan, chosen = new_plan(find_benches()), {}
-for _, row in ipairs(rows) do
-  local name = row.scale and "scale" or row.bench
-  if not wanted or wanted[name] then
-    plan_row(plan, row)
-    chosen[#chosen + 1] = row
-  end
-end
-if #chosen == 0 then error("no such row", 0) end
-
-local watched = os.execute("test -t 2")
-for round = 1, rounds do
-  for i, m in ipairs(plan) do
-    if watched then
-      io.stderr:write(string.format("\r\27[Kround %d of %d, %d of %d: %s %s", round, rounds, i,
-        #plan, m.peer, m.bench))
+--- Takes turns until every measurement of the plan has been made so many times.
+local function measure_all(plan, rounds)
+  local watched = os.execute("test -t 2")
+  for round = 1, rounds do
+    for i, m in ipairs(plan) do
+      if watched then
+        io.stderr:write(string.format("\r\27[Kround %d of %d, %d of %d: %s %s", round, rounds, i,
+          #plan, m.peer, m.bench))
+      end
+      measure(m)
     end
-    measure(m)
   end
+  if watched then io.stderr:write("\r\27[K") end
 end
-if watched then io.stderr:write("\r\27[K") end
-print(machine() .. "\n")
-print_table(chosen)
+
+--- The rows that are wanted, planned.
+local function choose(wanted)
+  local chosen, plan = {}, nil
+  for _, row in ipairs(rows) do
+    if not wanted or wanted[row.scale and "scale" or row.bench] then
+      plan = plan or new_plan(find_benches())
+      plan_row(plan, row)
+      chosen[#chosen + 1] = row
+    end
+  end
+  return chosen, plan
+end
+
+local rounds, wanted = parse(arg)
+local io_wanted = {}
+for _, name in ipairs(io_rows.names) do io_wanted[name] = not wanted or wanted[name] or nil end
+local chosen, plan = choose(wanted)
+if #chosen == 0 and not next(io_wanted) then error("no such row", 0) end
+
+print(machine())
+if plan then
+  measure_all(plan, rounds or ROUNDS)
+  print()
+  print_table(chosen)
+end
+io_rows.run(io_wanted, rounds, lua, python)

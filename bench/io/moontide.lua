@@ -1,0 +1,80 @@
+-- moontide's own. `lua5.4 bench/io/moontide.lua NAME ...`, as README.md has it.
+local tide = require "moontide"
+local fs = require "moontide.fs"
+local net = require("moontide.core").net
+
+local await, map, spawn = tide.await, tide.map, tide.spawn
+local dir = arg[0]:match("^(.*/)") or ""
+
+local programs = {}
+
+--- Prints the port of a server.
+local function announce(server)
+  print(server:address().port)
+  io.stdout:flush()
+end
+
+local function listen()
+  local server = net.tcp_listen("127.0.0.1", 0)
+  announce(server)
+  return server
+end
+
+local function echo(conn)
+  for chunk in conn:chunks() do conn:write(chunk):await() end
+  conn:close()
+end
+
+function programs.echo()
+  for conn in listen() do spawn(echo, conn) end
+end
+
+local function pass_on(a, b)
+  for chunk in a:chunks() do b:write(chunk):await() end
+  await(b:shutdown())
+end
+
+function programs.proxy(port)
+  local function serve(client)
+    local target, connected = net.tcp_connect("127.0.0.1", port)
+    await(connected)
+    tide.join(spawn(pass_on, client, target), spawn(pass_on, target, client))
+    client:close()
+    target:close()
+  end
+  for conn in listen() do spawn(serve, conn) end
+end
+
+function programs.files(directory, count, most)
+  local paths, options = {}, { concurrency = most }
+  for i = 1, count do paths[i] = directory .. "/" .. i end
+  local function clock() return tide.now() / 1e3 end
+  dofile(dir .. "files.lua")(count, clock, function()
+    local bytes = 0
+    await(map(paths, function(path)
+      local data = await(fs.read_file(path))
+      bytes = bytes + #data
+    end, options))
+    return bytes
+  end)
+end
+
+--- Bytes of a connection that nothing comes from, and of the function that waits for its first
+--- chunk: resident, and by Lua's count.
+function programs.idle(count)
+  local measure = dofile(dir .. "../measure.lua")
+  local server = net.tcp_listen("127.0.0.1", 0)
+  local port = server:address().port
+  local peer = assert(io.popen(string.format("build/bench/hold %d %d", port, count + 1), "w"))
+  spawn(echo, await(server:accept())) -- what is made once is not part of the answer
+  local by_count, resident = measure.bytes_each(count, function()
+    return spawn(echo, await(server:accept()))
+  end)
+  print(string.format("%.0f %.0f", resident, by_count))
+  peer:close()
+  os.exit(true)
+end
+
+local arguments = {}
+for i = 2, #arg do arguments[i - 1] = math.tointeger(tonumber(arg[i])) or arg[i] end
+tide.run(programs[arg[1]], table.unpack(arguments))
