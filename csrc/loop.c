@@ -12,6 +12,7 @@
 #include "immediate.h"
 #include "microtask.h"
 #include "rejection.h"
+#include "stream.h"
 #include "task.h"
 #include "testing.h"
 #include "timer.h"
@@ -118,6 +119,7 @@ static bool advance(lua_State *L, tide_runtime *rt, uint64_t longest) {
             return true;
         }
         rt->phase = TIDE_PHASE_COMPLETIONS;
+        tide_stream_release_resting(L, rt);
         poll(rt, longest);
         return true;
     case TIDE_PHASE_COMPLETIONS:

@@ -162,18 +162,30 @@ static int call_outcome(lua_State *L) {
     return lua_gettop(L);
 }
 
+/* The outcome is large: that there is no memory for it is a reason to fail. [-0, +n, -] */
+static int push_large_outcome(lua_State *L, int self) {
+    int top = lua_gettop(L);
+    lua_pushcfunction(L, call_outcome);
+    lua_pushvalue(L, self);
+    if (lua_pcall(L, 1, LUA_MULTRET, 0) != LUA_OK)
+        return -1;
+    bool ok = lua_toboolean(L, top + 1);
+    lua_remove(L, top + 1);
+    return ok ? lua_gettop(L) - top : -1;
+}
+
+/* An error while a small outcome is made leaves all as it was. */
 void tide_reader_settle(lua_State *L, tide_reader *r, int self) {
     tide_runtime *rt = r->handle.rt;
     lua_getiuservalue(L, self, TIDE_UV_PENDING);
     int promise = lua_gettop(L);
+    bool small = r->bytes.count <= TIDE_BLOCK_SIZE;
+    int n = small ? push_outcome(L, r, self) : push_large_outcome(L, self);
     end_pending(L, r, self);
-    lua_pushcfunction(L, call_outcome);
-    lua_pushvalue(L, self);
-    int status = lua_pcall(L, 1, LUA_MULTRET, 0);
-    if (status == LUA_OK && lua_toboolean(L, promise + 1))
-        tide_sleeper_wake(L, rt, promise, lua_gettop(L) - promise - 1);
-    else
+    if (n < 0)
         tide_sleeper_fail(L, rt, promise);
+    else
+        tide_sleeper_wake(L, rt, promise, n);
     lua_settop(L, promise - 1);
 }
 

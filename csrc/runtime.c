@@ -176,6 +176,7 @@ tide_runtime *tide_runtime_new(lua_State *L) {
     rt->timers.firing = LUA_NOREF;
     tide_list_init(&rt->operations);
     tide_list_init(&rt->completed);
+    tide_list_init(&rt->resting);
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, close_runtime);
     lua_setfield(L, -2, "__gc");

@@ -138,6 +138,7 @@ struct tide_runtime {
     size_t handle_count;   /* those not closed */
 
     tide_block_pool blocks; /* for what streams receive */
+    tide_list resting;      /* streams that are anchored, though no read waits: see stream.c */
 
     tide_phase phase;
     uint32_t turns;    /* so far */

@@ -7,7 +7,6 @@
 
 #include "cancel.h"
 #include "scope.h"
-#include "task.h"
 
 void tide_sleeper_run(lua_State *L, tide_runtime *rt, int job, void *self) {
     (void)L, (void)rt, (void)job, (void)self;
@@ -33,12 +32,12 @@ static bool push_refused(lua_State *L, tide_runtime *rt) {
     return true;
 }
 
-bool tide_sleeper_begin(lua_State *L, tide_runtime *rt, int options, const char *name) {
+bool tide_sleeper_begin_with(lua_State *L, tide_runtime *rt, int options, const char *name) {
     lua_settop(L, options);
     if (!lua_isnil(L, options))
         return tide_cancel_begin(L, rt, options, name);
     lua_pushboolean(L, 0);
-    if (tide_task_interrupted(rt) && push_refused(L, rt))
+    if (push_refused(L, rt))
         return true;
     lua_settop(L, options + 1);
     return false;

@@ -8,7 +8,7 @@
 #ifndef TIDE_SLEEPER_H
 #define TIDE_SLEEPER_H
 
-#include "promise.h"
+#include "task.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -25,7 +25,16 @@ void tide_sleeper_run(lua_State *L, tide_runtime *rt, int job, void *self);
 /* Leaves the arguments up to the options and, above them, what the sleeper has to heed, for
  * tide_sleeper_new. Returns whether that has been aborted already: then a rejected promise is on
  * top, to be returned. Raises what is wrong with the options, in the name of the function. */
-bool tide_sleeper_begin(lua_State *L, tide_runtime *rt, int options, const char *name);
+bool tide_sleeper_begin_with(lua_State *L, tide_runtime *rt, int options, const char *name);
+
+static inline bool tide_sleeper_begin(lua_State *L, tide_runtime *rt, int options,
+                                      const char *name) {
+    if (!lua_isnoneornil(L, options) || tide_task_interrupted(rt))
+        return tide_sleeper_begin_with(L, rt, options, name);
+    lua_settop(L, options);
+    lua_pushboolean(L, 0);
+    return false;
+}
 
 /* Pushes a new sleeper of the owner at the index (0: none), which heeds what tide_sleeper_begin
  * left at the other one. [-0, +1, m] */

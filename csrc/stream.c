@@ -68,10 +68,15 @@ static void anchor(lua_State *L, const tide_handle *handle) {
     lua_pop(L, 1);
 }
 
+/* The next read often follows at once, so the anchor stays until the loop polls. */
 static void wanted(lua_State *L, tide_reader *r, int self) {
     tide_stream *s = (tide_stream *)r;
-    lua_pushvalue(L, self);
-    anchor(L, &r->handle);
+    if (!s->anchored) {
+        lua_pushvalue(L, self);
+        anchor(L, &r->handle);
+        s->anchored = true;
+    }
+    tide_list_remove(&s->resting);
     tide_handle_hold(&r->handle);
     if (s->flowing)
         return;
@@ -84,17 +89,30 @@ static void wanted(lua_State *L, tide_reader *r, int self) {
 }
 
 static void over(lua_State *L, tide_reader *r, int self) {
-    (void)self;
-    lua_pushboolean(L, 0);
-    anchor(L, &r->handle);
+    tide_stream *s = (tide_stream *)r;
+    (void)L, (void)self;
     tide_handle_let_go(&r->handle);
-    tide_list_remove(&((tide_stream *)r)->readable.link);
+    tide_list_remove(&s->readable.link);
+    tide_list_append(&r->handle.rt->resting, &s->resting);
+}
+
+static void release(lua_State *L, tide_stream *s) {
+    tide_list_remove(&s->resting);
+    s->anchored = false;
+    lua_pushboolean(L, 0);
+    anchor(L, &s->reader.handle);
+}
+
+void tide_stream_release_resting(lua_State *L, tide_runtime *rt) {
+    while (!tide_list_empty(&rt->resting))
+        release(L, tide_list_entry(rt->resting.next, tide_stream, resting));
 }
 
 static const tide_source source = {wanted, over};
 
 static void deliver_readable(lua_State *L, tide_runtime *rt, tide_completion *completion) {
     tide_stream *s = tide_list_entry(completion, tide_stream, readable);
+    tide_completion_add(rt, completion); /* until it is settled */
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_anchors);
     lua_rawgeti(L, -1, s->reader.handle.slot);
     tide_reader_settle(L, &s->reader, lua_gettop(L));
@@ -115,6 +133,8 @@ void tide_stream_destroy(lua_State *L, tide_stream *s, int index) {
     if (open)
         stop_flow(s);
     tide_reader_close(L, &s->reader, index);
+    if (s->anchored)
+        release(L, s); /* the slot is the handle's from here on */
     if (open)
         tide_handle_close(L, &s->reader.handle, index);
 }
@@ -335,7 +355,7 @@ typedef struct stream_operation {
 
 enum { UV_OF_STREAM = TIDE_UV_OPERATION, UV_NAME };
 
-static void release(tide_operation *operation) {
+static void release_nothing(tide_operation *operation) {
     (void)operation;
 }
 
@@ -364,7 +384,7 @@ static int finish_connect(lua_State *L, tide_runtime *rt, tide_operation *operat
 }
 
 uv_connect_t *tide_connect_new(lua_State *L, tide_stream *s, int index, const char *name) {
-    static const tide_operation_type type = {finish_connect, release};
+    static const tide_operation_type type = {finish_connect, release_nothing};
     stream_operation *o = new_operation(L, s, index, &type);
     o->uv.connect.data = o;
     o->name = lua_pushstring(L, name);
@@ -410,7 +430,7 @@ static int finish_shutdown(lua_State *L, tide_runtime *rt, tide_operation *opera
 
 /* s:shutdown([options]) -> promise of nothing */
 static int stream_shutdown(lua_State *L) {
-    static const tide_operation_type type = {finish_shutdown, release};
+    static const tide_operation_type type = {finish_shutdown, release_nothing};
     tide_runtime *rt = tide_runtime_here(L);
     tide_stream *s = tide_stream_check(L, 1);
     if (tide_cancel_begin(L, rt, 2, "shutdown"))
@@ -538,6 +558,7 @@ tide_stream *tide_stream_new(lua_State *L, tide_runtime *rt) {
     tide_stream *s = tide_handle_new(L, rt, sizeof *s, UV_CLOSED, METATABLE,
                                      offsetof(tide_stream, uv), sizeof s->uv);
     tide_completion_init(&s->readable, &readable_type);
+    tide_list_init(&s->resting);
     s->reader.handle.uv_closed = UV_CLOSED;
     tide_reader_init(&s->reader, &source);
     return s;

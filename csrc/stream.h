@@ -11,6 +11,8 @@
 typedef struct tide_stream {
     tide_reader reader;
     tide_completion readable; /* the pending read can be settled */
+    tide_list resting;        /* of the runtime, while it is anchored and no read waits */
+    bool anchored;            /* in the handle's slot */
     bool flowing;             /* libuv reads */
     bool ended;               /* shutdown was called: nothing more is written */
     bool closing;             /* what is queued is still written, then the handle is closed */
@@ -59,6 +61,9 @@ void tide_connect_done(uv_connect_t *request, int status);
 /* Pushes {address=, family=, port=} or {path=} of one end of a socket and returns 1, or 0: it has
  * none. [-0, +(0|1), m] */
 int tide_stream_push_address(lua_State *L, const uv_handle_t *handle, bool peer);
+
+/* Before a poll: streams that nobody reads from are nobody's but their users'. [-0, +0, -] */
+void tide_stream_release_resting(lua_State *L, tide_runtime *rt);
 
 /* Registers the type; methods of one kind are added to the table that is the field Stream. */
 void tide_stream_open(lua_State *L, tide_runtime *rt);

@@ -414,6 +414,7 @@ describe("stream", function()
     await(a:write("x"))
     assert.equal("x", await(promise))
     promise = nil -- luacheck: ignore 311
+    await(sleep(1))
     leak.collect()
     assert.is_nil(await(a:read()))
     await(a:close())
