@@ -149,7 +149,7 @@ static int push_outcome(lua_State *L, tide_reader *r, int self) {
 
 /* The read at the index is over, whatever becomes of it. */
 static void end_pending(lua_State *L, tide_reader *r, int self) {
-    r->pending = false;
+    r->pending = r->held = false;
     lua_pushnil(L);
     lua_setiuservalue(L, self, TIDE_UV_PENDING);
     r->source->over(L, r, self);
@@ -178,15 +178,17 @@ static int push_large_outcome(lua_State *L, int self) {
 void tide_reader_settle(lua_State *L, tide_reader *r, int self) {
     tide_runtime *rt = r->handle.rt;
     lua_getiuservalue(L, self, TIDE_UV_PENDING);
-    int promise = lua_gettop(L);
-    bool small = r->bytes.count <= TIDE_BLOCK_SIZE;
+    int pending = lua_gettop(L);
+    bool small = r->bytes.count <= TIDE_BLOCK_SIZE, held = r->held;
     int n = small ? push_outcome(L, r, self) : push_large_outcome(L, self);
     end_pending(L, r, self);
-    if (n < 0)
-        tide_sleeper_fail(L, rt, promise);
+    if (held)
+        tide_task_continue(L, rt, pending, n);
+    else if (n < 0)
+        tide_sleeper_fail(L, rt, pending);
     else
-        tide_sleeper_wake(L, rt, promise, n);
-    lua_settop(L, promise - 1);
+        tide_sleeper_wake(L, rt, pending, n);
+    lua_settop(L, pending - 1);
 }
 
 /* A cancellation wakes the read: all bytes stay. */
@@ -322,27 +324,44 @@ static int reader_read_all(lua_State *L) {
 
 /* ---- iterators ---- */
 
-/* Awaits the next one. Upvalues from the second on: the reader, the options, the mode, how much.
- * What is there already is awaited as a value, which takes as long as a settled promise. */
-static int iterate(lua_State *L) {
-    tide_runtime *rt = tide_runtime_here(L);
+/* Upvalues of an iterator, after the runtime. */
+enum { UP_READER = 2, UP_OPTIONS, UP_MODE, UP_WANTED };
+
+/* Awaits the promise of the next one. */
+static int iterate_by_promise(lua_State *L, tide_reader *r) {
     lua_settop(L, 0);
-    lua_pushvalue(L, lua_upvalueindex(2));
-    lua_pushvalue(L, lua_upvalueindex(3));
-    tide_reader *r = lua_touserdata(L, 1);
-    tide_read_mode mode = (tide_read_mode)lua_tointeger(L, lua_upvalueindex(4));
-    describe(L, r, mode, (size_t)lua_tointeger(L, lua_upvalueindex(5)));
-    if (r->status == 0 && lua_isnil(L, 2) && !tide_task_interrupted(rt) &&
-        tide_reader_satisfied(r) && push_outcome(L, r, 1) > 0) {
-        lua_replace(L, 1);
-        lua_settop(L, 1);
-        return tide_task_await(L);
-    }
-    lua_settop(L, 2);
-    start_read(L, r, 2, mode == TIDE_READ_LINE ? "lines" : "chunks");
+    lua_pushvalue(L, lua_upvalueindex(UP_READER));
+    lua_pushvalue(L, lua_upvalueindex(UP_OPTIONS));
+    start_read(L, r, 2, r->mode == TIDE_READ_LINE ? "lines" : "chunks");
     lua_replace(L, 1);
     lua_settop(L, 1);
     return tide_task_await(L);
+}
+
+/* Awaits the next one. Nobody sees its promise, so mostly there is none: what is there already is
+ * awaited as a value, which takes as long as a settled promise; and a task that no cancellation can
+ * reach is held until there is something. */
+static int iterate(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    tide_reader *r = lua_touserdata(L, lua_upvalueindex(UP_READER));
+    tide_read_mode mode = (tide_read_mode)lua_tointeger(L, lua_upvalueindex(UP_MODE));
+    describe(L, r, mode, (size_t)lua_tointeger(L, lua_upvalueindex(UP_WANTED)));
+    if (r->status != 0 || !lua_isnil(L, lua_upvalueindex(UP_OPTIONS)) || tide_task_interrupted(rt))
+        return iterate_by_promise(L, r);
+    lua_settop(L, 0);
+    lua_pushvalue(L, lua_upvalueindex(UP_READER));
+    if (tide_reader_satisfied(r)) {
+        if (push_outcome(L, r, 1) < 0)
+            return iterate_by_promise(L, r);
+        lua_replace(L, 1);
+        return tide_task_await(L);
+    }
+    if (r->source->at_once || !tide_task_push_free(L, rt))
+        return iterate_by_promise(L, r);
+    lua_setiuservalue(L, 1, TIDE_UV_PENDING);
+    r->pending = r->held = true;
+    r->source->wanted(L, r, 1);
+    return tide_task_hold(L, rt);
 }
 
 /* Pushes the iterator of the reader at 1 with the options at the index. */
@@ -420,7 +439,7 @@ static void stop_asking(lua_State *L, tide_reader *r, int self) {
     (void)L, (void)r, (void)self;
 }
 
-static const tide_source fed_source = {go_on, stop_asking};
+static const tide_source fed_source = {go_on, stop_asking, true};
 
 static tide_reader *check_fed(lua_State *L) {
     tide_runtime_here(L);

@@ -21,6 +21,7 @@ typedef struct tide_source {
     void (*wanted)(lua_State *L, tide_reader *reader, int self);
     /* That is over. [-0, +0, -] */
     void (*over)(lua_State *L, tide_reader *reader, int self);
+    bool at_once; /* wanted may settle the read */
 } tide_source;
 
 typedef enum tide_read_mode {
@@ -38,6 +39,7 @@ struct tide_reader {
     tide_bytes bytes;
     int status;   /* 0, or why no more will come: UV_EOF, another error of libuv's, TIDE_FAILED */
     bool pending; /* a read waits */
+    bool held;    /* and it is a task that holds nothing but this: no promise */
     bool pulling; /* fed from Lua: it has been asked for more */
     bool in_pull; /* and is being asked */
     tide_read_mode mode;
@@ -48,7 +50,8 @@ struct tide_reader {
     size_t found;   /* the bytes up to its end, or 0 */
 };
 
-/* User values; the types' own begin at TIDE_UV_READER. */
+/* User values; PENDING is the promise of the read, or the task that is held. The types' own begin
+ * at TIDE_UV_READER. */
 enum { TIDE_UV_PENDING = 1, TIDE_UV_DELIMITER, TIDE_UV_FAILURE, TIDE_UV_READER };
 
 /* A status: the reason is the user value FAILURE. */

@@ -31,6 +31,7 @@ typedef enum tide_yield {
     TIDE_YIELD_FOREIGN,
     TIDE_YIELD_AWAIT, /* the yielded value is the promise to wait for */
     TIDE_YIELD_VALUE, /* the yielded values are the results, one microtask later */
+    TIDE_YIELD_HELD,  /* nothing is yielded: somebody holds the task and will continue it */
     TIDE_YIELD_START  /* the yielded value is a task to start first */
 } tide_yield;
 

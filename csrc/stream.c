@@ -108,7 +108,7 @@ void tide_stream_release_resting(lua_State *L, tide_runtime *rt) {
         release(L, tide_list_entry(rt->resting.next, tide_stream, resting));
 }
 
-static const tide_source source = {wanted, over};
+static const tide_source source = {wanted, over, false};
 
 static void deliver_readable(lua_State *L, tide_runtime *rt, tide_completion *completion) {
     tide_stream *s = tide_list_entry(completion, tide_stream, readable);

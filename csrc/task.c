@@ -195,7 +195,7 @@ static void task_resumed(lua_State *L, tide_runtime *rt, int task, tide_promise 
             lua_pushvalue(L, task);
             lua_pushnil(L);
             tide_microtask_enqueue(L, rt);
-        } else {
+        } else if (o.yield != TIDE_YIELD_HELD) {
             task_abandon(L, rt, task);
         }
     } else if (o.status != LUA_OK) {
@@ -710,6 +710,50 @@ int tide_task_await(lua_State *L) {
     lua_pushvalue(L, 1);
     rt->tasks.yield = TIDE_YIELD_AWAIT;
     return lua_yieldk(L, 1, 1, await_done);
+}
+
+bool tide_task_push_free(lua_State *L, tide_runtime *rt) {
+    const struct tide_running *r = &rt->tasks.running;
+    if (rt->has_context || !is_current(L, rt) || !lua_isyieldable(L) ||
+        r->task->flags & (TIDE_INTERRUPTED | TIDE_CONTEXT))
+        return false;
+    lua_pushvalue(r->host, r->index);
+    lua_xmove(r->host, L, 1);
+    return true;
+}
+
+/* The task goes on, with values or a rejected promise. */
+static int held_done(lua_State *L, int status, lua_KContext context) {
+    tide_runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
+    (void)status, (void)context;
+    if (!is_current(L, rt))
+        return luaL_error(L, "an async function was resumed by somebody else");
+    return tide_promise_test(L, rt, 1) != NULL ? tide_task_outcome(L, rt, 1) : lua_gettop(L);
+}
+
+int tide_task_hold(lua_State *L, tide_runtime *rt) {
+    lua_settop(L, 0);
+    rt->tasks.yield = TIDE_YIELD_HELD;
+    return lua_yieldk(L, 0, 0, held_done);
+}
+
+void tide_task_continue(lua_State *L, tide_runtime *rt, int task, int n) {
+    tide_promise *t = lua_touserdata(L, task);
+    if (n < 0) {
+        tide_promise_new(L, rt);
+        lua_insert(L, -2);
+        tide_promise_reject(L, rt, lua_gettop(L) - 1);
+        n = 1;
+    }
+    if (t->co == NULL || lua_status(t->co) != LUA_YIELD) {
+        lua_pop(L, n);
+        return;
+    }
+    tide_microtask_reserve(L, rt);
+    lua_xmove(L, t->co, n);
+    lua_pushvalue(L, task);
+    lua_pushnil(L);
+    tide_microtask_enqueue(L, rt);
 }
 
 static int promise_await(lua_State *L) {

@@ -16,6 +16,18 @@ int tide_task_start(lua_State *L, tide_runtime *rt);
  * first upvalue is the runtime, since it may yield: returns what that is to return. */
 int tide_task_await(lua_State *L);
 
+/* Pushes the running task, if it may wait for something that is no promise: nobody could cancel it
+ * meanwhile. [-0, +(0|1), -] */
+bool tide_task_push_free(lua_State *L, tide_runtime *rt);
+
+/* Suspends that task; whoever holds it calls tide_task_continue. To be called last by a C function
+ * whose first upvalue is the runtime: returns what that is to return. */
+int tide_task_hold(lua_State *L, tide_runtime *rt);
+
+/* Queues the task at the index, which goes on with the n values on top; n is -1 for a reason to
+ * raise. As if it had awaited a promise that is settled now. [-|n|, +0, m] */
+void tide_task_continue(lua_State *L, tide_runtime *rt, int task, int n);
+
 /* Whether await may drive the loop from here: nothing of ours runs. */
 static inline bool tide_task_at_top_level(const tide_runtime *rt) {
     return !rt->running && rt->tasks.running.task == NULL;

@@ -58,6 +58,41 @@ describe("a reader fed from Lua", function()
     assert.equal(99999, #await(r:read_all()))
   end)
 
+  it("gives chunks and lines of what it is fed while it asks, or later", function()
+    for _, later in ipairs({ false, true }) do
+      local left, seen = 5, {}
+      local r
+      local function feed()
+        left = left - 1
+        if left > 0 then
+          r:feed(left .. "\n")
+        else
+          r:finish("broken")
+        end
+      end
+      r = core.reader(function()
+        if later then
+          tide.set_immediate(feed)
+        else
+          feed()
+        end
+      end)
+      local promise = tide.spawn(function()
+        for chunk in r:chunks(1) do
+          seen[#seen + 1] = chunk
+          if #seen == 4 then
+            break
+          end
+        end
+        for line in r:lines() do
+          seen[#seen + 1] = line
+        end
+      end)
+      assert.equal("broken", failure(promise))
+      assert.same({ "4", "\n", "3", "\n", "2", "1" }, seen)
+    end
+  end)
+
   it("passes the reason on with which it is finished", function()
     local r = core.reader()
     r:feed("ab")

@@ -137,6 +137,41 @@ for _, kind in ipairs({ "tcp", "pipe" }) do
       assert.equal("xxxxxx", all)
     end)
 
+    it("passes an error on to the loop over its chunks, after what came before", function()
+      local seen = {}
+      local promise = tide.spawn(function()
+        for chunk in b:chunks() do
+          seen[#seen + 1] = chunk
+        end
+      end)
+      await(a:write("x"))
+      await(sleep(5))
+      b:close()
+      local err = failure(promise)
+      assert.equal("ECANCELED", err.code)
+      assert.same({ "x" }, seen)
+      assert.matches("stream_spec.lua", tide.traceback(err, promise))
+    end)
+
+    it("gives what is awaited by a loop in the order of promises", function()
+      local log = {}
+      tide.spawn(function()
+        for chunk in b:chunks() do
+          log[#log + 1] = chunk
+          tide.queue_microtask(function() log[#log + 1] = "after " .. chunk end)
+        end
+      end)
+      local done = tide.spawn(function()
+        await(a:write("one"))
+        await(sleep(5))
+        await(a:write("two"))
+        await(a:shutdown())
+        await(sleep(5))
+      end)
+      await(done)
+      assert.same({ "one", "after one", "two", "after two" }, log)
+    end)
+
     it("gives chunks no larger than asked for", function()
       await(a:write("abcde"))
       await(a:shutdown())
