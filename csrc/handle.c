@@ -62,15 +62,25 @@ static void on_close(uv_handle_t *uv) {
         tide_completion_add(handle->rt, &handle->closed);
 }
 
-void tide_handle_close(lua_State *L, tide_handle *handle, int index) {
-    if (!tide_handle_is_open(handle))
+void tide_handle_anchor(lua_State *L, tide_handle *handle, int index) {
+    if (!handle->closing)
         return;
-    handle->closing = true;
     lua_pushvalue(L, index);
     lua_rawgeti(L, LUA_REGISTRYINDEX, handle->rt->ref_anchors);
     lua_insert(L, -2);
     lua_rawseti(L, -2, handle->slot); /* the slot exists: nothing is allocated */
     lua_pop(L, 1);
+}
+
+void tide_handle_close(lua_State *L, tide_handle *handle, int index) {
+    if (!tide_handle_is_open(handle))
+        return;
+    tide_handle_close_held(handle);
+    tide_handle_anchor(L, handle, index);
+}
+
+void tide_handle_close_held(tide_handle *handle) {
+    handle->closing = true;
     while (!tide_list_empty(&handle->waits))
         tide_wait_complete(tide_handle_first_wait(handle), UV_ECANCELED);
     for (int i = 0; i < handle->count; i++)

@@ -52,6 +52,12 @@ static inline bool tide_handle_is_open(const tide_handle *handle) {
  * [-0, +0, -] */
 void tide_handle_close(lua_State *L, tide_handle *handle, int index);
 
+/* The same in two steps, where there is no state at hand: closes an open handle that an operation
+ * in flight holds; then, when that is delivered, anchors the handle at the index. Neither can fail.
+ * [-0, +0, -] */
+void tide_handle_close_held(tide_handle *handle);
+void tide_handle_anchor(lua_State *L, tide_handle *handle, int index);
+
 /* Something waits for the handle, which keeps the loop alive for as long as that is so. Each hold
  * is let go of once. Cannot fail. */
 void tide_handle_hold(tide_handle *handle);

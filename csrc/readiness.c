@@ -1,7 +1,8 @@
 /*
- * libuv takes one handle for each descriptor: all who wait for the same one share it. It is stopped
- * as soon as nobody waits, since the descriptor's owner may close it from then on and the system
- * may hand its number out again; it is closed when the last wait is delivered.
+ * libuv takes one handle for each descriptor: all who wait for the same one share it. It is closed
+ * before the loop polls again without anybody who waits: from then on the descriptor's owner may
+ * close it, the system may hand its number out again, and closing a handle makes libuv forget
+ * whatever else it polls under that number.
  */
 #include "readiness.h"
 
@@ -58,8 +59,10 @@ static void on_poll(uv_poll_t *uv, int status, int events) {
 static int push_poll(lua_State *L, tide_runtime *rt, int fd) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_polls);
     int polls = lua_gettop(L);
-    if (lua_rawgeti(L, polls, fd) == LUA_TNIL ||
-        tide_list_empty(&((poll *)lua_touserdata(L, -1))->handle.waits)) {
+    poll *before = lua_rawgeti(L, polls, fd) == LUA_TNIL ? NULL : lua_touserdata(L, -1);
+    if (before == NULL || tide_list_empty(&before->handle.waits)) {
+        if (before != NULL)
+            tide_handle_close(L, &before->handle, polls + 1);
         poll *p = tide_handle_new(L, rt, sizeof *p, 0, METATABLE, offsetof(poll, uv), sizeof p->uv);
         int status = uv_poll_init(&rt->loop, &p->uv, fd);
         if (status < 0) {
@@ -76,9 +79,10 @@ static int push_poll(lua_State *L, tide_runtime *rt, int fd) {
     return 0;
 }
 
-/* Closes the handle of a wait that is over, unless others wait for it. */
+/* Closes the handle of a wait that is over, unless others wait for it; its abort may have done
+ * that. */
 static void leave(lua_State *L, tide_runtime *rt, poll *p) {
-    if (!tide_list_empty(&p->handle.waits) || !tide_handle_is_open(&p->handle))
+    if (!tide_list_empty(&p->handle.waits))
         return;
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_polls);
     if (lua_rawgeti(L, -1, p->fd) != LUA_TNIL && lua_touserdata(L, -1) == p) {
@@ -88,6 +92,7 @@ static void leave(lua_State *L, tide_runtime *rt, poll *p) {
     lua_pop(L, 2);
     tide_wait_push_handle(L, 1);
     tide_handle_close(L, &p->handle, lua_gettop(L));
+    tide_handle_anchor(L, &p->handle, lua_gettop(L));
     lua_pop(L, 1);
 }
 
@@ -117,7 +122,10 @@ static void cancel_poll(tide_operation *operation) {
     if (tide_list_empty(&w->wait.link))
         return;
     tide_wait_complete(&w->wait, UV_ECANCELED);
-    update(w->poll);
+    if (tide_list_empty(&w->poll->handle.waits))
+        tide_handle_close_held(&w->poll->handle);
+    else
+        update(w->poll);
 }
 
 static int check_events(lua_State *L, int argument) {
