@@ -139,7 +139,7 @@ install-test:
 
 # The second script makes three times as many allocations: with a collection before each job, it
 # would take as long as everything else together.
-OOM_SCRIPTS := spec/host/core.lua $(if $(filter gcstress,$(BUILD)),,spec/host/structure.lua)
+OOM_SCRIPTS := spec/host/core.lua spec/host/sockets.lua $(if $(filter gcstress,$(BUILD)),,spec/host/structure.lua)
 oom: $(HOST)
 	@echo "== memory errors ($(BUILD))"
 	for script in $(OOM_SCRIPTS); do $(HOST) $$script || exit; done

@@ -62,9 +62,10 @@ static int push_bytes(lua_State *L, tide_reader *r, size_t n, size_t trimmed) {
         const tide_block *first = r->bytes.first;
         lua_pushlstring(L, length == 0 ? "" : first->data + first->start, length);
     } else {
-        luaL_Buffer b;
-        tide_bytes_copy(&r->bytes, luaL_buffinitsize(L, &b, length), length);
-        luaL_pushresultsize(&b, length);
+        char *joined = lua_newuserdatauv(L, length, 0);
+        tide_bytes_copy(&r->bytes, joined, length);
+        lua_pushlstring(L, joined, length);
+        lua_replace(L, -2);
     }
     tide_bytes_drop(&r->bytes, &r->handle.rt->blocks, n);
     return 1;
@@ -404,15 +405,16 @@ const luaL_Reg tide_reader_methods[] = {{"chunks", reader_chunks},
 
 enum { UV_PULL = TIDE_UV_READER };
 
-/* No more will come; the reason is on top, nil at a proper end. [-1, +0, -] */
-static void finish(lua_State *L, tide_reader *r, int self) {
+/* No more will come, because of that status; the reason, where it is TIDE_FAILED, is on top.
+ * [-1, +0, -] */
+static void finish(lua_State *L, tide_reader *r, int self, int status) {
     r->pulling = false;
-    if (r->status != 0) {
-        lua_pop(L, 1);
-        return;
+    if (r->status == 0) {
+        r->status = status;
+        lua_pushvalue(L, -1);
+        lua_setiuservalue(L, self, TIDE_UV_FAILURE);
     }
-    r->status = lua_isnil(L, -1) ? UV_EOF : TIDE_FAILED;
-    lua_setiuservalue(L, self, TIDE_UV_FAILURE);
+    lua_pop(L, 1);
 }
 
 /* Settles the read that waits, if it can be, and asks for more otherwise. While the function asked
@@ -431,7 +433,7 @@ static void go_on(lua_State *L, tide_reader *r, int self) {
         int status = lua_pcall(L, 0, 0, 0);
         r->in_pull = false;
         if (status != LUA_OK)
-            finish(L, r, self);
+            finish(L, r, self, TIDE_FAILED);
     }
 }
 
@@ -464,7 +466,7 @@ static int reader_feed(lua_State *L) {
 static int reader_finish(lua_State *L) {
     tide_reader *r = check_fed(L);
     lua_settop(L, 2);
-    finish(L, r, 1);
+    finish(L, r, 1, lua_isnil(L, 2) ? UV_EOF : TIDE_FAILED);
     go_on(L, r, 1);
     return 0;
 }

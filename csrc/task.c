@@ -745,12 +745,11 @@ void tide_task_continue(lua_State *L, tide_runtime *rt, int task, int n) {
         tide_promise_reject(L, rt, lua_gettop(L) - 1);
         n = 1;
     }
-    if (t->co == NULL || lua_status(t->co) != LUA_YIELD) {
-        lua_pop(L, n);
-        return;
-    }
     tide_microtask_reserve(L, rt);
-    lua_xmove(L, t->co, n);
+    if (t->co != NULL && lua_status(t->co) == LUA_YIELD)
+        lua_xmove(L, t->co, n);
+    else
+        lua_pop(L, n); /* its job will find that somebody else has resumed or closed it */
     lua_pushvalue(L, task);
     lua_pushnil(L);
     tide_microtask_enqueue(L, rt);

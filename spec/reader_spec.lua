@@ -110,6 +110,7 @@ describe("a reader fed from Lua", function()
     end)
     assert.equal("no more", failure(r:read()))
     assert.equal("no more", failure(r:read_line()))
+    assert.is_nil(failure(core.reader(error):read()))
   end)
 
   it("rejects what waits when it is closed", function()

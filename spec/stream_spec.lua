@@ -172,6 +172,17 @@ for _, kind in ipairs({ "tcp", "pipe" }) do
       assert.same({ "one", "after one", "two", "after two" }, log)
     end)
 
+    it("rejects the function that somebody else resumes in a loop over chunks", function()
+      local co
+      local promise = tide.spawn(function()
+        co = coroutine.running()
+        for _ in b:chunks() do end
+      end)
+      coroutine.resume(co)
+      a:write("x")
+      assert.matches("resumed or closed by somebody else", failure(promise))
+    end)
+
     it("gives chunks no larger than asked for", function()
       await(a:write("abcde"))
       await(a:shutdown())
