@@ -68,15 +68,18 @@ static signals *check_signals(lua_State *L) {
     return luaL_checkudata(L, 1, METATABLE);
 }
 
-static void on_signal(uv_signal_t *uv, int number) {
-    (void)number;
-    signals *s = uv->data;
-    watched *w = (watched *)uv;
+/* A signal is for whoever has waited longest, or for the next who asks. */
+static void give(signals *s, watched *w) {
     tide_wait *wait = tide_handle_first_wait(&s->handle);
     if (wait != NULL)
         tide_wait_complete(wait, (int)(w - s->list));
     else
         w->pending++;
+}
+
+static void on_signal(uv_signal_t *uv, int number) {
+    (void)number;
+    give(uv->data, (watched *)uv);
 }
 
 static int finish_wait(lua_State *L, tide_runtime *rt, tide_operation *operation) {
@@ -85,9 +88,10 @@ static int finish_wait(lua_State *L, tide_runtime *rt, tide_operation *operation
     (void)rt;
     if (wait->status < 0)
         return 0;
+    watched *w = &s->list[wait->status];
     if (operation->aborted)
-        s->list[wait->status].pending++; /* for the next who asks */
-    lua_pushstring(L, s->list[wait->status].name);
+        give(s, w);
+    lua_pushstring(L, w->name);
     return 1;
 }
 

@@ -104,6 +104,22 @@ describe("signal", function()
     end
   end)
 
+  it("hands what an aborted wait was to get to the next one that waits", function()
+    local signals <close> = tide.signal("SIGUSR1", "SIGUSR2")
+    local controller = tide.AbortController()
+    local got
+    signals:next():next(function(name)
+      got = name
+      controller:abort("late")
+    end)
+    local aborted = signals:next({ signal = controller.signal })
+    local behind = signals:next()
+    kill "USR1"
+    kill "USR2" -- both are there before the loop turns
+    assert.equal("late", failure(aborted))
+    assert.equal(got == "SIGUSR1" and "SIGUSR2" or "SIGUSR1", await(behind))
+  end)
+
   it("heeds its group", function()
     local signals <close> = tide.signal("SIGUSR1")
     assert.is_false(await(tide.move_on_after(5, function()
