@@ -47,6 +47,7 @@ static void close_now(tide_descriptor *d, uv_loop_t *loop) {
 
 static void begin_close(tide_descriptor *d) {
     d->closing = true;
+    tide_list_remove(&d->link);
     if (d->pins == 0)
         close_now(d, d->rt->loop_open ? &d->rt->loop : NULL);
 }
@@ -63,6 +64,7 @@ tide_descriptor *tide_descriptor_new(tide_runtime *rt, int fd, uv_dir_t *dir) {
     d->rt = rt;
     d->fd = fd;
     d->dir = dir;
+    tide_list_append(&rt->descriptors, &d->link);
     return d;
 }
 
@@ -78,6 +80,11 @@ void tide_descriptor_drop(tide_runtime *rt, int fd, uv_dir_t *dir) {
     else
         uv_fs_close(NULL, &spare.close, fd, NULL);
     uv_fs_req_cleanup(&spare.close);
+}
+
+void tide_descriptor_close_all(tide_runtime *rt) {
+    while (!tide_list_empty(&rt->descriptors))
+        begin_close(tide_list_entry(rt->descriptors.next, tide_descriptor, link));
 }
 
 /* ---- handles ---- */
@@ -148,7 +155,7 @@ static int handle_collect(lua_State *L) {
     handle *h = luaL_checkudata(L, 1, lua_tostring(L, lua_upvalueindex(2)));
     tide_descriptor *d = h->descriptor;
     h->descriptor = NULL;
-    if (d != NULL)
+    if (d != NULL && !h->rt->closed) /* else the runtime has closed it */
         begin_close(d);
     return 0;
 }

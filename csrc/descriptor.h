@@ -4,7 +4,8 @@
  * A descriptor is plain memory. Requests pin it from their start to their release; closing it waits
  * until the last pin is gone, so that no request ever meets a number that the system has given to
  * another file. Its handle is the userdata that Lua sees; one that is collected closes its
- * descriptor in the background.
+ * descriptor in the background. The runtime closes what is left: Lua cannot call a finalizer for
+ * which it has no memory.
  */
 #ifndef TIDE_DESCRIPTOR_H
 #define TIDE_DESCRIPTOR_H
@@ -17,6 +18,7 @@
 #define TIDE_DIRECTORY "moontide.Directory"
 
 typedef struct tide_descriptor {
+    tide_list link; /* of the runtime's open ones */
     tide_runtime *rt;
     int fd;                 /* of a file */
     uv_dir_t *dir;          /* or a directory */
@@ -52,6 +54,9 @@ static inline void tide_descriptor_pin(tide_descriptor *d) {
 
 /* May free the descriptor. */
 void tide_descriptor_unpin(tide_descriptor *d);
+
+/* Closing: closes all, when nothing is in flight any more. */
+void tide_descriptor_close_all(tide_runtime *rt);
 
 /* Makes the metatable of a type of handles, with close and what closes by itself, unless there is
  * one; pushes the table of its methods. [-0, +1, m] */

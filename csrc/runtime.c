@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "completion.h"
+#include "descriptor.h"
 #include "microtask.h"
 #include "operation.h"
 
@@ -109,6 +110,7 @@ static int close_runtime(lua_State *L) {
         uv_walk(&rt->loop, on_walk_close, NULL);
         uv_run(&rt->loop, UV_RUN_DEFAULT);
         tide_completion_discard_all(rt);
+        tide_descriptor_close_all(rt);
         if (uv_loop_close(&rt->loop) != 0)
             abort(); /* a handle survived its runtime: memory is about to be corrupted */
     }
@@ -177,6 +179,7 @@ tide_runtime *tide_runtime_new(lua_State *L) {
     tide_list_init(&rt->operations);
     tide_list_init(&rt->completed);
     tide_list_init(&rt->resting);
+    tide_list_init(&rt->descriptors);
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, close_runtime);
     lua_setfield(L, -2, "__gc");

@@ -137,6 +137,7 @@ struct tide_runtime {
     size_t operation_count;
     bool operations_begun; /* ever: the thread pool may have started */
     size_t handle_count;   /* those not closed */
+    tide_list descriptors; /* open ones, see descriptor.h */
 
     tide_block_pool blocks; /* for what streams receive */
     tide_list resting;      /* streams that are anchored, though no read waits: see stream.c */
