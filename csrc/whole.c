@@ -172,12 +172,12 @@ static void write_beside(tide_work *w, const char *target) {
     free(temporary);
 }
 
-/* Links stay: what they lead to is replaced. */
+/* Links stay: what they lead to is replaced. (libuv's realpath frees with the host's allocator what
+ * libc has allocated.) */
 static void write_atomically(tide_work *w) {
-    uv_fs_t fs;
-    int status = uv_fs_realpath(NULL, &fs, w->path, NULL);
-    write_beside(w, status == 0 ? fs.ptr : w->path);
-    uv_fs_req_cleanup(&fs);
+    char *target = realpath(w->path, NULL);
+    write_beside(w, target != NULL ? target : w->path);
+    free(target);
 }
 
 static void run_write(tide_work *w) {
