@@ -1,12 +1,13 @@
--- What spec/host/oom.c runs: everything the core can do, once and small. Arguments: the mode and a
--- directory for files. Modes: "whole" runs all of it and leaves work in flight for the host to
--- close; "flight" only leaves work in flight, and returns a function that tells what has arrived.
+-- What spec/host/oom.c runs: what the core can do, once and small. Arguments: the mode, a directory
+-- for files, and the descriptors of a pipe's two ends. Modes: "whole" runs all of it and leaves work
+-- in flight for the host to close; "flight" only leaves work in flight, and returns a function that
+-- tells what has arrived.
 --
 -- The host makes single allocations fail, so any line may raise. That is fine as long as nothing
 -- here waits for a line that was not reached: no loop without an end, no handle that only a later
 -- line would close.
 
-local mode, directory = ...
+local mode, directory, readable, writable = ...
 local core = require "moontide.core"
 local dns = require "moontide.dns"
 local fs = require "moontide.fs"
@@ -215,20 +216,16 @@ local function signals()
   assert(await(watched:next()) == nil)
 end
 
-local function watches()
-  local watch <close> = fs.watch(directory)
-  local _ <close> = tide.set_timeout(watch.close, 50, watch) -- should the cancellation fail
-  local first = watch:next()
-  await(fs.write_file(directory .. "/file", "text"))
-  assert(await(first).name == "file")
-  await(fs.write_file(directory .. "/file", "text"))
-  assert(await(watch:next { signal = tide.AbortController().signal }).kind == "change")
-  assert(not await(tide.move_on_after(1, function() while await(watch:next()) do end end)))
-  fs.watch(directory) -- for the collector
-  fails(fs.watch, directory .. "/absent")
-  local last = watch:next()
-  watch:close()
-  assert(await(last) == nil and await(watch:next()) == nil)
+local function polls()
+  assert(await(tide.poll(writable, "rw")) == "w")
+  local controller = tide.AbortController()
+  local waits = {
+    tide.poll(readable, "r", { signal = controller.signal }),
+    tide.poll(readable, "r", { signal = controller.signal }),
+  }
+  controller:abort()
+  assert(await(Promise.all_settled(waits))[2].status == "rejected")
+  assert(not await(tide.move_on_after(1, function() await(tide.poll(readable, "r")) end)))
 end
 
 local function flight()
@@ -257,7 +254,7 @@ local function flight()
   dns.lookup("localhost"):next(arrive)
   system.random_bytes(1000):next(arrive)
   tide.signal("SIGUSR1"):next():next(arrive)
-  fs.watch(directory):next():next(arrive)
+  tide.poll(readable, "r"):next(arrive)
   Promise.race { never, tide.sleep(1e9), tide.sleep(1) }:next(arrive)
   Promise.all { never, tide.sleep(1) }:next(arrive)
   setmetatable({ never }, { __gc = function() pcall(tide.set_timeout, nothing, 1) end })
@@ -266,7 +263,7 @@ end
 
 if mode == "whole" then
   local parts = {
-    promises, combinators, functions, loop, files, names, facts, signals, watches, rejections,
+    promises, combinators, functions, loop, files, names, facts, signals, polls, rejections,
   }
   for _, part in ipairs(parts) do
     await(tide.spawn(part))

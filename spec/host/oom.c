@@ -16,7 +16,9 @@
  * The standard libraries are opened, and the script is compiled, before the counting starts: those
  * allocations are not the core's.
  */
+#define _GNU_SOURCE /* nftw */
 #include <dirent.h>
+#include <ftw.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -36,6 +38,7 @@
 #define FAILURES_SHOWN 10
 #define FLIGHT_TURNS 12
 #define AFTERMATH_TURNS 200
+#define REFUSED_KEPT 8
 #define ARRIVALS 6 /* of what the script leaves in flight, at the least */
 
 int luaopen_moontide_core(lua_State *L);
@@ -45,13 +48,14 @@ typedef struct memory {
     unsigned long requests; /* counted once the script runs */
     unsigned long fail_from, fail_until;
     bool counting, always;
+    size_t refused[REFUSED_KEPT]; /* sizes whose second try is expected, if always; newest first */
 } memory;
 
 typedef struct way {
     const char *name;
     unsigned long failing; /* requests in a row that fail */
     unsigned long most;    /* runs */
-    bool always;           /* every other request fails from there on */
+    bool always;           /* as the last one above */
 } way;
 
 static const way ways[] = {{"collect", 1, ULONG_MAX, false},
@@ -62,7 +66,8 @@ static const way ways[] = {{"collect", 1, ULONG_MAX, false},
 #define LUA_SOURCES "lua/moontide"
 
 static const char *script;
-static char directory[] = "/tmp/moontide-host-XXXXXX";
+static char directory[64];
+static int quiet[2]; /* a pipe in which nothing ever comes */
 static int baseline_fds;
 static long baseline_blocks;
 static unsigned long violations;
@@ -72,10 +77,23 @@ static char attempt[128];
 
 /* ---- memory that fails ---- */
 
-static bool fails(memory *m) {
+/* Whether this is the second try. What the collection between the two allocates comes in between.
+ */
+static bool is_second_try(memory *m, size_t size) {
+    for (size_t i = 0; i < REFUSED_KEPT; i++)
+        if (m->refused[i] == size) {
+            m->refused[i] = 0;
+            return true;
+        }
+    memmove(m->refused + 1, m->refused, sizeof m->refused - sizeof *m->refused);
+    m->refused[0] = size;
+    return false;
+}
+
+static bool fails(memory *m, size_t size) {
     if (++m->requests < m->fail_from)
         return false;
-    return m->always ? (m->requests - m->fail_from) % 2 == 0 : m->requests < m->fail_until;
+    return m->always ? !is_second_try(m, size) : m->requests < m->fail_until;
 }
 
 /* Always moves and overwrites what it frees, so that a stale pointer shows itself. */
@@ -85,7 +103,7 @@ static void *allocate(void *ud, void *block, size_t old_size, size_t new_size) {
     if (block == NULL)
         old_size = 0; /* it says what kind of object is wanted */
     if (new_size > 0) {
-        if (new_size > old_size && m->counting && fails(m))
+        if (new_size > old_size && m->counting && fails(m, new_size))
             return NULL;
         moved = malloc(new_size);
         if (moved == NULL)
@@ -250,8 +268,10 @@ static void check_process(void) {
 static int run_script(lua_State *L, memory *m, const char *mode) {
     lua_pushstring(L, mode);
     lua_pushstring(L, directory);
+    lua_pushinteger(L, quiet[0]);
+    lua_pushinteger(L, quiet[1]);
     m->counting = m->fail_from > 0; /* not before: nothing protects the pushes */
-    return lua_pcall(L, 2, 1, 0);
+    return lua_pcall(L, 4, 1, 0);
 }
 
 /* Makes no string of what is none, which would need memory. */
@@ -388,14 +408,27 @@ static void two_states(void) {
 
 /* ---- */
 
+static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *ftw) {
+    (void)info, (void)type, (void)ftw;
+    return remove(path);
+}
+
 static void remove_directory(void) {
-    static const char *const names[] = {"file", "flight"};
-    char path[sizeof directory + 16];
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        snprintf(path, sizeof path, "%s/%s", directory, names[i]);
-        unlink(path);
+    nftw(directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* In memory where there is such a place: files are synced thousands of times. */
+static void make_directory(void) {
+    static const char *const parents[] = {"/dev/shm", "/tmp"};
+    for (size_t i = 0; i < sizeof parents / sizeof *parents; i++) {
+        snprintf(directory, sizeof directory, "%s/moontide-host-XXXXXX", parents[i]);
+        if (mkdtemp(directory) != NULL) {
+            atexit(remove_directory);
+            return;
+        }
     }
-    rmdir(directory);
+    perror(directory);
+    exit(EXIT_FAILURE);
 }
 
 /* Once undisturbed: what the process keeps from then on (threads, signal pipes) is no leak. */
@@ -420,11 +453,9 @@ typedef struct result {
 /* What one process of its own does: one of the ways, or (NULL) what needs no failures. */
 static result run_part(const way *w, unsigned long first, unsigned long last) {
     result r = {0, 0};
-    if (mkdtemp(directory) == NULL) {
-        perror(directory);
-        exit(EXIT_FAILURE);
-    }
-    atexit(remove_directory);
+    make_directory();
+    if (pipe(quiet) != 0)
+        violation("no pipe", 0);
     take_baseline();
     if (w != NULL && violations == 0)
         r.runs = fail_everywhere(w, first, last);
