@@ -1,7 +1,7 @@
 -- What spec/host/oom.c runs: what the core can do, once and small. Arguments: the mode, a directory
--- for files, and the descriptors of a pipe's two ends. Modes: "whole" runs all of it and leaves work
--- in flight for the host to close; "flight" only leaves work in flight, and returns a function that
--- tells what has arrived.
+-- for files, and the descriptors of a pipe's two ends. Modes: "whole" runs all of it and leaves
+-- work in flight for the host to close; "flight" only leaves work in flight, and returns a function
+-- that tells what has arrived.
 --
 -- The host makes single allocations fail, so any line may raise. That is fine as long as nothing
 -- here waits for a line that was not reached: no loop without an end, no handle that only a later
