@@ -6,12 +6,12 @@
 #include "signals.h"
 
 #include <signal.h>
-#include <string.h>
 
 #include "cancel.h"
 #include "error.h"
 #include "handle.h"
 #include "promise.h"
+#include "signame.h"
 #include "task.h"
 
 #define METATABLE "moontide.Signal"
@@ -29,34 +29,17 @@ typedef struct signals {
 
 /* ---- names ---- */
 
-static const struct name {
-    const char *name;
-    int number;
-} names[] = {{"SIGHUP", SIGHUP},
-             {"SIGINT", SIGINT},
-             {"SIGQUIT", SIGQUIT},
-             {"SIGTERM", SIGTERM},
-             {"SIGUSR1", SIGUSR1},
-             {"SIGUSR2", SIGUSR2},
-             {"SIGPIPE", SIGPIPE},
-             {"SIGALRM", SIGALRM},
-             {"SIGCHLD", SIGCHLD},
-             {"SIGCONT", SIGCONT},
-             {"SIGTSTP", SIGTSTP},
-             {"SIGTTIN", SIGTTIN},
-             {"SIGTTOU", SIGTTOU},
-             {"SIGWINCH", SIGWINCH},
-             {"SIGKILL", SIGKILL},
-             {"SIGSTOP", SIGSTOP},
-             {NULL, 0}};
+/* Whether it tells of a fault: that comes again and again while nobody dies of it. */
+static bool is_fault(int number) {
+    return number == SIGBUS || number == SIGFPE || number == SIGILL || number == SIGSEGV;
+}
 
-/* The signal of that name, with or without SIG. */
-static const struct name *check_name(lua_State *L, int argument) {
+/* The signal of that name. */
+static const tide_signame *check_name(lua_State *L, int argument) {
     const char *text = luaL_checkstring(L, argument);
-    const char *bare = strncmp(text, "SIG", 3) == 0 ? text + 3 : text;
-    for (const struct name *each = names; each->name != NULL; each++)
-        if (strcmp(each->name + 3, bare) == 0)
-            return each;
+    const tide_signame *name = tide_signame_find(text);
+    if (name != NULL && !is_fault(name->number))
+        return name;
     luaL_argerror(L, argument, lua_pushfstring(L, "unknown signal '%s'", text));
     return NULL;
 }
@@ -169,7 +152,7 @@ static int new_signal(lua_State *L) {
     signals *s =
         tide_handle_new(L, rt, size, 0, METATABLE, offsetof(signals, list), sizeof(watched));
     for (int i = 0; i < n; i++) {
-        const struct name *name = check_name(L, i + 1);
+        const tide_signame *name = check_name(L, i + 1);
         s->list[i].name = name->name;
         int status = uv_signal_init(&rt->loop, &s->list[i].uv);
         if (status == 0) {
