@@ -139,7 +139,7 @@ install-test:
 
 # structure.lua makes three times as many allocations as core.lua: with a collection before each job,
 # it would take as long as everything else together.
-OOM_SCRIPTS := spec/host/core.lua spec/host/files.lua spec/host/sockets.lua \
+OOM_SCRIPTS := spec/host/core.lua spec/host/files.lua spec/host/process.lua spec/host/sockets.lua \
 	$(if $(filter gcstress,$(BUILD)),,spec/host/structure.lua)
 oom: $(HOST)
 	@echo "== memory errors ($(BUILD))"

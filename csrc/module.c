@@ -14,6 +14,7 @@
 #include "operation.h"
 #include "os.h"
 #include "pipe.h"
+#include "process.h"
 #include "promise.h"
 #include "reader.h"
 #include "readiness.h"
@@ -95,6 +96,7 @@ static tide_runtime *open_runtime(lua_State *L) {
     lua_pop(L, 2);
     open_handles(L, rt);
     tide_poll_open(L, rt);
+    tide_process_open(L, rt);
     tide_signal_open(L, rt);
     tide_watch_open(L, rt);
     tide_reader_open(L, rt);
@@ -158,6 +160,7 @@ __attribute__((visibility("default"))) int luaopen_moontide_core(lua_State *L) {
     lua_setfield(L, -2, "Promise");
     set_module(L, rt, "dns", tide_dns_functions);
     set_module(L, rt, "os", tide_os_functions);
+    set_module(L, rt, "process", tide_process_functions);
     set_files(L, rt);
     set_net(L, rt);
     set_module(L, rt, "testing", tide_testing_functions);

@@ -145,6 +145,11 @@ local receivers = {
     local watch <close> = require("moontide.fs").watch("spec")
     return methods_of(watch)
   end,
+  process = function() return names_of(require "moontide.process") end,
+  Child = function()
+    local child <close> = tide.await(require("moontide.process").spawn("true"))
+    return object_names(child)
+  end,
   system = function() return names_of(require "moontide.os") end,
   busted_helper = function() return names_of(require "moontide.busted") end,
   testing = function() return names_of(require "moontide.testing") end,

@@ -1242,6 +1242,61 @@ function system.environ() end
 ---@return moontide.Promise<string>
 function system.random_bytes(n, options) end
 
+--- ## `require "moontide.process"`
+
+--- Programs that run as children of this process.
+---@class moontide.process
+local process = {}
+
+---@class moontide.process.Options: moontide.Options
+---@field cwd? string directory in which it is started
+---@field env? { [string]: string|number } its whole environment; default: that of the process.
+---`os.environ()` of `moontide.os` gives that as a table, to be changed and given here
+---@field uid? integer user as whom it runs; its supplementary groups are dropped
+---@field gid? integer group as which it runs
+---@field detached? boolean it has a session of its own and belongs to no group: see docs/io.md
+---@field stdin? moontide.process.Stdio
+---@field stdout? moontide.process.Stdio
+---@field stderr? moontide.process.Stdio
+---@field kill_grace? number ms between SIGTERM and SIGKILL when it is cancelled; 0: SIGKILL at once;
+---math.huge: never. Default 5000
+
+--- What the child has as one of its standard streams: what this process has there (the default);
+--- /dev/null; a file of `moontide.fs` or of Lua's, whose buffer is written first; a descriptor.
+---@alias moontide.process.Stdio "inherit"|"null"|moontide.fs.File|file*|integer
+
+--- Starts a program, without a shell: the arguments are what it gets, whatever characters they
+--- have. A command without a slash is looked for in the PATH of the child. An abort tells the child
+--- to end; so does the cancellation of its group, which is not over before the child has been reaped.
+--- Rejects with a moontide.SystemError: `syscall` is "chdir" if `cwd` is to blame, else "spawn".
+--- Source: uv_spawn.
+---@param command string
+---@param arguments? (string|number)[]
+---@param options? moontide.process.Options
+---@return moontide.Promise<moontide.Child> promise settled already
+function process.spawn(command, arguments, options) end
+
+--- What became of a child: it has one of the two.
+---@class moontide.process.Outcome
+---@field code? integer what it has returned
+---@field signal? string name of the signal that ended it: "SIGKILL", ...
+
+--- A child process. A `<close>` variable tells it to end, as an abort does, and does not wait.
+---@class moontide.Child
+---@field pid integer
+local Child = {}
+
+--- Fulfilled when the child has ended and been reaped; also after that. An abort of the wait leaves
+--- the child alone.
+---@param options? moontide.Options
+---@return moontide.Promise<moontide.process.Outcome>
+function Child:wait(options) end
+
+--- Sends it a signal. Raises a moontide.SystemError if that is forbidden.
+---@param name? string with or without SIG, default "SIGTERM"
+---@return boolean there whether it had not been reaped
+function Child:kill(name) end
+
 --- ## `require "moontide.busted"`
 
 --- What specs may say to the helper. Only under busted, loaded as its helper.

@@ -1,0 +1,56 @@
+-- What spec/host/oom.c runs as well: child processes. A script of its own, since each run starts
+-- some. Modes as in core.lua.
+
+local mode = ...
+local fs = require "moontide.fs"
+local process = require "moontide.process"
+local tide = require "moontide"
+
+local await = tide.await
+
+local function fails(...)
+  assert(not pcall(...))
+end
+
+-- The child ends by itself before long: nobody tells it to if a function is lost.
+local function cancelled()
+  local controller = tide.AbortController()
+  local options = { signal = controller.signal, env = { A = "1" }, cwd = "/", kill_grace = 0 }
+  local child <close> = await(process.spawn("/bin/sleep", { 2 }, options))
+  local waits = { child:wait(), child:wait() }
+  assert(not await(tide.move_on_after(1, function() await(child:wait()) end)))
+  assert(child:kill("SIGCONT"))
+  controller:abort()
+  assert(await(waits[1]).signal == "SIGKILL" and await(waits[2]).signal == "SIGKILL")
+  assert(await(child:wait()).signal == "SIGKILL")
+end
+
+local function ended()
+  fails(await, process.spawn("/no/such/command"))
+  fails(await, process.spawn("/bin/true", nil, { cwd = "/no/such/directory" }))
+  local input <close> = await(fs.open("/dev/null"))
+  local detached = await(process.spawn("/bin/true", nil, { detached = true, stdin = input }))
+  assert(await(detached:wait()).code == 0)
+end
+
+local function flight()
+  local arrived = 0
+  local function arrive() arrived = arrived + 1 end
+  for _ = 1, 2 do
+    process.spawn("/bin/sleep", { 1000 }):next(arrive)
+  end
+  tide.spawn(function()
+    await(await(process.spawn("/bin/sleep", { 1000 })):wait())
+    arrive()
+  end)
+  for _ = 1, 5 do
+    tide.queue_microtask(arrive)
+  end
+  return function() return arrived end
+end
+
+if mode == "whole" then
+  await(tide.spawn(cancelled))
+  await(tide.spawn(ended))
+end
+return flight()
