@@ -31,6 +31,7 @@
 #include "timer.h"
 #include "traceback.h"
 #include "tree.h"
+#include "udp.h"
 #include "watch.h"
 #include "whole.h"
 
@@ -103,6 +104,7 @@ static tide_runtime *open_runtime(lua_State *L) {
     tide_stream_open(L, rt);
     tide_tcp_open(L, rt);
     tide_server_open(L, rt);
+    tide_udp_open(L, rt);
     tide_rejection_open(rt);
     tide_loop_open(rt);
     tide_runtime_register(L);
@@ -121,6 +123,7 @@ static void set_net(lua_State *L, tide_runtime *rt) {
     lua_newtable(L);
     tide_setfuncs(L, rt, tide_pipe_functions);
     tide_setfuncs(L, rt, tide_tcp_functions);
+    tide_setfuncs(L, rt, tide_udp_functions);
     tide_stream_push_methods(L);
     lua_setfield(L, -2, "Stream");
     lua_setfield(L, -2, "net");

@@ -150,6 +150,11 @@ local receivers = {
     local child <close> = tide.await(require("moontide.process").spawn("true"))
     return object_names(child)
   end,
+  net = function() return names_of(require "moontide.net") end,
+  UDP = function()
+    local socket <close> = require("moontide.net").udp()
+    return methods_of(socket)
+  end,
   system = function() return names_of(require "moontide.os") end,
   busted_helper = function() return names_of(require "moontide.busted") end,
   testing = function() return names_of(require "moontide.testing") end,

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what is missing to work on moontide, and nothing that is there already.
 #   tools/install-deps.sh build    compiler, Lua 5.4 with headers, libuv, pkg-config
-#   tools/install-deps.sh test     that, OpenSSL with headers, busted, luasocket and luarocks
+#   tools/install-deps.sh test     that, OpenSSL with headers, busted, luasocket, luarocks, curl and socat
 #   tools/install-deps.sh check    that, the linters, sanitizers and valgrind
 # DEPS=no: only say what is missing; the exit status is 1 when something is.
 
@@ -11,9 +11,9 @@ set_name=${1-}
 
 case $set_name in
 build) wanted="cc pkg-config lua lua-headers libuv" ;;
-test) wanted="cc pkg-config lua lua-headers libuv busted luasocket luarocks openssl libssl" ;;
+test) wanted="cc pkg-config lua lua-headers libuv busted luasocket luarocks openssl libssl curl socat" ;;
 check)
-    wanted="cc pkg-config lua lua-headers libuv busted luasocket luarocks openssl libssl"
+    wanted="cc pkg-config lua lua-headers libuv busted luasocket luarocks openssl libssl curl socat"
     wanted="$wanted luacheck clang-format clang-tidy valgrind sanitizers"
     ;;
 *)

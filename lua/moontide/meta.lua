@@ -38,6 +38,8 @@
 ---@field syscall string the call that failed: "open", "stat", ...
 ---@field path? string the file that it was called for
 ---@field host? string the host that it was called for
+---@field address? string the address that it was called for
+---@field port? integer the port that it was called for
 ---@field dest? string the second path of a call that has two
 
 --- Every promise given to `Promise.any` was rejected, or several functions of a group failed.
@@ -1119,6 +1121,117 @@ function dns.lookup(host, options) end
 ---@param options? moontide.Options
 ---@return moontide.Promise<string>
 function dns.reverse(address, options) end
+
+--- ## `require "moontide.net"`
+
+--- Sockets. Addresses are literals; names are for `moontide.dns`.
+---@class moontide.net
+local net = {}
+
+--- One end of a socket.
+---@class moontide.net.Address
+---@field address string "127.0.0.1", "::1", "fe80::1%eth0"
+---@field port integer
+---@field family 4|6
+
+---@class moontide.net.UDPOptions
+---@field host? string the address to be bound to; default: any
+---@field port? integer default 0: one that the system chooses
+---@field family? 4|6 default: the host's, or 4
+---@field reuse_address? boolean others may be bound to the port, who say so as well
+---@field reuse_port? boolean the same, and they share what comes; ENOTSUP where there is no such thing
+---@field ipv6_only? boolean a socket of family 6 does not hear IPv4
+---@field broadcast? boolean as `set_broadcast`
+---@field max_length? integer bytes of the longest datagram that is received whole, default 65536
+
+--- A socket for datagrams, bound. Raises a moontide.SystemError where the system refuses.
+--- Source: POSIX, socket and bind; libuv, uv_udp_t.
+---@param options? moontide.net.UDPOptions
+---@return moontide.net.UDP
+function net.udp(options) end
+
+--- Where a datagram came from.
+---@class moontide.net.Peer: moontide.net.Address
+---@field truncated? true the datagram was longer than `max_length`; the rest is lost
+
+--- A socket for datagrams; closed by `<close>`, by the collector, and with its loop. `for data, peer
+--- in socket do` awaits each, until the socket is closed. What is no operation that waits raises its
+--- moontide.SystemError; once it is closed, everything but `receive` and `close` fails with EBADF.
+---@class moontide.net.UDP
+---@overload fun(): string?, moontide.net.Peer?
+local UDP = {}
+
+--- The next datagram, which may be empty, and its sender; nothing when the socket is closed. An
+--- aborted one takes none. Rejects with ECONNREFUSED when a connected socket was told that nobody
+--- is there; it can be used further. Source: POSIX, recvmsg.
+---@param options? moontide.Options
+---@return moontide.Promise<string?> # and a moontide.net.Peer
+function UDP:receive(options) end
+
+--- Sends one datagram: send(data, host, port, [options]), or send(data, [options]) where the socket
+--- is connected. Fulfilled when the system has taken it, which says nothing of its arrival; an
+--- aborted one may still be sent. Rejects with EMSGSIZE for one that is too long, and on a connected
+--- socket with ECONNREFUSED when it was told that nobody is there. Source: POSIX, sendmsg.
+---@param data string
+---@param host string an address
+---@param port integer
+---@param options? moontide.Options
+---@return moontide.Promise
+---@overload fun(self: moontide.net.UDP, data: string, options?: moontide.Options): moontide.Promise
+function UDP:send(data, host, port, options) end
+
+--- Sends to that address from now on, and receives from nowhere else; what had come before may still
+--- be received. Raises EISCONN when it is connected. Source: POSIX, connect.
+---@param host string an address
+---@param port integer
+function UDP:connect(host, port) end
+
+--- Raises ENOTCONN when it is not connected.
+function UDP:disconnect() end
+
+--- What the socket is bound to. Source: POSIX, getsockname.
+---@return moontide.net.Address
+function UDP:address() end
+
+--- What the socket is connected to. Source: POSIX, getpeername.
+---@return moontide.net.Address|nil
+function UDP:peer_address() end
+
+--- Receives what is sent to a multicast group as well. Source: RFC 3678.
+---@param group string an address
+---@param interface? string an address of this machine; "::1%eth0" names an interface for IPv6;
+---default: the system chooses
+---@param source? string only what that address sends
+function UDP:join_group(group, interface, source) end
+
+--- Undoes `join_group` with the same arguments.
+---@param group string
+---@param interface? string
+---@param source? string
+function UDP:leave_group(group, interface, source) end
+
+--- Through which interface datagrams to groups leave.
+---@param interface? string as for `join_group`
+function UDP:set_multicast_interface(interface) end
+
+--- Whether members on this machine receive what the socket sends to groups; they do by default.
+---@param on boolean
+function UDP:set_multicast_loop(on) end
+
+--- How many hops datagrams to groups may take, 1 by default; 0 keeps them on this machine.
+---@param hops integer 0 to 255
+function UDP:set_multicast_ttl(hops) end
+
+--- Allows datagrams to broadcast addresses; without it they are refused with EACCES.
+---@param on boolean
+function UDP:set_broadcast(on) end
+
+---@param hops integer 1 to 255
+function UDP:set_ttl(hops) end
+
+--- Ends all receives with nothing, and drops what had come; a send that still waits for the system
+--- is rejected with ECANCELED. Does nothing the second time.
+function UDP:close() end
 
 --- ## `require "moontide.os"`
 

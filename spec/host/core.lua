@@ -11,6 +11,7 @@ local mode, directory, readable, writable = ...
 local core = require "moontide.core"
 local dns = require "moontide.dns"
 local fs = require "moontide.fs"
+local net = require "moontide.net"
 local system = require "moontide.os"
 local tide = require "moontide"
 
@@ -228,6 +229,34 @@ local function polls()
   assert(not await(tide.move_on_after(1, function() await(tide.poll(readable, "r")) end)))
 end
 
+local function datagrams()
+  local host = "127.0.0.1"
+  local a <close> = net.udp()
+  local b <close> = net.udp { host = host, broadcast = true, max_length = 5 }
+  local port = b:address().port
+  local waits = { b:receive(), b:receive() }
+  for _, text in ipairs { "one", "two", "", "more than fits", "kept" } do
+    await(a:send(text, host, port))
+  end
+  assert(await(waits[1]) == "one" and await(waits[2]) == "two" and await(b:receive()) == "")
+  local data, peer = await(b:receive())
+  assert(data == "more " and peer.truncated)
+  a:connect(host, port)
+  assert(a:peer_address().port == port)
+  a:disconnect()
+  assert(not a:peer_address())
+  fails(await, a:send("no address"))
+  fails(net.udp, { host = host, port = port })
+  assert(await(b:receive()) == "kept")
+  local _ <close> = tide.set_timeout(b.close, 50, b) -- should the cancellation fail
+  await(tide.move_on_after(1, function() await(b:receive()) end))
+  net.udp() -- for the collector
+  local rest = b:receive()
+  b:close()
+  assert(await(rest) == nil)
+  fails(await, b:send("closed", host, port))
+end
+
 local function flight()
   local arrived = 0
   local function arrive() arrived = arrived + 1 end
@@ -255,6 +284,11 @@ local function flight()
   system.random_bytes(1000):next(arrive)
   tide.signal("SIGUSR1"):next():next(arrive)
   tide.poll(readable, "r"):next(arrive)
+  local socket = net.udp { host = "127.0.0.1" }
+  socket:receive():next(arrive)
+  for _ = 1, 3 do
+    socket:send("text", "127.0.0.1", socket:address().port):next(arrive)
+  end
   Promise.race { never, tide.sleep(1e9), tide.sleep(1) }:next(arrive)
   Promise.all { never, tide.sleep(1) }:next(arrive)
   setmetatable({ never }, { __gc = function() pcall(tide.set_timeout, nothing, 1) end })
@@ -263,7 +297,8 @@ end
 
 if mode == "whole" then
   local parts = {
-    promises, combinators, functions, loop, files, names, facts, signals, polls, rejections,
+    promises, combinators, functions, loop, files, names, facts, signals, polls, datagrams,
+    rejections,
   }
   for _, part in ipairs(parts) do
     await(tide.spawn(part))
