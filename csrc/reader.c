@@ -339,9 +339,18 @@ static int iterate_by_promise(lua_State *L, tide_reader *r) {
     return tide_task_await(L);
 }
 
+/* A cancellation reaches the held task: all bytes stay. */
+static void forget_held(lua_State *L, tide_runtime *rt, int holder) {
+    tide_reader *r = lua_touserdata(L, holder);
+    (void)rt;
+    if (r->held)
+        end_pending(L, r, holder);
+}
+
+static const tide_hold_type hold_type = {TIDE_HOLD_JOB, forget_held};
+
 /* Awaits the next one. Nobody sees its promise, so mostly there is none: what is there already is
- * awaited as a value, which takes as long as a settled promise; and a task that no cancellation can
- * reach is held until there is something. */
+ * awaited as a value, which takes as long as a settled promise, and otherwise the task is held. */
 static int iterate(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     tide_reader *r = lua_touserdata(L, lua_upvalueindex(UP_READER));
@@ -357,12 +366,12 @@ static int iterate(lua_State *L) {
         lua_replace(L, 1);
         return tide_task_await(L);
     }
-    if (r->source->at_once || !tide_task_push_free(L, rt))
+    if (r->source->at_once || !tide_task_push_holdable(L, rt))
         return iterate_by_promise(L, r);
     lua_setiuservalue(L, 1, TIDE_UV_PENDING);
     r->pending = r->held = true;
     r->source->wanted(L, r, 1);
-    return tide_task_hold(L, rt);
+    return tide_task_hold(L, rt, &hold_type);
 }
 
 /* Pushes the iterator of the reader at 1 with the options at the index. */

@@ -133,9 +133,7 @@ static int task_body(lua_State *L) {
 
 /* ---- running ---- */
 
-static void run_task_job(lua_State *L, tide_runtime *rt, int job, void *self);
-
-static void fail_task_job(lua_State *L, tide_runtime *rt, int job, void *self) {
+void tide_task_fail_job(lua_State *L, tide_runtime *rt, int job, void *self) {
     tide_promise *t = self;
     task_ended(L, rt, t);
     if (t->state == TIDE_PENDING)
@@ -144,7 +142,7 @@ static void fail_task_job(lua_State *L, tide_runtime *rt, int job, void *self) {
         lua_pop(L, 1);
 }
 
-static const tide_job_type task_type = {"async", run_task_job, fail_task_job};
+static const tide_job_type task_type = {"async", tide_task_run_job, tide_task_fail_job};
 
 /* The coroutine is done for: rejects the task at the index with the error on co's stack. */
 static void task_fail(lua_State *L, tide_runtime *rt, int task) {
@@ -299,7 +297,7 @@ static void task_run(lua_State *L, tide_runtime *rt, int task, tide_promise *t, 
 
 /* What the task awaits has settled; await itself, on the coroutine, still has the promise. Where
  * it waited for no promise, the values to return stand on the coroutine. */
-static void run_task_job(lua_State *L, tide_runtime *rt, int job, void *self) {
+void tide_task_run_job(lua_State *L, tide_runtime *rt, int job, void *self) {
     tide_promise *t = self;
     const void *source = lua_touserdata(L, job + 1);
     if (t->co == NULL)
@@ -339,7 +337,7 @@ static void receive(lua_State *L, tide_promise *t, int promise) {
         t->flags |= TIDE_INTERRUPTED;
 }
 
-/* Like run_task_job, where the task has been cancelled through what it awaits. */
+/* Like tide_task_run_job, where the task has been cancelled through what it awaits. */
 static void run_follower_job(lua_State *L, tide_runtime *rt, int job, void *self) {
     tide_promise *t = self;
     const tide_promise *source = lua_touserdata(L, job + 1);
@@ -350,10 +348,10 @@ static void run_follower_job(lua_State *L, tide_runtime *rt, int job, void *self
         lua_getiuservalue(L, job, TIDE_UV_CONTEXT);
         receive(L, t, job + 1);
     }
-    run_task_job(L, rt, job, self);
+    tide_task_run_job(L, rt, job, self);
 }
 
-static const tide_job_type follower_type = {"async", run_follower_job, fail_task_job};
+static const tide_job_type follower_type = {"async", run_follower_job, tide_task_fail_job};
 
 /* ---- async ---- */
 
@@ -712,10 +710,11 @@ int tide_task_await(lua_State *L) {
     return lua_yieldk(L, 1, 1, await_done);
 }
 
-bool tide_task_push_free(lua_State *L, tide_runtime *rt) {
+/* ---- held tasks ---- */
+
+bool tide_task_push_holdable(lua_State *L, tide_runtime *rt) {
     const struct tide_running *r = &rt->tasks.running;
-    if (rt->has_context || !is_current(L, rt) || !lua_isyieldable(L) ||
-        r->task->flags & (TIDE_INTERRUPTED | TIDE_CONTEXT))
+    if (!is_current(L, rt) || !lua_isyieldable(L) || r->task->flags & TIDE_INTERRUPTED)
         return false;
     lua_pushvalue(r->host, r->index);
     lua_xmove(r->host, L, 1);
@@ -731,8 +730,9 @@ static int held_done(lua_State *L, int status, lua_KContext context) {
     return tide_promise_test(L, rt, 1) != NULL ? tide_task_outcome(L, rt, 1) : lua_gettop(L);
 }
 
-int tide_task_hold(lua_State *L, tide_runtime *rt) {
-    lua_settop(L, 0);
+int tide_task_hold(lua_State *L, tide_runtime *rt, const tide_hold_type *type) {
+    lua_settop(L, 1);
+    rt->tasks.running.task->job.type = &type->job;
     rt->tasks.yield = TIDE_YIELD_HELD;
     return lua_yieldk(L, 0, 0, held_done);
 }
@@ -746,11 +746,41 @@ void tide_task_continue(lua_State *L, tide_runtime *rt, int task, int n) {
         n = 1;
     }
     tide_microtask_reserve(L, rt);
-    if (t->co != NULL && lua_status(t->co) == LUA_YIELD)
+    t->job.type = &task_type;
+    if (t->co != NULL && lua_status(t->co) == LUA_YIELD) {
+        lua_settop(t->co, 0);
         lua_xmove(L, t->co, n);
-    else
+    } else {
         lua_pop(L, n); /* its job will find that somebody else has resumed or closed it */
+    }
     lua_pushvalue(L, task);
+    lua_pushnil(L);
+    tide_microtask_enqueue(L, rt);
+}
+
+/* Whether the task is held, and nobody else has resumed it. */
+static bool is_held(const tide_promise *t) {
+    return t->co != NULL && t->job.type->run == tide_task_run_job && t->job.type != &task_type &&
+           lua_status(t->co) == LUA_YIELD;
+}
+
+/* Pushes who holds the task, which is suspended. [-0, +1, -] */
+static void push_holder(lua_State *L, tide_promise *t) {
+    lua_pushvalue(t->co, 1);
+    lua_xmove(t->co, L, 1);
+}
+
+/* The held task at 1 goes on as if it had awaited the settled promise at 2. */
+static void release_held(lua_State *L, tide_runtime *rt, tide_promise *t) {
+    const tide_hold_type *type = (const tide_hold_type *)t->job.type;
+    tide_microtask_reserve(L, rt);
+    push_holder(L, t);
+    type->forget(L, rt, lua_gettop(L));
+    t->job.type = &task_type;
+    lua_settop(t->co, 0);
+    lua_pushvalue(L, 2);
+    lua_xmove(L, t->co, 1);
+    lua_pushvalue(L, 1);
     lua_pushnil(L);
     tide_microtask_enqueue(L, rt);
 }
@@ -787,11 +817,14 @@ static tide_promise *push_awaited(lua_State *L, tide_runtime *rt, tide_promise *
 }
 
 /* awaiting(promise) -> the pending promise that this async function awaits, or has returned, or
- * nil; whether it is an async function that is not over */
+ * who holds it, or nil; whether it is an async function that is not over */
 static int awaiting(lua_State *L) {
     tide_runtime *rt;
     tide_promise *t = check_promise_here(L, &rt);
-    push_awaited(L, rt, t);
+    if (is_held(t))
+        push_holder(L, t);
+    else
+        push_awaited(L, rt, t);
     lua_pushboolean(L, t->co != NULL || tide_promise_adopts(t));
     return 2;
 }
@@ -826,6 +859,10 @@ static void replace_awaited(lua_State *L, tide_runtime *rt, tide_promise *t) {
         return;
     }
     luaL_argcheck(L, t->co != NULL && lua_status(t->co) == LUA_YIELD, 1, "not suspended");
+    if (is_held(t)) {
+        release_held(L, rt, t);
+        return;
+    }
     luaL_checkstack(t->co, 1, NULL);
     forsake(L, rt, t);
     lua_pushvalue(L, 2);

@@ -16,16 +16,27 @@ int tide_task_start(lua_State *L, tide_runtime *rt);
  * first upvalue is the runtime, since it may yield: returns what that is to return. */
 int tide_task_await(lua_State *L);
 
-/* Pushes the running task, if it may wait for something that is no promise: nobody could cancel it
- * meanwhile. [-0, +(0|1), -] */
-bool tide_task_push_free(lua_State *L, tide_runtime *rt);
+/* Who holds a task, which waits for something that is no promise and for nobody else to see. */
+typedef struct tide_hold_type {
+    tide_job_type job; /* TIDE_HOLD_JOB */
+    /* A cancellation: the holder at the index lets go of its task. [-0, +0, -] */
+    void (*forget)(lua_State *L, tide_runtime *rt, int holder);
+} tide_hold_type;
 
-/* Suspends that task; whoever holds it calls tide_task_continue. To be called last by a C function
- * whose first upvalue is the runtime: returns what that is to return. */
-int tide_task_hold(lua_State *L, tide_runtime *rt);
+#define TIDE_HOLD_JOB                                                                              \
+    { "async", tide_task_run_job, tide_task_fail_job }
+void tide_task_run_job(lua_State *L, tide_runtime *rt, int job, void *self);
+void tide_task_fail_job(lua_State *L, tide_runtime *rt, int job, void *self);
 
-/* Queues the task at the index, which goes on with the n values on top; n is -1 for a reason to
- * raise. As if it had awaited a promise that is settled now. [-|n|, +0, m] */
+/* Pushes the running task, if it can be held. [-0, +(0|1), -] */
+bool tide_task_push_holdable(lua_State *L, tide_runtime *rt);
+
+/* Suspends that task; the holder, at 1, will call tide_task_continue, later. To be called last by a
+ * C function whose first upvalue is the runtime: returns what that is to return. */
+int tide_task_hold(lua_State *L, tide_runtime *rt, const tide_hold_type *type);
+
+/* Queues the held task at the index, which goes on with the n values on top; n is -1 for a reason
+ * to raise. As if it had awaited a promise that is settled now. [-|n|, +0, m] */
 void tide_task_continue(lua_State *L, tide_runtime *rt, int task, int n);
 
 /* Whether await may drive the loop from here: nothing of ours runs. */

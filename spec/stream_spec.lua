@@ -303,6 +303,60 @@ for _, kind in ipairs({ "tcp", "pipe" }) do
       assert.equal("begun and ended", await(b:read_line()))
     end)
 
+    it("loses no byte when a group with loops over chunks and lines is cancelled", function()
+      for _, loop in ipairs({ "chunks", "lines" }) do
+        local seen, loser = {}, nil
+        await(tide.group(function(g)
+          loser = g:spawn(function()
+            for text in b[loop](b) do
+              seen[#seen + 1] = text
+            end
+          end)
+          await(a:write("one\ntw"))
+          await(sleep(5))
+          g:cancel("stop")
+        end))
+        assert.equal("stop", failure(loser))
+        await(a:write("o\n"))
+        assert.equal(loop == "lines" and "two" or "o", await(b:read_line()))
+        assert.equal(loop == "lines" and "one" or "one\ntw", seen[1])
+      end
+    end)
+
+    it("reaches a loop over chunks with the timeouts around it, and lets it clean up", function()
+      local log = {}
+      local ok = await(tide.move_on_after(5, function()
+        local _ <close> = setmetatable({}, { __close = function() log[#log + 1] = "closed" end })
+        local _, err = pcall(function()
+          for _ in b:chunks() do end
+        end)
+        log[#log + 1] = err.name
+        await(sleep(1))
+        log[#log + 1] = "clean"
+        error(err, 0)
+      end))
+      assert.is_false(ok)
+      assert.same({ "TimeoutError", "clean", "closed" }, log)
+      await(a:write("x"))
+      assert.equal("x", await(b:read()))
+    end)
+
+    it("follows a context through a loop over chunks", function()
+      local var, seen = tide.ContextVar("var", "none"), {}
+      await(a:write("x"))
+      local promise = var:run("inside", tide.spawn, function()
+        for _ in b:chunks() do
+          seen[#seen + 1] = var:get()
+        end
+        seen[#seen + 1] = var:get()
+      end)
+      await(sleep(5))
+      await(a:write("x"))
+      await(a:shutdown())
+      await(promise)
+      assert.same({ "inside", "inside", "inside" }, seen)
+    end)
+
     it("ends a read by a timeout", function()
       local err = failure(tide.timeout(5, function()
         return await(b:read())

@@ -26,6 +26,7 @@ local TASKS, REASON, SLEEPERS = 1, 2, 3
 local WEAK_KEYS, WEAK_VALUES = { __mode = "k" }, { __mode = "v" }
 local Promise, new_error = core.Promise, core.new_error
 local current_context, spawn_in = core.context, core.spawn_in
+local PROMISE = getmetatable(Promise.resolve())
 
 local function nothing() end
 
@@ -166,9 +167,13 @@ end
 
 local shielded = setmetatable({}, WEAK_KEYS)
 
---- Whether the promise has been rejected with the reason.
-local function has_reason(promise, reason)
-  local state, err = promise:state()
+--- Whether what was awaited is a promise that has been rejected with the reason: who holds a task
+--- has let go of it for some other one.
+local function has_reason(awaited, reason)
+  if getmetatable(awaited) ~= PROMISE then
+    return false
+  end
+  local state, err = awaited:state()
   return state == "rejected" and rawequal(err, reason)
 end
 
