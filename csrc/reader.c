@@ -178,6 +178,7 @@ static int push_large_outcome(lua_State *L, int self) {
 /* An error while a small outcome is made leaves all as it was. */
 void tide_reader_settle(lua_State *L, tide_reader *r, int self) {
     tide_runtime *rt = r->handle.rt;
+    tide_microtask_reserve(L, rt); /* nothing fails once the bytes are taken */
     lua_getiuservalue(L, self, TIDE_UV_PENDING);
     int pending = lua_gettop(L);
     bool small = r->bytes.count <= TIDE_BLOCK_SIZE, held = r->held;

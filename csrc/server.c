@@ -32,9 +32,19 @@ static void on_connection(uv_stream_t *uv, int status) {
     if (status < 0 && is_transient(status))
         return;
     tide_wait *wait = tide_handle_first_wait(&server->handle);
-    server->ready = status == 0;
     if (wait != NULL)
         tide_wait_complete(wait, status);
+    else
+        server->ready = status == 0;
+}
+
+/* The connection is for the one who waits, or for the next who asks. */
+static void pass_on(tide_server *server) {
+    tide_wait *next = tide_handle_first_wait(&server->handle);
+    if (next != NULL)
+        tide_wait_complete(next, 0);
+    else
+        server->ready = true;
 }
 
 /* Opens the stream's struct for what the server accepts. */
@@ -68,12 +78,18 @@ static int push_connection(lua_State *L, tide_runtime *rt, tide_server *server) 
 static int finish_accept(lua_State *L, tide_runtime *rt, tide_operation *operation) {
     tide_wait *wait = (tide_wait *)operation;
     tide_server *server = (tide_server *)wait->handle;
-    if (operation->aborted || wait->status == UV_ECANCELED)
+    if (wait->status == UV_ECANCELED || !tide_handle_is_open(&server->handle))
         return 0;
+    if (operation->aborted) {
+        if (wait->status == 0)
+            pass_on(server);
+        return 0;
+    }
     if (wait->status < 0) {
         tide_error_system(L, rt, wait->status, "accept", NULL);
         return -1;
     }
+    server->ready = true; /* until it is taken, which may fail */
     return push_connection(L, rt, server);
 }
 
@@ -91,8 +107,7 @@ static int server_accept(lua_State *L) {
     if (tide_cancel_begin(L, rt, 2, "accept"))
         return 1;
     bool open = tide_handle_is_open(&server->handle);
-    bool taken = !tide_list_empty(&server->handle.waits);
-    if (open && (!server->ready || taken)) {
+    if (open && !server->ready) {
         tide_wait_new(L, &server->handle, 1, sizeof(tide_wait), &accept_type);
         tide_cancel_attach(L, rt, 3);
         return 1;

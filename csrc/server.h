@@ -13,7 +13,7 @@
 
 typedef struct tide_server {
     tide_handle handle;
-    bool ready; /* a connection can be taken */
+    bool ready; /* a connection can be taken, which has not been promised to anybody */
     union {
         uv_handle_t handle;
         uv_stream_t stream;

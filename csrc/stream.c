@@ -279,7 +279,7 @@ static int collect(lua_State *L, uv_buf_t *buffers) {
     }
     for (int i = 2; i <= last; i++) {
         const char *data = lua_tolstring(L, i, &length);
-        buffers[i - 2] = uv_buf_init((char *)data, (unsigned)length);
+        buffers[i - 2] = (uv_buf_t){.base = (char *)data, .len = length};
     }
     return last;
 }

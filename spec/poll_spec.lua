@@ -80,8 +80,8 @@ describe("poll", function()
     assert.equal("w", await(poll(client:getfd(), "w")))
   end)
 
-  -- libuv forgets a descriptor that one of its handles is closed for, whoever else looks at it: these
-  -- take some turns of the loop, and what was aborted must be out of the way before the first.
+  -- libuv forgets a descriptor that one of its handles is closed for, whoever else looks at it:
+  -- these take some turns of the loop, and what was aborted must be gone before the first.
   it("may be asked again, as soon as it has been aborted", function()
     local controller = tide.AbortController()
     local fd = client:getfd()

@@ -1,5 +1,6 @@
 local tide = require "moontide"
 local core = require "moontide.core"
+local eventually = require("spec.support.files").eventually
 local failure = require("spec.support.raised").failure
 local leak = require "spec.support.leak"
 local raised = require("spec.support.raised").raised
@@ -502,8 +503,10 @@ describe("stream", function()
     leak.track(a)
     leak.track(b)
     a, b = nil, nil -- luacheck: ignore 311
-    leak.collect()
-    await(sleep(1))
+    eventually(function()
+      leak.collect()
+      return core.stats().handles == 0
+    end)
   end)
 
   it("is not collected while a read waits", function()
@@ -597,6 +600,44 @@ describe("server", function()
     local client, connected = core.net.tcp_connect("127.0.0.1", server:address().port)
     await(connected)
     sockets.close(await(second), client)
+  end)
+
+  it("passes a connection on that an aborted accept was to get", function()
+    for _ = 1, 20 do
+      local server <close> = core.net.tcp_listen("127.0.0.1", 0)
+      local controller = tide.AbortController()
+      local first = server:accept({ signal = controller.signal })
+      local second = server:accept()
+      local client, connected = core.net.tcp_connect("127.0.0.1", server:address().port)
+      connected:next(function()
+        controller:abort("enough")
+        return server:accept()
+      end):catch(function() end)
+      local stream = await(tide.Promise.any({ first, second }))
+      sockets.close(stream, client)
+      await(server:close())
+    end
+  end)
+
+  it("promises a connection to one who asks only", function()
+    local server <close> = core.net.tcp_listen("127.0.0.1", 0)
+    local first, clients, streams = server:accept(), {}, {}
+    for i = 1, 2 do
+      local stream, connected = core.net.tcp_connect("127.0.0.1", server:address().port)
+      clients[i] = stream
+      connected:next(function()
+        streams[i] = server:accept()
+      end)
+    end
+    sockets.close(await(first), table.unpack(clients))
+    await(sleep(5))
+    await(server:close())
+    for i = 1, 2 do
+      local stream = await(streams[i])
+      if stream then
+        sockets.close(stream)
+      end
+    end
   end)
 
   it("says what it cannot listen at", function()
