@@ -174,3 +174,17 @@ void tide_wait_complete(tide_wait *wait, int status) {
     wait->status = status;
     tide_operation_complete(&wait->operation);
 }
+
+/* ---- for tests ---- */
+
+/* is_open(object) -> whether that is a handle which nobody has closed; nil if it is no handle */
+static int is_open(lua_State *L) {
+    const tide_handle *handle = lua_touserdata(L, 1);
+    if (lua_type(L, 1) != LUA_TUSERDATA || lua_rawlen(L, 1) < sizeof *handle ||
+        handle->closed.type != &closed_type)
+        return 0;
+    lua_pushboolean(L, tide_handle_is_open(handle));
+    return 1;
+}
+
+const luaL_Reg tide_handle_functions[] = {{"is_open", is_open}, {NULL, NULL}};

@@ -90,6 +90,8 @@ static inline tide_wait *tide_handle_first_wait(tide_handle *handle) {
 /* For operation types of waits, which have nothing to give back. */
 void tide_wait_release(tide_operation *operation);
 
+extern const luaL_Reg tide_handle_functions[];
+
 #pragma GCC visibility pop
 
 #endif

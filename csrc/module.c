@@ -9,6 +9,7 @@
 #include "error.h"
 #include "file.h"
 #include "fs.h"
+#include "handle.h"
 #include "immediate.h"
 #include "loop.h"
 #include "operation.h"
@@ -143,12 +144,25 @@ static void set_files(lua_State *L, tide_runtime *rt) {
 
 __attribute__((visibility("default"))) int luaopen_moontide_core(lua_State *L) {
     static const luaL_Reg *const parts[] = {
-        tide_callback_functions,  tide_cancel_functions,    tide_context_functions,
-        tide_error_functions,     tide_immediate_functions, tide_loop_functions,
-        tide_operation_functions, tide_poll_functions,      tide_promise_bare,
-        tide_reader_functions,    tide_rejection_functions, tide_scope_functions,
-        tide_signal_functions,    tide_sleeper_functions,   tide_task_functions,
-        tide_timer_functions,     tide_traceback_functions, functions,
+        tide_callback_functions,
+        tide_cancel_functions,
+        tide_context_functions,
+        tide_error_functions,
+        tide_handle_functions,
+        tide_immediate_functions,
+        tide_loop_functions,
+        tide_operation_functions,
+        tide_poll_functions,
+        tide_promise_bare,
+        tide_reader_functions,
+        tide_rejection_functions,
+        tide_scope_functions,
+        tide_signal_functions,
+        tide_sleeper_functions,
+        tide_task_functions,
+        tide_timer_functions,
+        tide_traceback_functions,
+        functions,
     };
     tide_runtime *rt = open_runtime(L);
     lua_newtable(L);

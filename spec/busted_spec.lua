@@ -367,6 +367,67 @@ end)
       has("SPEC:24: yield", result)
     end)
 
+    it("may be any operation, and any open handle", function()
+      local result = run [[
+local dns, fs, system = require "moontide.dns", require "moontide.fs", require "moontide.os"
+local socket = require("socket").udp()
+socket:setsockname("127.0.0.1", 0)
+it("leaves paths", function()
+  fs.rename("/absent/a", "/absent/b"):catch(tostring)
+  fs.lines("/dev/null")
+end)
+it("leaves a file's", function()
+  local file = await(fs.open("/dev/null"))
+  file:stat()
+  file:read()
+end)
+it("leaves others", function()
+  dns.lookup("localhost")
+  system.random_bytes(1000)
+  tide.poll(socket:getfd(), "w")
+end)
+kept = {}
+it("leaves handles", function()
+  kept[1] = tide.signal("SIGUSR1")
+  kept[2] = fs.watch(".", {})
+  kept[2]:next()
+end)
+it("leaves what is caught without a name", function()
+  kept[3] = tide.spawn(function()
+    for name in tide.signal("SIGUSR1") do
+      error(name)
+    end
+  end)
+end)
+it("finds nothing of theirs", function()
+  assert.equal(0, require("moontide.core").stats().handles)
+end)
+it("has closed its own", function()
+  local signal <close> = tide.signal("SIGUSR1")
+  for _, watch in ipairs({ fs.watch("."), fs.watch("/") }) do
+    local promise = watch:next()
+    watch:close()
+    await(promise)
+  end
+end)
+it("leaves some to the collector", function()
+  tide.signal("SIGUSR1")
+  fs.watch(".", {})
+end)
+]]
+      outcome("-----+++", result)
+      local head = ": the test has left behind:\n\t"
+      has("SPEC:5" .. head .. "SPEC:5: fs.rename\n\tSPEC:6: fs.open\n", result)
+      has("SPEC:10" .. head .. "SPEC:10: file:stat\n\tSPEC:11: file:read\n", result)
+      has("SPEC:14" .. head .. "SPEC:14: dns.lookup\n\tSPEC:15: os.random_bytes\n"
+        .. "\tSPEC:16: poll\n", result)
+      has("SPEC:20" .. head .. "SPEC:20: signal\n\tSPEC:21: fs.watch\n"
+        .. "\tSPEC:22: fs.watch:next\n", result)
+      has("SPEC:26" .. head .. "SPEC:26: signal\n", result)
+      has_not("cannot see it", result)
+      has_not("later: the next test will meet it", result)
+    end)
+
     it("is what neither the test nor finally nor after_each has ended", function()
       outcome("+++", run [[
 describe("a block", function()

@@ -32,7 +32,7 @@ local WEAK_KEYS = { __mode = "k" }
 local step, stats = core.step, core.stats
 local set_timeout, queue_microtask, stop = core.set_timeout, core.queue_microtask, core.stop
 local traceback = core.traceback
-local announce_call = core.announce_call
+local announce_call, is_open = core.announce_call, core.is_open
 
 --- Real time, in ms: moontide's own clock may be a virtual one.
 local function now()
@@ -267,6 +267,8 @@ end
 
 ---- what a test begins ----
 
+local replace_next
+
 --- Results of a pcall of a core function. Its error is raised where the call was made, with the
 --- name under which it was called: Lua cannot see either through pcall.
 local function finish_call(name, what, ok, first, ...)
@@ -276,8 +278,11 @@ local function finish_call(name, what, ok, first, ...)
     end
     error(first, type(first) == "string" and 2 or 0)
   end
-  if what then
+  if what and type(first) == "userdata" then
     record(window and window.made or outside, first, what)
+    if is_open(first) then
+      replace_next(first, what)
+    end
   end
   return first, ...
 end
@@ -307,11 +312,33 @@ watch_call(core, "set_immediate", "an immediate")
 watch_call(core, "sleep", "sleep")
 watch_call(core, "yield", "yield")
 watch_call(core, "poll", "poll")
-for _, module in ipairs({ "fs", "dns" }) do
-  for name, value in pairs(core[module]) do
+watch_call(core, "signal", "signal")
+watch_call(core.os, "random_bytes", "os.random_bytes")
+
+local function watch_calls(functions, prefix)
+  for name, value in pairs(functions) do
     if type(value) == "function" then
-      watch_call(core[module], name, module .. "." .. name)
+      watch_call(functions, name, prefix .. name)
     end
+  end
+end
+
+watch_calls(core.dns, "dns.")
+watch_calls(core.fs, "fs.")
+watch_calls(core.fs.File, "file:")
+watch_calls(core.fs.Directory, "directory:")
+watch_calls(core.net, "net.")
+watch_call(core.process, "spawn", "process.spawn")
+watch_call(core.process, "wait", "process:wait")
+
+local seen = {} -- tables of handles' methods
+
+--- The methods of a kind of handles are in no module: they come with the first of that kind.
+function replace_next(handle, what)
+  local methods = debug.getmetatable(handle).__index
+  if type(methods) == "table" and not seen[methods] then
+    seen[methods] = true
+    watch_call(methods, "next", what .. ":next")
   end
 end
 
@@ -448,12 +475,24 @@ require "moontide"
 
 ---- what a test leaves behind ----
 
---- A handle lets go of its function, the first user value, when it is over.
+--- The open handle that an object is, or that its promise has given; or nil.
+local function open_handle(object)
+  local state, value
+  if is_open(object) == nil and object.state then
+    state, value = object:state()
+  end
+  local handle = state == "fulfilled" and value or object
+  return is_open(handle) and handle or nil
+end
+
+--- A timer's handle lets go of its function, the first user value, when it is over.
 local function is_live(object)
-  if object.state then
+  if open_handle(object) then
+    return true
+  elseif is_open(object) == nil and object.state then
     return object:state() == "pending"
   end
-  return debug.getuservalue(object, 1) ~= nil
+  return is_open(object) == nil and debug.getuservalue(object, 1) ~= nil
 end
 
 local function live_of(made)
@@ -468,8 +507,10 @@ local function live_of(made)
 end
 
 local function close(entry)
-  local object = entry.object
-  if object.close then
+  local object = open_handle(entry.object) or entry.object
+  if object.destroy then
+    object:destroy()
+  elseif object.close then
     object:close()
   elseif entry.what == "sleep" then
     core.cancel_sleeper(object, core.new_error("AbortError", "the test is over"), true)
@@ -487,7 +528,7 @@ end
 --- What the core counts above what it counted before the test.
 local function uncounted(before)
   local list, live = {}, stats()
-  for _, kind in ipairs({ "timers", "immediates", "operations" }) do
+  for _, kind in ipairs({ "timers", "immediates", "operations", "handles" }) do
     local more = live[kind] - before[kind]
     if more > 0 then
       local text = "%d %s, made where the helper cannot see it"
@@ -572,8 +613,8 @@ local function leftovers(w)
   local closed = clear(w)
   restore_handlers(w)
   for _, entry in ipairs(#list == 0 and more or {}) do
-    -- Immediates that have been closed are counted until their turn has come.
-    if entry.kind ~= "immediates" or not closed then
+    -- Those that have been closed are counted until their turn has come.
+    if entry.kind ~= "immediates" and entry.kind ~= "handles" or not closed then
       list[#list + 1] = entry
     end
   end
