@@ -2,6 +2,7 @@
 local core = require "moontide.core"
 local tide = require "moontide"
 local leak = require "spec.support.leak"
+local sockets = require "spec.support.sockets"
 
 local META = "lua/moontide/meta.lua"
 
@@ -156,6 +157,17 @@ local receivers = {
     return methods_of(socket)
   end,
   system = function() return names_of(require "moontide.os") end,
+  tls = function() return names_of(require "moontide.tls") end,
+  -- What it has beyond every other stream.
+  TLSStream = function()
+    local client, server = sockets.pair("tls")
+    local names = methods_of(client)
+    sockets.close(client, server)
+    for name in pairs(names_of(core.net.Stream)) do
+      names[name] = nil
+    end
+    return names
+  end,
   busted_helper = function() return names_of(require "moontide.busted") end,
   testing = function() return names_of(require "moontide.testing") end,
   Clock = function()

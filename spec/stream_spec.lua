@@ -13,7 +13,7 @@ local function code_of(promise)
   return failure(promise).code
 end
 
-for _, kind in ipairs({ "tcp", "pipe" }) do
+for _, kind in ipairs({ "tcp", "pipe", "tls" }) do
   describe("stream (" .. kind .. ")", function()
     local a, b
 
@@ -275,6 +275,7 @@ for _, kind in ipairs({ "tcp", "pipe" }) do
       end
       done = true
       assert.is_true(ticks > 0)
+      await(a:shutdown())
       await(sleep(3))
     end)
 

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs what is missing to work on moontide, and nothing that is there already.
 #   tools/install-deps.sh build    compiler, Lua 5.4 with headers, libuv, pkg-config
-#   tools/install-deps.sh test     that, OpenSSL with headers, busted, luasocket, luarocks, curl and socat
+#   tools/install-deps.sh test     that, OpenSSL with headers, busted, luasocket, luarocks, curl,
+#                                  socat and nginx
 #   tools/install-deps.sh check    that, the linters, sanitizers and valgrind
 # DEPS=no: only say what is missing; the exit status is 1 when something is.
 
@@ -11,10 +12,13 @@ set_name=${1-}
 
 case $set_name in
 build) wanted="cc pkg-config lua lua-headers libuv" ;;
-test) wanted="cc pkg-config lua lua-headers libuv busted luasocket luarocks openssl libssl curl socat" ;;
+test)
+    wanted="cc pkg-config lua lua-headers libuv busted luasocket luarocks openssl libssl curl socat"
+    wanted="$wanted nginx"
+    ;;
 check)
     wanted="cc pkg-config lua lua-headers libuv busted luasocket luarocks openssl libssl curl socat"
-    wanted="$wanted luacheck clang-format clang-tidy valgrind sanitizers"
+    wanted="$wanted nginx luacheck clang-format clang-tidy valgrind sanitizers"
     ;;
 *)
     echo "usage: $0 build|test|check" >&2
@@ -46,6 +50,7 @@ has()
     luasocket) lua=$(sh "$here/find.sh" lua) && "$lua" -e 'require "socket"' 2>/dev/null ;;
     luarocks) sh "$here/find.sh" luarocks >/dev/null ;;
     sanitizers) links_sanitizers ;;
+    nginx) PATH=$PATH:/usr/sbin:/usr/local/sbin command -v nginx >/dev/null ;;
     *) command -v "$1" >/dev/null ;;
     esac
 }
@@ -73,6 +78,7 @@ package()
     apt:busted) echo lua-busted ;;
     apt:luasocket) echo lua-socket ;;
     apt:luacheck) echo lua-check ;;
+    apt:nginx) echo nginx-light ;;
     apt:sanitizers) echo gcc libc6-dev ;;
 
     dnf:cc) echo gcc ;;

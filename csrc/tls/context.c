@@ -205,6 +205,9 @@ static bool set_basics(SSL_CTX *ctx, const settings *s) {
     /* An idle session keeps no buffers. */
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    /* Tickets of TLS 1.3 come after the handshake. A client that writes, reads nothing and closes
+     * would have them unread: then its system resets the connection, and what it wrote is lost. */
+    SSL_CTX_set_num_tickets(ctx, 0);
     return SSL_CTX_set_session_id_context(ctx, id, sizeof id - 1) == 1 &&
            SSL_CTX_set_min_proto_version(ctx, s->min_version) == 1 &&
            SSL_CTX_set_max_proto_version(ctx, s->max_version) == 1;

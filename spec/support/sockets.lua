@@ -22,13 +22,30 @@ local makers = {
 
 --- The client's and the server's end of a new connection.
 ---@param kind? "tcp"|"pipe"
-function M.pair(kind)
+local function raw_pair(kind)
   local server, client, connected = makers[kind or "tcp"]()
   local accepted = server:accept()
   await(connected)
   local stream = await(accepted)
   await(server:close())
   return client, stream
+end
+
+local host
+
+--- The client's and the server's end of a new connection; with "tls", by tcp and encrypted.
+---@param kind? "tcp"|"pipe"|"tls"
+function M.pair(kind)
+  if kind ~= "tls" then
+    return raw_pair(kind)
+  end
+  local tls = require "moontide.tls"
+  host = host or require("spec.support.certificates").self_signed("localhost", "DNS:localhost")
+  local client, server = raw_pair()
+  return tide.join(
+    tls.client(client, { ca = host.cert, server_name = "localhost" }),
+    tls.server(server, { cert = host.cert, key = host.key })
+  )
 end
 
 --- Closes streams, and waits for that.

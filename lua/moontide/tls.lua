@@ -1,0 +1,537 @@
+--- TLS over any stream, on the engine in csrc/tls, which is built where OpenSSL is found.
+---
+--- A TLS stream has a stream below, which carries ciphertext, a session of the engine, and a reader
+--- with what has been decrypted. Nothing is read from below unless somebody reads here; what is
+--- written is encrypted at once and in order, and waits below.
+local core = require "moontide.core"
+local abort = require "moontide.abort"
+local fs = require "moontide.fs"
+local line = require "moontide.line"
+
+local found, engine = pcall(require, "moontide.tls_core")
+if not found then
+  local text = "TLS is not available: moontide was built without OpenSSL, or cannot load it\n"
+  error(text .. engine, 0)
+end
+
+local M = {}
+
+local await, new_error, Promise = core.await, core.new_error, core.Promise
+
+local HANDSHAKE_TIMEOUT = 10000 -- ms
+
+local function nothing() end
+
+local function tls_error(message, code)
+  local err = new_error("TLSError", message)
+  err.code = code
+  return err
+end
+
+---- options ----
+
+local FIELDS = {
+  alpn = "table",
+  ca = "string",
+  cert = "string",
+  context = "userdata",
+  key = "string",
+  max_version = "string",
+  min_version = "string",
+  on_error = "function",
+  passphrase = "string",
+  server = "boolean",
+  server_name = "string",
+  timeout = "number",
+  verify = "boolean",
+  verify_client = "boolean",
+}
+
+-- What contexts are about.
+local OF_CONTEXTS = { "alpn", "ca", "cert", "key", "max_version", "min_version", "passphrase",
+  "verify", "verify_client" }
+
+local VERSIONS = { ["TLSv1.2"] = true, ["TLSv1.3"] = true }
+
+local function complain(position, name, level, text, ...)
+  error(("bad argument #%d to '%s' (%s)"):format(position, name, text:format(...)), level + 1)
+end
+
+local function wrong_type(options)
+  if type(options) ~= "table" then
+    return "table expected, got " .. type(options)
+  end
+  for field, kind in pairs(FIELDS) do
+    local value = options[field]
+    if value ~= nil and type(value) ~= kind then
+      return ("field '%s': %s expected, got %s"):format(field, kind, type(value))
+    end
+  end
+end
+
+--- What can never work, or nil.
+local function mistake(options, is_server)
+  for _, field in ipairs(OF_CONTEXTS) do
+    if options.context and options[field] ~= nil then
+      return ("field '%s': the context says so"):format(field)
+    end
+  end
+  for _, field in ipairs({ "min_version", "max_version" }) do
+    if options[field] and not VERSIONS[options[field]] then
+      return ("field '%s': TLSv1.2 or TLSv1.3 expected"):format(field)
+    end
+  end
+  if (options.cert == nil) ~= (options.key == nil) then
+    return "'cert' and 'key' go together"
+  elseif is_server and not options.cert and not options.context then
+    return "a server needs 'cert' and 'key'"
+  elseif is_server and options.verify_client and not options.ca then
+    return "'verify_client' needs 'ca'"
+  end
+end
+
+---- contexts ----
+
+local kinds = setmetatable({}, { __mode = "k" }) -- context -> its is_server and verify
+local default_context -- a client's without options: the system's authorities take time to load
+
+--- The text of an option that is text (PEM) or the path of a file with it.
+local function text_of(value)
+  if value == nil or value:find("-----BEGIN", 1, true) then
+    return value
+  end
+  return await(fs.read_file(value))
+end
+
+local function new_context(options, is_server)
+  local verify = options.verify ~= false
+  if is_server then
+    verify = options.verify_client or false
+  end
+  local context, message, code = engine.context({
+    server = is_server,
+    verify = verify,
+    ca = text_of(options.ca),
+    cert = text_of(options.cert),
+    key = text_of(options.key),
+    passphrase = options.passphrase,
+    min_version = options.min_version,
+    max_version = options.max_version,
+    alpn = options.alpn,
+  })
+  if not context then
+    error(tls_error(message, code), 0)
+  end
+  kinds[context] = { is_server = is_server, verify = verify }
+  return context
+end
+
+--- What a connection with these options has for a context. Awaits files.
+local function context_of(options, is_server)
+  if options.context then
+    return options.context
+  end
+  for _, field in ipairs(OF_CONTEXTS) do
+    if options[field] ~= nil then
+      return new_context(options, is_server)
+    end
+  end
+  default_context = default_context or new_context({}, false)
+  return default_context
+end
+
+local make_context = core.async(new_context)
+
+function M.context(options)
+  options = options or {}
+  local problem = wrong_type(options) or mistake(options, options.server)
+  if problem then
+    complain(1, "context", 2, "%s", problem)
+  end
+  return make_context(options, options.server or false)
+end
+
+---- streams ----
+
+-- Fields: _raw, the stream below; _session; _reader; _facts; _closed; _ended: shutdown was called;
+-- _peer_ended: the peer has said that no more will come; of the read that was begun last: _options,
+-- and _context, its async context.
+local Stream = { __name = "moontide.tls.Stream" }
+local methods = {}
+Stream.__index = methods
+
+local function check_self(self, name)
+  local meta = getmetatable(self)
+  if meta ~= Stream then
+    local kind = type(meta) == "table" and meta.__name or type(self)
+    complain(1, name, 3, "stream expected, got %s", kind)
+  end
+end
+
+--- Sends what the session has to say. Who writes next is told when that fails.
+local function flush(self)
+  local data = self._session:take()
+  if data then
+    self._raw:write(data):catch(nothing)
+  end
+end
+
+---- reading ----
+
+--- Hands what can be decrypted, or the end, to the reader; whether there was either.
+local function decrypt(self)
+  local session, reader = self._session, self._reader
+  local pieces = {}
+  local data, message, code
+  repeat
+    pieces[#pieces + 1] = data
+    data, message, code = session:read()
+  until type(data) ~= "string"
+  flush(self)
+  if #pieces > 0 then
+    reader:feed(table.concat(pieces))
+  end
+  if data == nil then
+    self._peer_ended = not message
+    reader:finish(message and tls_error(message, code))
+  end
+  return #pieces > 0 or data == nil
+end
+
+--- Whether the reason is that of a cancellation, and not of the stream below.
+local function is_cancelled(reason, signal, scope)
+  for _, each in ipairs({ signal or false, scope and scope.signal or false }) do
+    if each and each.aborted and rawequal(each.reason, reason) then
+      return true
+    end
+  end
+  return false
+end
+
+--- Reads from below for the read that was begun last: what cancels the one cancels the other. An
+--- empty feed has the reader ask again if somebody still waits, or waits by now.
+local function read_below(self)
+  local options = self._options
+  local signal, scope = options and options.signal, abort.current_scope()
+  self._raw:read(nil, options):next(function(data)
+    if self._closed then
+      return
+    elseif data then
+      self._session:feed(data)
+    else
+      self._session:finish()
+    end
+    self._reader:feed("")
+  end, function(reason)
+    if is_cancelled(reason, signal, scope) then
+      self._reader:feed("")
+    else
+      self._reader:finish(reason)
+    end
+  end)
+end
+
+--- What the reader calls when it has too little: in the context of the read, or in that of one
+--- before, which was aborted when this one had begun to wait.
+local function pull(self)
+  if self._closed or decrypt(self) then
+    return
+  end
+  local previous = core.swap_context(self._context)
+  local ok, err = pcall(read_below, self)
+  core.swap_context(previous)
+  if not ok then
+    error(err, 0)
+  end
+end
+
+local function add_read(name, position)
+  methods[name] = function(self, ...)
+    check_self(self, name)
+    self._options, self._context = select(position, ...), core.context()
+    local reader = self._reader
+    return reader[name](reader, ...)
+  end
+end
+
+add_read("read", 2)
+add_read("read_exactly", 2)
+add_read("read_until", 2)
+add_read("read_line", 1)
+add_read("read_all", 1)
+
+function methods:chunks(n, options)
+  check_self(self, "chunks")
+  return function()
+    return await(self:read(n, options))
+  end
+end
+
+function methods:lines(options)
+  check_self(self, "lines")
+  return function()
+    return await(self:read_line(options))
+  end
+end
+
+---- writing ----
+
+--- Encrypts the arguments up to the last. The text that the stream below has to carry; or nil and
+--- the reason.
+local function encrypt(self, last, ...)
+  local session = self._session
+  for i = 1, last do
+    local data, from = tostring((select(i, ...))), 1
+    while from <= #data do
+      local taken, message, code = session:write(data, from)
+      if not taken then
+        return nil, tls_error(message or "the session cannot write", code)
+      end
+      from = from + taken
+    end
+  end
+  return session:take() or ""
+end
+
+--- Raises unless the arguments are strings or numbers, and maybe options. Returns how many of them
+--- are to be written, and the options.
+local function check_write(...)
+  local n = select("#", ...)
+  local options = n > 0 and select(n, ...)
+  local last = n
+  if n > 1 and (options == nil or type(options) == "table") then
+    last = n - 1
+  else
+    options = nil
+  end
+  for i = 1, math.max(last, 1) do
+    local kind = i > last and "no value" or type((select(i, ...)))
+    if kind ~= "string" and kind ~= "number" then
+      complain(i, "write", 3, "string expected, got %s", kind)
+    end
+  end
+  return last, options
+end
+
+--- A record that has been encrypted has to be sent: so what may refuse a write is asked before.
+function methods:write(...)
+  check_self(self, "write")
+  local last, options = check_write(...)
+  local _, refused = line.heed(options, last + 1, "write")
+  if refused then
+    return refused
+  elseif self._closed or self._ended then
+    return self._raw:write("")
+  end
+  local data, reason = encrypt(self, last, ...)
+  if not data then
+    return Promise.reject(reason)
+  elseif options then
+    return self._raw:write(data, options)
+  end
+  return self._raw:write(data)
+end
+
+--- Says that no more will come, unless that has been said. The session may be beyond that.
+local function say_goodbye(self)
+  if not self._ended and self._session:close_notify() then
+    flush(self)
+  end
+  self._ended = true
+end
+
+--- A peer that has said goodbye may be gone by the time when ours comes: no harm is done.
+local function excuse(reason)
+  if type(reason) ~= "table" or reason.code ~= "ENOTCONN" then
+    error(reason, 0)
+  end
+end
+
+function methods:shutdown(options)
+  check_self(self, "shutdown")
+  local _, refused = line.heed(options, 1, "shutdown")
+  if refused then
+    return refused
+  elseif not self._closed then
+    say_goodbye(self)
+  end
+  local promise = self._raw:shutdown(options)
+  return self._peer_ended and promise:catch(excuse) or promise
+end
+
+---- closing ----
+
+local function close(self)
+  if not self._closed then
+    self._closed = true
+    self._reader:close()
+    self._session:close()
+  end
+end
+
+function methods:close()
+  check_self(self, "close")
+  if not self._closed then
+    say_goodbye(self)
+  end
+  close(self)
+  return self._raw:close()
+end
+
+function methods:destroy()
+  check_self(self, "destroy")
+  close(self)
+  return self._raw:destroy()
+end
+
+function Stream:__close(err)
+  if err == nil then
+    self:close()
+  else
+    self:destroy()
+  end
+end
+
+---- the rest ----
+
+function methods:tls_info()
+  check_self(self, "tls_info")
+  return self._facts
+end
+
+for _, name in ipairs({ "local_address", "peer_address" }) do
+  methods[name] = function(self)
+    check_self(self, name)
+    return self._raw[name](self._raw)
+  end
+end
+
+for _, name in ipairs({ "set_keepalive", "set_nodelay" }) do
+  methods[name] = function(self, value)
+    check_self(self, name)
+    self._raw[name](self._raw, value)
+    return self
+  end
+end
+
+local function new_stream(raw, session)
+  local self = setmetatable({ _raw = raw, _session = session, _facts = session:facts() }, Stream)
+  self._reader = core.reader(function()
+    pull(self)
+  end)
+  return self
+end
+
+---- the handshake ----
+
+local function shake_hands(raw, session, options)
+  local wire = { signal = options.signal }
+  while true do
+    local done, message, code = session:handshake()
+    local data = session:take()
+    if done == nil then
+      if data then
+        raw:write(data):catch(nothing) -- the alert; the peer may be gone
+      end
+      error(tls_error(message or "the peer has closed the connection", code), 0)
+    elseif data then
+      await(raw:write(data, wire))
+    end
+    if done then
+      return
+    end
+    data = await(raw:read(nil, wire))
+    if data then
+      session:feed(data)
+    else
+      session:finish()
+    end
+  end
+end
+
+--- The same, but not for ever: the peer may say nothing at all. Destroying the stream below ends
+--- whatever waits for it.
+local function shake_hands_in_time(raw, session, options)
+  local ms = options.timeout or HANDSHAKE_TIMEOUT
+  local expired = false
+  local _ <close> = core.set_timeout(function()
+    expired = true
+    raw:destroy()
+  end, ms)
+  local ok, err = pcall(shake_hands, raw, session, options)
+  if not ok and expired then
+    err = new_error("TimeoutError", ("no TLS handshake after %g ms"):format(ms))
+  end
+  if not ok then
+    error(err, 0)
+  end
+end
+
+--- Awaits the handshake over a stream, which is destroyed when that fails.
+local secure = core.async(function(raw, options, host, is_server)
+  local session, stream
+  local _ <close> = setmetatable({}, {
+    __close = function()
+      if not stream then
+        raw:destroy()
+      end
+      if session and not stream then
+        session:close()
+      end
+    end,
+  })
+  local context = context_of(options, is_server)
+  local message, code
+  session, message, code = context:session(host)
+  if not session then
+    error(tls_error(message, code), 0)
+  end
+  shake_hands_in_time(raw, session, options)
+  stream = new_stream(raw, session)
+  return stream
+end)
+
+--- What can never work for this side, or nil.
+local function problem_of(options, is_server)
+  local problem = wrong_type(options) or mistake(options, is_server)
+  if problem then
+    return problem
+  end
+  local kind = kinds[options.context] or { verify = options.verify ~= false }
+  if options.context and kind.is_server ~= is_server then
+    return ("field 'context': a %s's expected"):format(is_server and "server" or "client")
+  elseif not is_server and kind.verify and not options.server_name then
+    return "field 'server_name' is needed to verify the certificate"
+  end
+end
+
+local function check_stream(stream, name)
+  local kind = type(stream)
+  if kind ~= "userdata" and kind ~= "table" or not core.callable(stream.destroy) then
+    complain(1, name, 3, "stream expected, got %s", kind)
+  end
+end
+
+local function begin(stream, options, is_server, name)
+  check_stream(stream, name)
+  local problem = problem_of(options, is_server)
+  if problem then
+    complain(2, name, 2, "%s", problem)
+  end
+  local _, refused = line.heed(options, 2, name)
+  if refused then
+    stream:destroy()
+    return refused
+  end
+  return secure(stream, options, not is_server and options.server_name or nil, is_server)
+end
+
+function M.client(stream, options)
+  return begin(stream, options or {}, false, "client")
+end
+
+function M.server(stream, options)
+  return begin(stream, options, true, "server")
+end
+
+return M
