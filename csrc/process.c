@@ -22,10 +22,14 @@
 #include "error.h"
 #include "promise.h"
 #include "signame.h"
+#include "stream.h"
 
 #define METATABLE "moontide.Process"
 
 enum { UV_OF_WAIT = TIDE_UV_OPERATION };
+
+/* In place of a descriptor of the child's. */
+enum { NO_DESCRIPTOR = -1, PIPE = -2 };
 
 typedef struct process {
     tide_operation operation;
@@ -210,25 +214,40 @@ static int process_kill(lua_State *L) {
 
 /* ---- arguments ---- */
 
-/* descriptor(value) -> integer: of a file of moontide.fs, or of Lua's, whose buffer is written;
- * nil: it is none; false: it is closed */
+/* The number that a file of Lua's has, whose buffer is written, or -1: it is closed. */
+static int lua_file_descriptor(const luaL_Stream *stream) {
+    if (stream->closef == NULL)
+        return -1;
+    fflush(stream->f);
+    return fileno(stream->f);
+}
+
+static int stream_descriptor(const tide_stream *stream) {
+    uv_os_fd_t fd;
+    return tide_stream_is_open(stream) && uv_fileno(&stream->uv.handle, &fd) == 0 ? fd : -1;
+}
+
+/* descriptor(value) -> integer: of a stream, a file of moontide.fs or one of Lua's; nil: it is
+ * none; false: it is closed */
 static int descriptor(lua_State *L) {
     tide_runtime_here(L);
-    luaL_Stream *stream = luaL_testudata(L, 1, LUA_FILEHANDLE);
-    tide_descriptor *d;
-    if (luaL_testudata(L, 1, TIDE_FILE) != NULL) {
-        if ((d = tide_descriptor_get(L, 1)) != NULL)
-            lua_pushinteger(L, d->fd);
-        else
-            lua_pushboolean(L, 0);
-    } else if (stream == NULL) {
-        return 0;
-    } else if (stream->closef == NULL) {
-        lua_pushboolean(L, 0);
+    tide_stream *stream = tide_stream_test(L, 1);
+    luaL_Stream *lua_file = luaL_testudata(L, 1, LUA_FILEHANDLE);
+    int fd = -1;
+    if (stream != NULL) {
+        fd = stream_descriptor(stream);
+    } else if (lua_file != NULL) {
+        fd = lua_file_descriptor(lua_file);
+    } else if (luaL_testudata(L, 1, TIDE_FILE) != NULL) {
+        tide_descriptor *d = tide_descriptor_get(L, 1);
+        fd = d != NULL ? d->fd : -1;
     } else {
-        fflush(stream->f);
-        lua_pushinteger(L, fileno(stream->f));
+        return 0;
     }
+    if (fd >= 0)
+        lua_pushinteger(L, fd);
+    else
+        lua_pushboolean(L, 0);
     return 1;
 }
 
@@ -274,7 +293,7 @@ static void read_settings(lua_State *L, int table, uv_process_options_t *options
     lua_pop(L, 4);
 }
 
-/* The descriptors at the index and after it, those of the child; a negative one: /dev/null. One
+/* The descriptors at the index and after it, those of the child; NO_DESCRIPTOR: /dev/null. One
  * that is closed here is closed for every program that is started: the child gets /dev/null. */
 static void read_stdio(lua_State *L, int first, uv_stdio_container_t *stdio) {
     for (int i = 0; i < 3; i++) {
@@ -285,11 +304,75 @@ static void read_stdio(lua_State *L, int first, uv_stdio_container_t *stdio) {
     }
 }
 
+/* ---- pipes ---- */
+
+/* A stream of the child that is a pipe: real ones, since a program may open /dev/stdin anew, which
+ * the system refuses for sockets. */
+typedef struct channel {
+    tide_stream *stream; /* our end will be, or NULL: it is no pipe */
+    uv_file ours, theirs;
+} channel;
+
+/* Puts new streams where there is PIPE at the index and after it. [-0, +0, m] */
+static void make_streams(lua_State *L, tide_runtime *rt, int first, channel *channels) {
+    for (int i = 0; i < 3; i++) {
+        channels[i].stream = NULL;
+        channels[i].ours = channels[i].theirs = NO_DESCRIPTOR;
+        bool is_pipe = lua_tointeger(L, first + i) == PIPE;
+        if (is_pipe)
+            channels[i].stream = tide_stream_new(L, rt);
+        else
+            lua_pushnil(L);
+        lua_replace(L, first + i);
+    }
+}
+
+/* Returns a status of libuv's. */
+static int open_pipes(channel *channels, uv_stdio_container_t *stdio) {
+    for (int i = 0; i < 3; i++) {
+        uv_file ends[2]; /* to read from, to write to */
+        bool we_write = i == STDIN_FILENO;
+        if (channels[i].stream == NULL)
+            continue;
+        int status =
+            uv_pipe(ends, we_write ? 0 : UV_NONBLOCK_PIPE, we_write ? UV_NONBLOCK_PIPE : 0);
+        if (status < 0)
+            return status;
+        channels[i].ours = ends[we_write];
+        channels[i].theirs = ends[!we_write];
+        stdio[i].flags = UV_INHERIT_FD;
+        stdio[i].data.fd = channels[i].theirs;
+    }
+    return 0;
+}
+
+static void close_end(uv_file end) {
+    if (end >= 0)
+        close(end);
+}
+
+/* The child has its ends, or will never run; our ends become streams, or are closed. */
+static void settle_pipes(channel *channels, uv_loop_t *loop, bool running) {
+    for (int i = 0; i < 3; i++) {
+        tide_stream *stream = channels[i].stream;
+        close_end(channels[i].theirs);
+        if (!running || stream == NULL) {
+            close_end(channels[i].ours);
+            continue;
+        }
+        uv_pipe_init(loop, &stream->uv.pipe, 0);
+        tide_stream_opened(stream);
+        if (uv_pipe_open(&stream->uv.pipe, channels[i].ours) < 0)
+            close_end(channels[i].ours); /* never: what uses the stream is told */
+    }
+}
+
 /* ---- starting ---- */
 
-/* A status of libuv's. From here on libuv has the handles. */
+/* Returns a status of libuv's, which has the handles from here on. */
 static int start(process *p, const uv_process_options_t *options) {
     uv_loop_t *loop = &p->operation.rt->loop;
+    p->over = false;
     uv_timer_init(loop, &p->grace);
     int status = uv_spawn(loop, &p->uv, options);
     p->uv.data = p->grace.data = p;
@@ -340,13 +423,30 @@ static process *push_process(lua_State *L, tide_runtime *rt, int settings) {
     return p;
 }
 
+/* Starts the operation at the index; what cannot be started is completed. Returns a status of
+ * libuv's. [-0, +0, m] */
+static int begin(lua_State *L, process *p, int index, const uv_process_options_t *options,
+                 channel *channels) {
+    tide_operation_begin(L, &p->operation, index);
+    int status = open_pipes(channels, options->stdio);
+    if (status == 0)
+        status = start(p, options);
+    else
+        tide_operation_complete(&p->operation);
+    settle_pipes(channels, &p->operation.rt->loop, status == 0);
+    if (status == 0)
+        p->operation.cancel = end;
+    return status;
+}
+
 /* spawn(file, arguments, environment or nil, settings, signal or nil, stdin, stdout, stderr)
- *   -> process, or nil and an error
+ *   -> process, streams to its stdin, stdout, stderr; or nil and an error
  * settings: cwd, uid, gid, detached, grace (ms) */
 static int spawn(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     uv_process_options_t options;
     uv_stdio_container_t stdio[3];
+    channel channels[3];
     lua_settop(L, 8);
     memset(&options, 0, sizeof options);
     options.file = luaL_checkstring(L, 1);
@@ -359,21 +459,22 @@ static int spawn(lua_State *L) {
     options.env = lua_isnil(L, 3) ? NULL : push_strings(L, 3);
     read_settings(L, 4, &options);
     read_stdio(L, 6, stdio);
+    make_streams(L, rt, 6, channels);
     process *p = push_process(L, rt, 4);
-    tide_operation_begin(L, &p->operation, -2);
-    p->over = false;
-    int status = start(p, &options);
+    int self = lua_gettop(L) - 1;
+    int status = begin(L, p, self, &options, channels);
     if (status < 0) {
         lua_pushnil(L);
         push_failure(L, rt, status, &options);
         return 2;
     }
-    p->operation.cancel = end;
-    lua_pushvalue(L, -2);
-    lua_insert(L, -3);
+    lua_pushvalue(L, self);
+    lua_replace(L, 1);
     tide_cancel_attach(L, rt, 5);
-    lua_pop(L, 1);
-    return 1;
+    lua_pushvalue(L, 1);
+    for (int i = 6; i <= 8; i++)
+        lua_pushvalue(L, i);
+    return 4;
 }
 
 void tide_process_open(lua_State *L, tide_runtime *rt) {

@@ -413,10 +413,15 @@ static void on_shutdown(uv_shutdown_t *request, int status) {
     tide_operation_complete(&o->operation);
 }
 
-/* Like a write, it is still done when the stream is closed. */
+/* Like a write, it is still done when the stream is closed. What is no socket has no half to shut
+ * down: its end is that it is closed. */
 static int finish_shutdown(lua_State *L, tide_runtime *rt, tide_operation *operation) {
     stream_operation *o = (stream_operation *)operation;
     tide_stream *s = o->stream;
+    if (o->status == UV_ENOTSOCK) {
+        o->status = 0;
+        s->closing = true;
+    }
     if (--s->requests == 0 && s->closing) {
         lua_getiuservalue(L, 1, UV_OF_STREAM);
         tide_stream_destroy(L, s, lua_gettop(L));
@@ -458,6 +463,10 @@ tide_stream *tide_stream_check(lua_State *L, int argument) {
         tide_reader_check(L, argument)->source != &source)
         luaL_typeerror(L, argument, "stream");
     return (tide_stream *)reader;
+}
+
+tide_stream *tide_stream_test(lua_State *L, int index) {
+    return luaL_testudata(L, index, METATABLE);
 }
 
 /* s:close() -> promise of nothing, when what is queued is written and the handle closed */

@@ -40,6 +40,9 @@ static inline void tide_stream_opened(tide_stream *stream) {
 /* The stream at the argument; raises when it is none. */
 tide_stream *tide_stream_check(lua_State *L, int argument);
 
+/* The stream at the index, or NULL. [-0, +0, m] */
+tide_stream *tide_stream_test(lua_State *L, int index);
+
 /* Whether it is open, and nobody has closed it. */
 static inline bool tide_stream_is_open(const tide_stream *stream) {
     return tide_handle_is_open(&stream->reader.handle) && !stream->closing;

@@ -38,6 +38,7 @@ local CASES = {
   { name = "wordcount_usage", script = "wordcount", args = "--concurrency none examples" },
   { name = "fan_out" },
   { name = "graceful_shutdown", signal = "INT" },
+  { name = "pipeline" },
   { name = "tail", shell = TAIL },
 }
 

@@ -148,7 +148,8 @@ local receivers = {
   end,
   process = function() return names_of(require "moontide.process") end,
   Child = function()
-    local child <close> = tide.await(require("moontide.process").spawn("true"))
+    local pipes = { stdin = "pipe", stdout = "pipe", stderr = "pipe" }
+    local child <close> = tide.await(require("moontide.process").spawn("true", nil, pipes))
     return object_names(child)
   end,
   net = function() return names_of(require "moontide.net") end,

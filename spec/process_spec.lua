@@ -176,6 +176,8 @@ describe("process.spawn", function()
       { "field 'stdin': 'inherit'", "true", {}, { stdin = "nothing" } },
       { "field 'stdout': 'inherit'", "true", {}, { stdout = -1 } },
       { "field 'stderr': 'inherit'", "true", {}, { stderr = {} } },
+      { "field 'input': string", "true", {}, { input = {} } },
+      { "'input' and 'stdin' exclude", "true", {}, { input = "", stdin = "null" } },
       { "field 'stdout' is closed", "true", {}, { stdout = closed } },
     }) do
       assert.matches(case[1], raised(spawn, table.unpack(case, 2, 4)))
@@ -491,6 +493,218 @@ describe("a detached child", function()
     files.eventually(function()
       return not exists(pid)
     end)
+  end)
+end)
+
+describe("the pipes of a child", function()
+  after_each(function()
+    files.remove()
+    leak.check()
+  end)
+
+  it("are streams", function()
+    local self <close> = await(spawn("cat", nil, { stdin = "pipe", stdout = "pipe" }))
+    assert.is_nil(self.stderr)
+    await(self.stdin:write("one\ntwo"))
+    assert.equal("one", await(self.stdout:read_line()))
+    await(self.stdin:close())
+    assert.equal("two", await(self.stdout:read_all()))
+    assert.same({ code = 0 }, await(self:wait()))
+  end)
+
+  it("tell of their end by shutdown, too", function()
+    local self <close> = await(spawn("cat", nil, { stdin = "pipe", stdout = "pipe" }))
+    self.stdin:write(("x"):rep(1000000))
+    local all = self.stdout:read_all()
+    await(self.stdin:shutdown())
+    assert.equal(1000000, #await(all))
+    assert.equal("EBADF", failure(self.stdin:write("more")).code)
+  end)
+
+  it("keep errors apart", function()
+    local command, arguments = shell("echo out; echo err >&2")
+    local self <close> = await(spawn(command, arguments, { stdout = "pipe", stderr = "pipe" }))
+    assert.is_nil(self.stdin)
+    assert.equal("err\n", await(self.stderr:read_all()))
+    assert.equal("out\n", await(self.stdout:read_all()))
+  end)
+
+  it("can be opened anew by the child, as pipes can", function()
+    local command, arguments = shell("cat /dev/stdin >/dev/stdout")
+    assert.equal("text", await(process.exec(command, arguments, { input = "text" })).stdout)
+  end)
+
+  it("stop a child that nobody reads from", function()
+    local path = files.directory() .. "/done"
+    local command, arguments = shell('head -c 10000000 /dev/zero; echo >"$1"', path)
+    local self <close> = await(spawn(command, arguments, { stdout = "pipe" }))
+    assert.equal(1, #await(self.stdout:read(1)))
+    await(sleep(50))
+    assert.is_nil(io.open(path))
+    assert.equal(9999999, #await(self.stdout:read_all()))
+    await(self:wait())
+    assert.equal("\n", files.read(path))
+  end)
+
+  it("hold up whoever writes to a child that does not read", function()
+    local self <close> = await(spawn("sleep", { 1000 }, { stdin = "pipe" }))
+    local writing = self.stdin:write(("x"):rep(1000000))
+    await(sleep(5))
+    assert.equal("pending", writing:state())
+    self:kill()
+    assert.equal("EPIPE", failure(writing).code)
+  end)
+
+  it("give an error when the child has closed its end", function()
+    local command, arguments = shell("exec <&-; echo closed; exec sleep 1000")
+    local self <close> = await(spawn(command, arguments, { stdin = "pipe", stdout = "pipe" }))
+    assert.equal("closed", await(self.stdout:read_line()))
+    assert.equal("EPIPE", failure(self.stdin:write("x")).code)
+    assert.is_true(exists(self.pid))
+  end)
+
+  it("can be given to other children", function()
+    local first <close> = await(spawn("seq", { 100000 }, { stdout = "pipe" }))
+    local second <close> = await(spawn("tail", { "-n", 1 }, {
+      stdin = first.stdout,
+      stdout = "pipe",
+    }))
+    await(first.stdout:close())
+    assert.equal("100000\n", await(second.stdout:read_all()))
+  end)
+
+  it("pass on much from one child to another", function()
+    local first <close> = await(spawn("head", { "-c", 8000000, "/dev/zero" }, { stdout = "pipe" }))
+    local second <close> = await(spawn("wc", { "-c" }, { stdin = "pipe", stdout = "pipe" }))
+    for chunk in first.stdout:chunks() do
+      await(second.stdin:write(chunk))
+    end
+    await(second.stdin:close())
+    assert.equal(8000000, math.tointeger(await(second.stdout:read_all())))
+  end)
+
+  it("are closed when the child's variable goes out of scope", function()
+    local stdin, stdout
+    do
+      local self <close> = await(spawn("cat", nil, { stdin = "pipe", stdout = "pipe" }))
+      stdin, stdout = self.stdin, self.stdout
+    end
+    assert.equal("EBADF", failure(stdin:write("x")).code)
+    assert.equal("EBADF", failure(stdout:read()).code)
+  end)
+
+  it("feed it what was given", function()
+    assert.equal("text", (output_of("cat", nil, { input = "text" })))
+    assert.equal("7", (output_of("cat", nil, { input = 7 })))
+    assert.equal("", (output_of("cat", nil, { input = "" })))
+    local count = output_of("wc", { "-c" }, { input = ("x"):rep(3000000) })
+    assert.equal(3000000, math.tointeger(count))
+  end)
+
+  it("do not mind that it does not read that", function()
+    local self = await(spawn("true", nil, { input = ("x"):rep(3000000) }))
+    assert.is_nil(self.stdin)
+    assert.same({ code = 0 }, await(self:wait()))
+  end)
+
+  it("are not opened when nothing is started", function()
+    leak.check()
+    local before = files.descriptors()
+    local all = { stdin = "pipe", stdout = "pipe", stderr = "pipe" }
+    assert.equal("ENOENT", failure(spawn("/no/such/command", nil, all)).code)
+    assert.equal(before, files.descriptors())
+  end)
+end)
+
+describe("process.exec", function()
+  after_each(function()
+    files.remove()
+    leak.check()
+  end)
+
+  local exec = process.exec
+
+  it("gives what a program has written, and how it ended", function()
+    local command, arguments = shell("echo out; echo err >&2; exit 3")
+    assert.same({ code = 3, stdout = "out\n", stderr = "err\n" }, await(exec(command, arguments)))
+    local killed = { signal = "SIGKILL", stdout = "", stderr = "" }
+    assert.same(killed, await(exec(shell("kill -KILL $$"))))
+  end)
+
+  it("gives it input, or none", function()
+    assert.equal("", await(exec("cat")).stdout)
+    assert.equal("text", await(exec("cat", nil, { input = "text" })).stdout)
+    local text = ("0123456789"):rep(100000)
+    assert.equal(text, await(exec("cat", nil, { input = text })).stdout)
+  end)
+
+  it("takes what spawn takes", function()
+    local directory = await(fs.realpath(files.directory()))
+    local env = { PATH = os.getenv("PATH"), A = "1" }
+    local options = { cwd = directory, env = env, stderr = "null" }
+    local command, arguments = shell("pwd; echo $A; echo err >&2")
+    local result = await(exec(command, arguments, options))
+    assert.same({ code = 0, stdout = directory .. "\n1\n" }, result)
+  end)
+
+  it("rejects what did not succeed if that is to be checked", function()
+    local command, arguments = shell("echo out; echo wrong >&2; echo more >&2; exit 3")
+    local err = failure(exec(command, arguments, { check = true }))
+    assert.equal("ExitError", err.name)
+    assert.equal("ExitError: 'sh' exited with code 3: wrong", tostring(err))
+    assert.equal(3, err.code)
+    assert.equal("out\n", err.stdout)
+    assert.equal("wrong\nmore\n", err.stderr)
+    command, arguments = shell("kill -KILL $$")
+    err = failure(exec(command, arguments, { check = true }))
+    assert.equal("'sh' was ended by SIGKILL", err.message)
+    assert.equal("SIGKILL", err.signal)
+    assert.equal(0, await(exec("true", nil, { check = true })).code)
+  end)
+
+  it("ends a program that writes too much", function()
+    local err = failure(exec("yes", nil, { limit = 100000 }))
+    assert.equal("LimitError", err.name)
+    local result = await(exec("head", { "-c", 100000, "/dev/zero" }, { limit = 100000 }))
+    assert.equal(100000, #result.stdout)
+  end)
+
+  it("rejects what cannot be started", function()
+    assert.equal("ENOENT", failure(exec("/no/such/command")).code)
+  end)
+
+  it("is aborted when the child has been reaped", function()
+    local path = files.directory() .. "/pid"
+    local controller = tide.AbortController()
+    local text = "trap '' TERM; echo $$ >\"$1\"; while :; do sleep 0.02; done"
+    local command, arguments = shell(text, path)
+    local promise = exec(command, arguments, { signal = controller.signal, kill_grace = 20 })
+    files.eventually(function()
+      return io.open(path) and files.read(path):find("\n")
+    end)
+    controller:abort("enough")
+    assert.equal("enough", failure(promise))
+    assert.is_falsy(exists(tonumber(files.read(path))))
+    local aborted = { signal = tide.AbortSignal.abort("before") }
+    assert.equal("before", failure(exec("true", nil, aborted)))
+  end)
+
+  it("ends with its group", function()
+    assert.is_false(await(tide.move_on_after(5, function()
+      await(exec("sleep", { 1000 }))
+    end)))
+    local floating
+    await(tide.move_on_after(5, function()
+      floating = exec("sleep", { 1000 })
+    end))
+    assert.equal("rejected", floating:state())
+  end)
+
+  it("raises for wrong arguments", function()
+    assert.matches("#1 to 'exec'", raised(exec))
+    assert.matches("field 'limit'", raised(exec, "true", nil, { limit = 0 }))
+    assert.matches("field 'detached'", raised(exec, "true", nil, { detached = true }))
+    assert.matches("field 'cwd'", raised(exec, "true", nil, { cwd = 5 }))
   end)
 end)
 

@@ -6,11 +6,12 @@ local line = require "moontide.line"
 
 local M = {}
 
-local native = core.process
+local await, native, Promise = core.await, core.process, core.Promise
 local heed = line.heed
 
 local KILL_GRACE = 5000
-local NULL = -1
+local LIMIT = 16 * 1024 * 1024
+local NULL, PIPE = -1, -2
 
 ---- options ----
 
@@ -88,26 +89,45 @@ local function check_grace(name, grace)
 end
 
 --- The descriptor that is to be the child's, as the option says.
-local function check_stream(name, field, value, inherited)
-  if value == nil or value == "inherit" then
+local function check_stream(name, options, field, inherited)
+  local value = options[field]
+  if value == "inherit" then
     return inherited
   elseif value == "null" then
     return NULL
+  elseif value == "pipe" then
+    return PIPE
   elseif math.type(value) == "integer" and value >= 0 and value <= 0x7fffffff then
     return value
   end
   local fd = native.descriptor(value)
   if fd == nil then
-    fail(3, name, "field '%s': 'inherit', 'null', a descriptor or a file expected", field)
+    local what = "'inherit', 'null', 'pipe', a descriptor, a file or a stream expected"
+    fail(3, name, "field '%s': %s", field, what)
   elseif not fd then
     fail(3, name, "field '%s' is closed", field)
   end
   return fd
 end
 
---- What a public function is to start.
-local function prepare(name, command, arguments, options)
-  return {
+--- What is to be written to the child, or nil.
+local function check_input(name, options)
+  local input = as_text(options.input)
+  if input == nil then
+    return nil
+  elseif type(input) ~= "string" then
+    fail(3, name, "field 'input': string expected, got %s", type(input))
+  elseif options.stdin ~= nil then
+    fail(3, name, "fields 'input' and 'stdin' exclude each other")
+  end
+  return input
+end
+
+local STREAMS = { "stdin", "stdout", "stderr" }
+
+--- What a public function is to start; defaults says what the streams are without an option.
+local function prepare(name, command, arguments, options, defaults)
+  local plan = {
     arguments = check_arguments(name, command, arguments),
     environment = check_environment(name, options.env),
     cwd = check_cwd(name, options.cwd),
@@ -115,10 +135,18 @@ local function prepare(name, command, arguments, options)
     gid = check_id(name, options, "gid"),
     detached = options.detached and true or false,
     grace = check_grace(name, options.kill_grace),
-    stdin = check_stream(name, "stdin", options.stdin, 0),
-    stdout = check_stream(name, "stdout", options.stdout, 1),
-    stderr = check_stream(name, "stderr", options.stderr, 2),
+    input = check_input(name, options),
   }
+  for i, field in ipairs(STREAMS) do
+    plan[field] = defaults[field]
+    if options[field] ~= nil then
+      plan[field] = check_stream(name, options, field, i - 1)
+    end
+  end
+  if plan.input then
+    plan.stdin = PIPE
+  end
+  return plan
 end
 
 ---- children ----
@@ -150,10 +178,16 @@ function Child:kill(name)
   return sent
 end
 
---- The child is told to end. Nobody waits here; its group does, or the loop.
-function Child:__close()
-  core.cancel(self._process)
+--- The child is told to end, and nobody is at the other end of its streams any more. Nobody waits
+--- here; its group does, or the loop.
+local function abandon(child)
+  core.cancel(child._process)
+  for _, stream in pairs(child._streams) do
+    stream:destroy()
+  end
 end
+
+Child.__close = abandon
 
 function Child:__tostring()
   return ("%s: %d"):format(Child.__name, self.pid)
@@ -161,19 +195,42 @@ end
 
 ---- starting ----
 
+local function nothing() end
+
+--- Writes the input and closes the stream; whether the child reads it is the child's affair.
+local function feed(stream, input)
+  stream:write(input):catch(nothing)
+  stream:close()
+end
+
 --- Starts what has been prepared, and fulfils the promise with the child: once that runs, nothing
 --- more is allocated, so whoever fails for want of memory has started nothing.
 local function start(plan, signal)
-  local child = setmetatable({ pid = 0, _process = false }, Child)
+  local streams = { stdin = false, stdout = false, stderr = false }
+  local child = {
+    pid = 0, stdin = false, stdout = false, stderr = false,
+    _process = false, _streams = streams,
+  }
+  setmetatable(child, Child)
   local promise = core.new_promise()
-  local process, err = native.spawn(plan.arguments[1], plan.arguments, plan.environment, plan,
-    signal, plan.stdin, plan.stdout, plan.stderr)
-  if process then
-    child.pid, child._process = native.pid(process), process
-    core.resolve(promise, child)
-  else
-    core.reject(promise, err)
+  local process, stdin, stdout, stderr = native.spawn(plan.arguments[1], plan.arguments,
+    plan.environment, plan, signal, plan.stdin, plan.stdout, plan.stderr)
+  if not process then
+    core.reject(promise, stdin)
+    return promise
   end
+  child.pid, child._process = native.pid(process), process
+  streams.stdin, streams.stdout, streams.stderr = stdin, stdout, stderr
+  child.stdin, child.stdout, child.stderr = stdin, stdout, stderr
+  if plan.input then
+    child.stdin = nil
+    local ok, err = pcall(feed, stdin, plan.input)
+    if not ok then
+      core.cancel(process)
+      error(err, 0)
+    end
+  end
+  core.resolve(promise, child)
   return promise
 end
 
@@ -188,10 +245,12 @@ local function start_detached(plan, signal)
   return start(plan, signal)
 end
 
+local INHERITED = { stdin = 0, stdout = 1, stderr = 2 }
+
 function M.spawn(command, arguments, options)
   local signal = abort.effective_signal(options, 3, "spawn")
   options = options or {}
-  local plan = prepare("spawn", command, arguments, options)
+  local plan = prepare("spawn", command, arguments, options, INHERITED)
   if plan.detached then
     signal = options.signal
   end
@@ -199,6 +258,74 @@ function M.spawn(command, arguments, options)
     return abort.refuse(signal)
   end
   return plan.detached and start_detached(plan, signal) or start(plan, signal)
+end
+
+---- exec ----
+
+local COLLECTED = { stdin = NULL, stdout = PIPE, stderr = PIPE }
+
+--- Awaits what the child writes and its end.
+local function collect(child, reading)
+  local function all(stream)
+    return stream and stream:read_all(reading)
+  end
+  local parts = { n = 3, child:wait(reading), all(child.stdout), all(child.stderr) }
+  local values = await(Promise.all(parts))
+  local result = values[1]
+  result.stdout, result.stderr = values[2], values[3]
+  return result
+end
+
+--- The first line that says anything, no longer than a message may be.
+local function first_line(text)
+  local line_of_text = (text or ""):match("[^%s][^\r\n]*")
+  return line_of_text and ": " .. line_of_text:sub(1, 200) or ""
+end
+
+local function exit_error(command, result)
+  local what = result.signal and "was ended by " .. result.signal
+    or "exited with code " .. result.code
+  local text = ("'%s' %s%s"):format(command, what, first_line(result.stderr))
+  local err = core.new_error("ExitError", text)
+  for key, value in pairs(result) do
+    err[key] = value
+  end
+  return err
+end
+
+--- What fails, fails when the child has been reaped.
+local function run(plan, signal, reading, check)
+  local child <close> = await(start(plan, signal))
+  local ok, result = pcall(collect, child, reading)
+  if not ok then
+    abandon(child)
+    await(native.wait(child._process))
+    error(result, 0)
+  end
+  if check and result.code ~= 0 then
+    error(exit_error(plan.arguments[1], result), 0)
+  end
+  return result
+end
+
+local function check_limit(limit)
+  if limit ~= nil and not (type(limit) == "number" and limit >= 1) then
+    error("bad argument #3 to 'exec' (field 'limit': positive number of bytes expected)", 3)
+  end
+  return limit or LIMIT
+end
+
+function M.exec(command, arguments, options)
+  local signal = abort.effective_signal(options, 3, "exec")
+  options = options or {}
+  local reading = { limit = check_limit(options.limit), signal = options.signal }
+  local plan = prepare("exec", command, arguments, options, COLLECTED)
+  if plan.detached then
+    error("bad argument #3 to 'exec' (field 'detached': only for spawn)", 2)
+  elseif signal and signal.aborted then
+    return abort.refuse(signal)
+  end
+  return core.spawn(run, plan, signal, reading, options.check)
 end
 
 return M

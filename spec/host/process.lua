@@ -33,6 +33,20 @@ local function ended()
   assert(await(detached:wait()).code == 0)
 end
 
+local function piped()
+  local child <close> = await(process.spawn("/bin/cat", nil, { stdin = "pipe", stdout = "pipe" }))
+  local closing = child.stdin:write("text"):next(function() return child.stdin:close() end)
+  local text = child.stdout:read_all()
+  await(closing)
+  assert(await(text) == "text" and await(child:wait()).code == 0)
+end
+
+local function collected()
+  assert(await(process.exec("/bin/cat", nil, { input = "text" })).stdout == "text")
+  fails(await, process.exec("/bin/cat", nil, { input = "text", limit = 1 }))
+  fails(await, process.exec("/bin/false", nil, { check = true }))
+end
+
 local function flight()
   local arrived = 0
   local function arrive() arrived = arrived + 1 end
@@ -43,6 +57,7 @@ local function flight()
     await(await(process.spawn("/bin/sleep", { 1000 })):wait())
     arrive()
   end)
+  process.exec("/bin/sleep", { 1000 }, { input = "text" }):next(arrive)
   for _ = 1, 5 do
     tide.queue_microtask(arrive)
   end
@@ -52,5 +67,7 @@ end
 if mode == "whole" then
   await(tide.spawn(cancelled))
   await(tide.spawn(ended))
+  await(tide.spawn(piped))
+  await(tide.spawn(collected))
 end
 return flight()
