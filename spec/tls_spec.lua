@@ -12,7 +12,6 @@ local scale = require "spec.support.scale"
 local sockets = require "spec.support.sockets"
 local tide = require "moontide"
 local tls = require "moontide.tls"
-local tls_server = require "moontide.tls_server"
 
 local await, sleep = tide.await, tide.sleep
 
@@ -512,7 +511,7 @@ describe("tls", function()
     check_methods(raw, client)
     sockets.close(client, server)
     local below = core.net.tcp_listen("127.0.0.1", 0)
-    local own <close> = tls_server.new(below, nothing)
+    local own <close> = await(tls.listen(below, server_options()))
     check_methods(below, own)
   end)
 
@@ -559,9 +558,7 @@ end)
 --- Serves the handler's streams on a port, and closes the server when f(port) has returned.
 local function with_server(options, handler, f)
   local below = core.net.tcp_listen("127.0.0.1", 0)
-  local server <close> = tls_server.new(below, function(stream)
-    return tls.server(stream, options)
-  end)
+  local server <close> = await(tls.listen(below, options))
   local accepting = tide.spawn(function()
     for stream in server do
       handler(stream)
@@ -614,34 +611,53 @@ describe("a TLS server", function()
     end)
   end)
 
-  it("drops clients that say nothing for too long, or nonsense, and tells why", function()
-    local below = core.net.tcp_listen("127.0.0.1", 0)
-    local errors, timeout = {}, 10000
-    local server <close> = tls_server.new(below, function(stream)
-      return tls.server(stream, server_options({ timeout = timeout }))
-    end, function(err)
+  --- A server that notes what handshakes fail with; its port; the notes.
+  local function noting(more)
+    local below, errors = core.net.tcp_listen("127.0.0.1", 0), {}
+    local options = server_options(more)
+    options.on_error = function(err)
       errors[#errors + 1] = err.code or err.name
-    end)
+    end
+    return await(tls.listen(below, options)), below:address().port, errors
+  end
+
+  it("drops clients that speak something else, and tells why", function()
+    local server, port, errors = noting()
+    local _ <close> = server
     local promise = server:accept()
-    local nonsense = connect(below:address().port)
+    local nonsense = connect(port)
     await(nonsense:write("GET / HTTP/1.0\r\n\r\n"))
     pcall(await, nonsense:read_all()) -- an alert, if the reset does not overtake it
-    timeout = 10
-    local silent = connect(below:address().port)
-    assert.is_nil((await(silent:read())))
-    timeout = 10000
-    assert.same({ "HTTP_REQUEST", "TimeoutError" }, errors)
+    assert.same({ "HTTP_REQUEST" }, errors)
     assert.equal("pending", promise:state())
-    local client = connect_tls(below:address().port)
-    local stream = await(promise)
-    sockets.close(nonsense, silent, client, stream)
+    local client = connect_tls(port)
+    sockets.close(nonsense, client, await(promise))
+  end)
+
+  it("drops clients that say nothing for too long", function()
+    local server, port, errors = noting({ timeout = 5 })
+    local promise = server:accept()
+    local silent = connect(port)
+    assert.is_nil((await(silent:read())))
+    assert.same({ "TimeoutError" }, errors)
+    assert.equal("pending", promise:state())
+    sockets.close(silent)
+    server:close()
+    await(promise)
+  end)
+
+  it("is not there when its options are refused, nor is the one below", function()
+    local below = core.net.tcp_listen("127.0.0.1", 0)
+    check_error(failure(tls.listen(below, { cert = host.cert, key = alone.key })),
+      "KEY_VALUES_MISMATCH")
+    assert.is_nil(below:address())
+    assert.matches("a server needs", raised(tls.listen, below, {}))
+    assert.matches("server expected, got nil", raised(tls.listen))
   end)
 
   it("gives nothing once it is closed, and leaves no handshake behind", function()
     local below = core.net.tcp_listen("127.0.0.1", 0)
-    local server = tls_server.new(below, function(stream)
-      return tls.server(stream, server_options())
-    end)
+    local server = await(tls.listen(below, server_options()))
     local one, two = server:accept(), server:accept()
     local silent = connect(below:address().port)
     await(sleep(5))
@@ -657,9 +673,7 @@ describe("a TLS server", function()
   it("keeps the loop alive only while somebody waits, and loses no connection", function()
     local below = core.net.tcp_listen("127.0.0.1", 0)
     local port = below:address().port
-    local server <close> = tls_server.new(below, function(stream)
-      return tls.server(stream, server_options())
-    end)
+    local server <close> = await(tls.listen(below, server_options()))
     for _, how in ipairs({ "signal", "group" }) do
       if how == "group" then
         assert.is_false(await(tide.move_on_after(2, function()
@@ -681,9 +695,7 @@ describe("a TLS server", function()
 
   it("gives to the next what came when nobody waited any more", function()
     local below = core.net.tcp_listen("127.0.0.1", 0)
-    local server <close> = tls_server.new(below, function(stream)
-      return tls.server(stream, server_options())
-    end)
+    local server <close> = await(tls.listen(below, server_options()))
     local controller = tide.AbortController()
     local promise = server:accept({ signal = controller.signal })
     local raw = connect(below:address().port)

@@ -1506,6 +1506,17 @@ function tls.client(stream, options) end
 ---@return moontide.Promise<moontide.tls.Stream>
 function tls.server(stream, options) end
 
+---@class moontide.tls.ServerOptions: moontide.tls.Options
+---@field on_error? fun(reason: any) is told why a handshake has failed; else nobody is
+
+--- A server in front of another one: what it accepts has shaken hands. Handshakes run side by side,
+--- 256 at most; a client that says nothing keeps nobody else waiting. Closing it closes the other
+--- one, which belongs to it. Rejects as `context` does, and closes the other one then.
+---@param server moontide.Server
+---@param options moontide.tls.ServerOptions
+---@return moontide.Promise<moontide.Server>
+function tls.listen(server, options) end
+
 --- What a handshake has led to.
 ---@class moontide.tls.Info
 ---@field version string "TLSv1.3"

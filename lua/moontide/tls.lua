@@ -7,6 +7,7 @@ local core = require "moontide.core"
 local abort = require "moontide.abort"
 local fs = require "moontide.fs"
 local line = require "moontide.line"
+local tls_server = require "moontide.tls_server"
 
 local found, engine = pcall(require, "moontide.tls_core")
 if not found then
@@ -505,15 +506,16 @@ local function problem_of(options, is_server)
   end
 end
 
-local function check_stream(stream, name)
-  local kind = type(stream)
-  if kind ~= "userdata" and kind ~= "table" or not core.callable(stream.destroy) then
-    complain(1, name, 3, "stream expected, got %s", kind)
+--- Raises unless it is a stream or a server, by a method that it must have.
+local function check_method(value, method, expected, name)
+  local kind = type(value)
+  if kind ~= "userdata" and kind ~= "table" or not core.callable(value[method]) then
+    complain(1, name, 3, "%s expected, got %s", expected, kind)
   end
 end
 
 local function begin(stream, options, is_server, name)
-  check_stream(stream, name)
+  check_method(stream, "destroy", "stream", name)
   local problem = problem_of(options, is_server)
   if problem then
     complain(2, name, 2, "%s", problem)
@@ -532,6 +534,27 @@ end
 
 function M.server(stream, options)
   return begin(stream, options, true, "server")
+end
+
+local listen = core.async(function(server, options)
+  local ok, context = pcall(context_of, options, true)
+  if not ok then
+    server:close()
+    error(context, 0)
+  end
+  local shared = { context = context, timeout = options.timeout }
+  return tls_server.new(server, function(stream)
+    return secure(stream, shared, nil, true)
+  end, options.on_error)
+end)
+
+function M.listen(server, options)
+  check_method(server, "accept", "server", "listen")
+  local problem = problem_of(options, true)
+  if problem then
+    complain(2, "listen", 2, "%s", problem)
+  end
+  return listen(server, options)
 end
 
 return M

@@ -1,7 +1,8 @@
 --- A server in front of another one: each connection has a handshake before it is accepted here.
 ---
 --- Handshakes run side by side, so that a client that says nothing keeps nobody waiting but itself.
---- The server below is asked for connections only while somebody waits for one here.
+--- Whoever waits here asks for connections below, under the same signal and in the same scope: a
+--- cancellation ends both. A connection goes to who is first in line when it is ready.
 local core = require "moontide.core"
 local abort = require "moontide.abort"
 local line = require "moontide.line"
@@ -11,9 +12,10 @@ local M = {}
 local HANDSHAKES_MAX = 256 -- under way at once
 
 -- Fields: _below, the server; _secure(stream) gives the promise of what is accepted; _on_error or
--- nil; _line of those who wait, _waiting: how many; _ready[_first.._last], which nobody has waited
--- for; _shaking: set of streams, _count: how many; _asking: the controller of the pending accept
--- below; _closed.
+-- nil; _line of those who wait; _ready[_first.._last], for which nobody has waited; _shaking: set
+-- of streams, _count: how many; _closed.
+-- Of one who waits: node, its place in the line; options; context, its async context; asking: the
+-- controller of its pending accept below, or nil.
 local Server = { __name = "moontide.tls.Server" }
 local methods = {}
 Server.__index = methods
@@ -27,33 +29,25 @@ end
 
 ---- those who wait ----
 
---- Who has waited longest, and waits no longer; nil if there is nobody.
+--- What serves who has waited longest, and asks below no longer; nil if there is nobody.
 local function take_waiter(self)
-  local waiter = self._line:take()
-  if waiter then
-    self._waiting = self._waiting - 1
+  local node = self._line:take()
+  local asking = node and node.item.asking
+  if asking then
+    asking:abort()
   end
-  return waiter
+  return node
 end
 
---- Nobody waits: what is asked for below is not needed.
-local function rest(self)
-  if self._waiting == 0 and self._asking then
-    self._asking:abort()
-  end
+local function is_cancelled(waiter)
+  return waiter.node.next == nil
 end
 
-local function wait(self, signal)
-  local waiter = {}
-  local promise
-  promise, waiter.resolve, waiter.reject = abort.abortable(signal, function()
-    line.remove(waiter)
-    self._waiting = self._waiting - 1
-    rest(self)
-  end)
-  self._line:append(waiter)
-  self._waiting = self._waiting + 1
-  return promise
+local function wait(self, heeded, options)
+  local waiter = { options = options, context = core.context() }
+  local promise = self._line:wait(heeded, waiter)
+  waiter.node = self._line.previous
+  return promise, waiter
 end
 
 ---- connections ----
@@ -68,10 +62,9 @@ local function take_ready(self)
 end
 
 local function hand_out(self, stream)
-  local waiter = take_waiter(self)
-  if waiter then
-    waiter.resolve(stream)
-    rest(self)
+  local node = take_waiter(self)
+  if node then
+    line.resolve(node, stream)
   else
     self._last = self._last + 1
     self._ready[self._last] = stream
@@ -80,6 +73,17 @@ end
 
 local ask
 
+--- There is room for one more handshake.
+local function ask_on(self)
+  local node = self._line.next
+  while node and node ~= self._line do
+    local following = node.next
+    ask(self, node.item)
+    node = following
+  end
+end
+
+--- In no group: who waits now may be another one by the time when it is done.
 local function begin_handshake(self, stream)
   self._shaking[stream], self._count = true, self._count + 1
   local function over()
@@ -91,58 +95,65 @@ local function begin_handshake(self, stream)
       result:destroy()
     else
       hand_out(self, result)
-      ask(self)
     end
+    ask_on(self)
   end, function(reason)
     over()
-    ask(self)
+    ask_on(self)
     if self._on_error and not self._closed then
       self._on_error(reason)
     end
   end)
 end
 
+--- Calls f(...) in an async context.
+local function call_in(context, f, ...)
+  local previous = core.swap_context(context)
+  local ok, err = pcall(f, ...)
+  core.swap_context(previous)
+  if not ok then
+    error(err, 0)
+  end
+end
+
 --- The connection below that has been asked for has come; nothing: the server is closed.
-local function on_connection(self, stream)
-  self._asking = nil
+local function on_connection(self, waiter, stream)
+  waiter.asking = nil
   if stream then
-    begin_handshake(self, stream)
-    ask(self)
+    call_in(nil, begin_handshake, self, stream)
+    ask(self, waiter)
   else
     self:close()
   end
 end
 
-local function on_failure(self, reason)
-  local aborted = self._asking.signal.aborted
-  self._asking = nil
-  local waiter = not aborted and take_waiter(self)
-  if waiter then
-    waiter.reject(reason)
+--- The accept below has been cancelled, with the waiting or because that is over; or it has failed.
+local function on_failure(self, waiter, reason)
+  waiter.asking = nil
+  if not is_cancelled(waiter) then
+    line.remove(waiter.node)
+    line.reject(waiter.node, reason)
   end
-  ask(self)
 end
 
-local function accept_below(self)
-  self._asking = abort.AbortController()
-  self._below:accept({ signal = self._asking.signal }):next(function(stream)
-    on_connection(self, stream)
+local function accept_below(self, waiter)
+  local controller = abort.AbortController()
+  local signal = waiter.options and waiter.options.signal
+  waiter.asking = controller
+  self._below:accept({
+    signal = signal and abort.AbortSignal.any({ signal, controller.signal }) or controller.signal,
+  }):next(function(stream)
+    on_connection(self, waiter, stream)
   end, function(reason)
-    on_failure(self, reason)
+    on_failure(self, waiter, reason)
   end)
 end
 
---- Asks for the next connection, if it is needed. In no group: who waits here may be another one
---- by the time when it comes.
-function ask(self)
-  if self._asking or self._waiting == 0 or self._closed or self._count >= HANDSHAKES_MAX then
-    return
-  end
-  local previous = core.swap_context(nil)
-  local ok, err = pcall(accept_below, self)
-  core.swap_context(previous)
-  if not ok then
-    error(err, 0)
+--- Asks for a connection below, if whoever waits still does.
+function ask(self, waiter)
+  local over = waiter.asking or is_cancelled(waiter) or self._closed
+  if not over and self._count < HANDSHAKES_MAX then
+    call_in(waiter.context, accept_below, self, waiter)
   end
 end
 
@@ -150,7 +161,7 @@ end
 
 function methods:accept(options)
   check_self(self, "accept")
-  local signal, refused = line.heed(options, 1, "accept")
+  local heeded, refused = line.heed(options, 1, "accept")
   local stream = not refused and take_ready(self)
   if refused then
     return refused
@@ -159,8 +170,8 @@ function methods:accept(options)
   elseif self._closed then
     return core.Promise.resolve()
   end
-  local promise = wait(self, signal)
-  ask(self)
+  local promise, waiter = wait(self, heeded, options)
+  ask(self, waiter)
   return promise
 end
 
@@ -181,10 +192,10 @@ function methods:close()
       stream:destroy()
       stream = take_ready(self)
     end
-    local waiter = take_waiter(self)
-    while waiter do
-      waiter.resolve()
-      waiter = take_waiter(self)
+    local node = take_waiter(self)
+    while node do
+      line.resolve(node)
+      node = take_waiter(self)
     end
   end
   return self._below:close()
@@ -207,7 +218,6 @@ function M.new(below, secure, on_error)
     _secure = secure,
     _on_error = on_error,
     _line = line.new(),
-    _waiting = 0,
     _ready = {},
     _first = 1,
     _last = 0,
