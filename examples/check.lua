@@ -39,6 +39,7 @@ local CASES = {
   { name = "fan_out" },
   { name = "graceful_shutdown", signal = "INT" },
   { name = "pipeline" },
+  { name = "luasocket" },
   { name = "tail", shell = TAIL },
 }
 

@@ -157,6 +157,9 @@ local receivers = {
     local socket <close> = require("moontide.net").udp()
     return methods_of(socket)
   end,
+  luasocket = function() return names_of(require "moontide.luasocket") end,
+  LuaSocketTcp = function() return methods_of(require("moontide.luasocket").tcp()) end,
+  LuaSocketUdp = function() return methods_of(require("moontide.luasocket").udp()) end,
   system = function() return names_of(require "moontide.os") end,
   tls = function() return names_of(require "moontide.tls") end,
   -- What it has beyond every other stream.

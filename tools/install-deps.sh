@@ -2,7 +2,7 @@
 # Installs what is missing to work on moontide, and nothing that is there already.
 #   tools/install-deps.sh build    compiler, Lua 5.4 with headers, libuv, pkg-config
 #   tools/install-deps.sh test     that, OpenSSL with headers, busted, luasocket, luarocks, curl,
-#                                  socat and nginx
+#                                  socat, nginx, redis and lua-redis
 #   tools/install-deps.sh check    that, the linters, sanitizers and valgrind
 # DEPS=no: only say what is missing; the exit status is 1 when something is.
 
@@ -14,11 +14,12 @@ case $set_name in
 build) wanted="cc pkg-config lua lua-headers libuv" ;;
 test)
     wanted="cc pkg-config lua lua-headers libuv busted luasocket luarocks openssl libssl curl socat"
-    wanted="$wanted nginx"
+    wanted="$wanted nginx redis-server lua-redis"
     ;;
 check)
     wanted="cc pkg-config lua lua-headers libuv busted luasocket luarocks openssl libssl curl socat"
-    wanted="$wanted nginx luacheck clang-format clang-tidy valgrind sanitizers"
+    wanted="$wanted nginx redis-server lua-redis"
+    wanted="$wanted luacheck clang-format clang-tidy valgrind sanitizers"
     ;;
 *)
     echo "usage: $0 build|test|check" >&2
@@ -49,6 +50,8 @@ has()
     busted) lua=$(sh "$here/find.sh" lua) && "$lua" -e 'require "busted.runner"' 2>/dev/null ;;
     luasocket) lua=$(sh "$here/find.sh" lua) && "$lua" -e 'require "socket"' 2>/dev/null ;;
     luarocks) sh "$here/find.sh" luarocks >/dev/null ;;
+    redis-server) command -v redis-server >/dev/null || command -v valkey-server >/dev/null ;;
+    lua-redis) lua=$(sh "$here/find.sh" lua) && "$lua" "$here/../spec/support/find_redis.lua" ;;
     sanitizers) links_sanitizers ;;
     nginx) PATH=$PATH:/usr/sbin:/usr/local/sbin command -v nginx >/dev/null ;;
     *) command -v "$1" >/dev/null ;;
@@ -78,8 +81,10 @@ package()
     apt:busted) echo lua-busted ;;
     apt:luasocket) echo lua-socket ;;
     apt:luacheck) echo lua-check ;;
-    apt:nginx) echo nginx-light ;;
     apt:sanitizers) echo gcc libc6-dev ;;
+    apt:nginx) echo nginx-light ;;
+    apt:redis-server) echo redis-server ;;
+    apt:lua-redis) echo lua-redis ;;
 
     dnf:cc) echo gcc ;;
     dnf:pkg-config) echo pkgconf-pkg-config ;;
@@ -121,6 +126,9 @@ package()
     brew:luacheck) echo luacheck ;;
     brew:valgrind) ;; # Linux only
 
+    pacman:redis-server) echo valkey ;;
+    *:redis-server) echo redis ;;
+    *:lua-redis) echo rock:redis-lua ;;
     *:busted | *:luacheck | *:luasocket) echo "rock:$1" ;;
     *) echo "$1" ;;
     esac
