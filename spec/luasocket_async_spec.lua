@@ -53,7 +53,7 @@ end
 local WAITS = {
   ["receive, a line"] = { "connected", function(c) return c:receive() end },
   ["receive, a number"] = { "connected", function(c) return c:receive(10) end },
-  ["receive, much"] = { "connected", function(c) return c:receive(1000000) end },
+  ["receive, much"] = { "connected", function(c) return c:receive(2000000) end },
   ["receive, everything"] = { "connected", function(c) return c:receive("*a") end },
   ["send"] = { "full", function(c) return c:send(("x"):rep(1000)) end },
   ["connect"] = { "connecting", function(c, port) return c:connect("127.0.0.1", port) end },
@@ -215,10 +215,10 @@ describe("luasocket", function()
     end)
 
     it("of much, and not the prefix, which its caller has", function()
-      cancel("12", 100000, "pre")
-      cancel("34", 100000, "pre")
+      cancel("12", 2000000, "pre")
+      cancel("34", 2000000, "pre")
       peer:close()
-      local data, err, partial = c:receive(100000, "pre")
+      local data, err, partial = c:receive(2000000, "pre")
       assert.same({ n = 3, nil, "closed", "pre1234" }, table.pack(data, err, partial))
     end)
 

@@ -109,16 +109,16 @@ case("a number in pieces", [[
 end)
 
 case("a number that is large", [[
-  for i = 1, 100 do c:send((("%04d"):format(i)):rep(1250)) end
+  for i = 1, 600 do c:send((("%04d"):format(i)):rep(1250)) end
 ]], function(c, note)
-  local data = c:receive(450000)
+  local data = c:receive(2500000)
   note(#data, data:sub(1, 4), data:sub(-4))
-  local _, err, partial = c:receive(450000)
+  local _, err, partial = c:receive(2500000)
   note(err, #partial, partial:sub(1, 4), partial:sub(-4))
 end)
 
-case("a large number with a prefix", [[c:send(("x"):rep(100000))]], function(c, note)
-  local data = c:receive(100003, "pre")
+case("a large number with a prefix", [[c:send(("x"):rep(2000000))]], function(c, note)
+  local data = c:receive(2000003, "pre")
   note(#data, data:sub(1, 4), data:sub(-1))
 end)
 
@@ -128,10 +128,10 @@ case("everything", [[c:send("one\n") sleep(.03) c:send("two")]], function(c, not
 end)
 
 case("everything, when that is much", [[
-  for i = 1, 50 do c:send(("x"):rep(20000)) end
+  for i = 1, 150 do c:send(("x"):rep(20000)) end
 ]], function(c, note)
   local data = c:receive("*a")
-  note(#data, data == ("x"):rep(1000000))
+  note(#data, data == ("x"):rep(3000000))
 end)
 
 case("everything, after a part", [[c:send("one\ntwo\nthree")]], function(c, note)

@@ -19,7 +19,7 @@ local M = {}
 local MASTER, CLIENT, SERVER = "tcp{master}", "tcp{client}", "tcp{server}"
 
 -- At most so many bytes move before the others may have a turn.
-local SLICE = 65536
+local SLICE = 1048576
 
 local methods = {}
 local Tcp = object.class(
