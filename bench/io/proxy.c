@@ -5,7 +5,7 @@
  */
 #include "twin.h"
 
-enum { HIGH_WATER = 65536 };
+enum { HIGH_WATER = 65536, BUFFER = 65536 };
 
 typedef struct side {
     uv_tcp_t tcp;
@@ -22,6 +22,25 @@ typedef struct write_request {
 } write_request;
 
 static struct sockaddr_in upstream;
+
+/* Buffers that are free: the allocator would give so large ones back to the system each time. */
+static char *spare[64];
+static int spare_count;
+
+static void on_spare_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer) {
+    if (spare_count > 0)
+        *buffer = uv_buf_init(spare[--spare_count], BUFFER);
+    else
+        *buffer = uv_buf_init(allocate(BUFFER), BUFFER);
+    (void)handle, (void)suggested;
+}
+
+static void give_back(char *data) {
+    if (data != NULL && spare_count < (int)(sizeof spare / sizeof *spare))
+        spare[spare_count++] = data;
+    else
+        free(data);
+}
 
 static uv_stream_t *stream(side *s) {
     return (uv_stream_t *)&s->tcp;
@@ -59,13 +78,13 @@ static void on_read(uv_stream_t *from, ssize_t n, const uv_buf_t *buffer);
 static void on_write(uv_write_t *uv, int status) {
     write_request *request = (write_request *)uv;
     side *s = uv->handle->data;
-    free(request->data);
+    give_back(request->data);
     free(request);
     if (status < 0)
         close_pair(s);
     else if (s->other->paused && uv_stream_get_write_queue_size(stream(s)) <= HIGH_WATER) {
         s->other->paused = 0;
-        check(uv_read_start(stream(s->other), on_alloc, on_read), "uv_read_start");
+        check(uv_read_start(stream(s->other), on_spare_alloc, on_read), "uv_read_start");
     }
 }
 
@@ -86,7 +105,7 @@ static void on_read(uv_stream_t *from, ssize_t n, const uv_buf_t *buffer) {
         pass_on(s, buffer->base, n);
         return;
     }
-    free(buffer->base);
+    give_back(buffer->base);
     if (n == UV_EOF)
         check(uv_shutdown(&s->shutdown, stream(s->other), on_shutdown), "uv_shutdown");
     else if (n < 0)
@@ -96,8 +115,8 @@ static void on_read(uv_stream_t *from, ssize_t n, const uv_buf_t *buffer) {
 static void on_connect(uv_connect_t *request, int status) {
     side *s = request->handle->data;
     check(status, "uv_tcp_connect");
-    check(uv_read_start(stream(s), on_alloc, on_read), "uv_read_start");
-    check(uv_read_start(stream(s->other), on_alloc, on_read), "uv_read_start");
+    check(uv_read_start(stream(s), on_spare_alloc, on_read), "uv_read_start");
+    check(uv_read_start(stream(s->other), on_spare_alloc, on_read), "uv_read_start");
 }
 
 static void on_connection(uv_stream_t *server, int status) {

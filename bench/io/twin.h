@@ -23,11 +23,6 @@ static inline void *allocate(size_t size) {
     return block;
 }
 
-static inline void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer) {
-    (void)handle;
-    *buffer = uv_buf_init(allocate(suggested), (unsigned)suggested);
-}
-
 /* Runs a server until the process is killed. */
 static inline void serve(uv_connection_cb on_connection) {
     uv_loop_t *loop = uv_default_loop();
