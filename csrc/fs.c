@@ -29,11 +29,6 @@ static int start_rename(uv_loop_t *loop, tide_request *r) {
     return uv_fs_rename(loop, &r->fs, r->path, r->dest, tide_request_done);
 }
 
-static int start_copy(uv_loop_t *loop, tide_request *r) {
-    int flags = UV_FS_COPYFILE_FICLONE | (r->fresh ? UV_FS_COPYFILE_EXCL : 0);
-    return uv_fs_copyfile(loop, &r->fs, r->path, r->dest, flags, tide_request_done);
-}
-
 static int start_link(uv_loop_t *loop, tide_request *r) {
     return uv_fs_link(loop, &r->fs, r->path, r->dest, tide_request_done);
 }
@@ -137,7 +132,6 @@ static const tide_request_kind kinds[] = {
      .release = release_scandir},
     {.name = "access", .arguments = "pa", .start = start_access},
     {.name = "rename", .arguments = "pd", .start = start_rename},
-    {.name = "copy_file", .arguments = "pd", .start = start_copy, .syscall = "copyfile"},
     {.name = "link", .arguments = "pd", .start = start_link},
     {.name = "symlink", .arguments = "pd", .start = start_symlink},
     {.name = "readlink", .arguments = "p", .start = start_readlink, .finish = finish_path},

@@ -109,7 +109,6 @@ static int check_arguments(lua_State *L, tide_request *r) {
     for (const char *letter = r->kind->arguments; *letter != '\0'; letter++)
         check_argument(L, i++, *letter, r);
     r->mode = (int)tide_option_integer(L, i, "mode", 0666);
-    r->fresh = tide_option_flag(L, i, "exclusive");
     return i;
 }
 

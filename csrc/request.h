@@ -40,8 +40,7 @@ struct tide_request {
     unsigned number_count;
     double times[2];
     unsigned time_count;
-    int mode;   /* of what is made */
-    bool fresh; /* what is made must not exist */
+    int mode; /* of what is made */
     uv_fs_t fs;
 };
 

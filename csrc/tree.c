@@ -112,8 +112,8 @@ static void run_rm(tide_work *w) {
 
 /* ---- functions ---- */
 
-static const tide_work_kind mkdir_kind = {"mkdir", run_mkdir, NULL};
-static const tide_work_kind rm_kind = {"rm", run_rm, NULL};
+static const tide_work_kind mkdir_kind = {.name = "mkdir", .run = run_mkdir};
+static const tide_work_kind rm_kind = {.name = "rm", .run = run_rm};
 
 /* mkdir(path, [options]) -> promise */
 static int make_directory(lua_State *L) {

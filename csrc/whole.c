@@ -4,9 +4,19 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#ifdef __linux__
+#include <linux/fs.h>
+#endif
+
 #include "work.h"
+
+#define COPY "copyfile" /* what failed, whatever it was */
+
+enum { COPY_SIZE = 1 << 18 };
 
 /* ---- calls ---- */
 
@@ -89,11 +99,11 @@ static int finish_read(lua_State *L, tide_runtime *rt, tide_work *w) {
 
 /* ---- writing ---- */
 
-static void write_all(tide_work *w, int fd) {
-    for (size_t done = 0; done < w->length && !tide_work_aborted(w);) {
-        ssize_t n = transfer(fd, w->data + done, w->length - done, true);
+static void write_all(tide_work *w, int fd, char *data, size_t length, const char *syscall) {
+    for (size_t done = 0; done < length && !tide_work_aborted(w);) {
+        ssize_t n = transfer(fd, data + done, length - done, true);
         if (n < 0) {
-            tide_work_failed(w, "write", n);
+            tide_work_failed(w, syscall, n);
             return;
         }
         done += (size_t)n;
@@ -164,7 +174,7 @@ static void write_beside(tide_work *w, const char *target) {
         tide_work_failed(w, "open", fd);
     } else {
         copy_mode(w, fd, target);
-        write_all(w, fd);
+        write_all(w, fd, w->data, w->length, "write");
         sync_file(w, fd);
         close_file(w, fd);
         settle_temporary(w, temporary, target);
@@ -190,7 +200,7 @@ static void run_write(tide_work *w) {
         tide_work_failed(w, "open", fd);
         return;
     }
-    write_all(w, fd);
+    write_all(w, fd, w->data, w->length, "write");
     close_file(w, fd);
 }
 
@@ -199,12 +209,87 @@ static void run_truncate(tide_work *w) {
         tide_work_failed(w, "truncate", -errno);
 }
 
+/* ---- copying ---- */
+
+static bool stat_file(tide_work *w, int fd, uv_stat_t *stat) {
+    uv_fs_t fs;
+    int status = uv_fs_fstat(NULL, &fs, fd, NULL);
+    *stat = fs.statbuf;
+    uv_fs_req_cleanup(&fs);
+    return status == 0 || tide_work_failed(w, COPY, status) == 0;
+}
+
+/* Up to the end, wherever that is: a file may be shorter than it claims, or become so meanwhile. */
+static void copy_bytes(tide_work *w, int from, int to) {
+    char *buffer = malloc(COPY_SIZE);
+    ssize_t n = buffer != NULL ? 1 : UV_ENOMEM;
+    while (n > 0 && w->status == 0 && !tide_work_aborted(w)) {
+        n = transfer(from, buffer, COPY_SIZE, false);
+        if (n > 0)
+            write_all(w, to, buffer, (size_t)n, COPY);
+    }
+    if (n < 0)
+        tide_work_failed(w, COPY, n);
+    free(buffer);
+}
+
+/* Lets both share their blocks where the system can. */
+static bool clone_file(int from, int to) {
+#ifdef FICLONE
+    return ioctl(to, FICLONE, from) == 0;
+#else
+    (void)from, (void)to;
+    return false;
+#endif
+}
+
+/* A device is written to, but keeps its permissions. */
+static void fill_copy(tide_work *w, int from, int to, int mode, bool regular) {
+    if (regular && (ftruncate(to, 0) != 0 || fchmod(to, (mode_t)mode & 07777) != 0))
+        tide_work_failed(w, COPY, -errno);
+    else if (!regular || !clone_file(from, to))
+        copy_bytes(w, from, to);
+    if (w->status != 0 && regular)
+        unlink(w->data);
+}
+
+static void copy_to(tide_work *w, int from, const uv_stat_t *source) {
+    uv_stat_t dest;
+    int to = open_file(w->data, O_WRONLY | O_CREAT | w->flags, (int)source->st_mode & 07777);
+    if (to < 0) {
+        tide_work_failed(w, COPY, to);
+        return;
+    }
+    bool known = stat_file(w, to, &dest);
+    if (known && (source->st_dev != dest.st_dev || source->st_ino != dest.st_ino))
+        fill_copy(w, from, to, (int)source->st_mode, S_ISREG(dest.st_mode));
+    close_file(w, to);
+}
+
+static void run_copy(tide_work *w) {
+    uv_stat_t source;
+    int from = open_file(w->path, O_RDONLY, 0);
+    if (from < 0) {
+        tide_work_failed(w, COPY, from);
+        return;
+    }
+    if (stat_file(w, from, &source)) {
+        if (S_ISDIR(source.st_mode))
+            tide_work_failed(w, COPY, UV_EISDIR);
+        else
+            copy_to(w, from, &source);
+    }
+    close_file(w, from);
+}
+
 /* ---- functions ---- */
 
-static const tide_work_kind read_kind = {"read_file", run_read, finish_read};
-static const tide_work_kind write_kind = {"write_file", run_write, NULL};
-static const tide_work_kind append_kind = {"append_file", run_write, NULL};
-static const tide_work_kind truncate_kind = {"truncate", run_truncate, NULL};
+static const tide_work_kind read_kind = {
+    .name = "read_file", .run = run_read, .finish = finish_read};
+static const tide_work_kind write_kind = {.name = "write_file", .run = run_write};
+static const tide_work_kind append_kind = {.name = "append_file", .run = run_write};
+static const tide_work_kind copy_kind = {.name = "copy_file", .run = run_copy, .has_dest = true};
+static const tide_work_kind truncate_kind = {.name = "truncate", .run = run_truncate};
 
 /* read_file(path, [options]) -> promise */
 static int read_file(lua_State *L) {
@@ -233,6 +318,15 @@ static int append_file(lua_State *L) {
     return start_write(L, &w);
 }
 
+/* copy_file(path, dest, [options]) -> promise */
+static int copy_file(lua_State *L) {
+    tide_work w = {.kind = &copy_kind};
+    tide_path_check(L, 1);
+    tide_path_check(L, 2);
+    w.flags = tide_option_flag(L, 3, "exclusive") ? O_EXCL : 0;
+    return tide_work_start(L, &w, 3, 2);
+}
+
 /* truncate(path, [size], [options]) -> promise */
 static int truncate_file(lua_State *L) {
     tide_work w = {.kind = &truncate_kind};
@@ -242,8 +336,6 @@ static int truncate_file(lua_State *L) {
     return tide_work_start(L, &w, 3, 0);
 }
 
-const luaL_Reg tide_whole_functions[] = {{"read_file", read_file},
-                                         {"write_file", write_file},
-                                         {"append_file", append_file},
-                                         {"truncate", truncate_file},
-                                         {NULL, NULL}};
+const luaL_Reg tide_whole_functions[] = {{"read_file", read_file},     {"write_file", write_file},
+                                         {"append_file", append_file}, {"copy_file", copy_file},
+                                         {"truncate", truncate_file},  {NULL, NULL}};

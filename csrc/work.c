@@ -37,7 +37,8 @@ static void on_done(uv_work_t *uv, int status) {
 static int finish_work(lua_State *L, tide_runtime *rt, tide_operation *operation) {
     tide_work *w = (tide_work *)operation;
     if (w->status < 0) {
-        tide_error_system(L, rt, w->status, w->syscall, w->path);
+        const char *dest = w->kind->has_dest ? w->data : NULL;
+        tide_error_system_pair(L, rt, w->status, w->syscall, w->path, dest);
         return -1;
     }
     return w->kind->finish != NULL ? w->kind->finish(L, rt, w) : 0;

@@ -17,6 +17,7 @@ typedef struct tide_work_kind {
     void (*run)(tide_work *w);
     /* Pushes the results, how many; NULL: there are none. */
     int (*finish)(lua_State *L, tide_runtime *rt, tide_work *w);
+    bool has_dest; /* the data is a second path */
 } tide_work_kind;
 
 struct tide_work {

@@ -875,11 +875,11 @@ function fs.rename(path, dest, options) end
 ---@class moontide.fs.Copying: moontide.Options
 ---@field exclusive? boolean dest must not exist
 
---- Copies a file with its permissions, or lets both share their blocks where the system can.
+--- Copies a file with its permissions, or lets both share their blocks where Linux can.
 --- Source: Node, fs.copyFile.
 ---@param path string
 ---@param dest string
----@param options? moontide.fs.Copying
+---@param options? moontide.fs.Copying an abort meanwhile removes dest, as a failure does
 ---@return moontide.Promise
 function fs.copy_file(path, dest, options) end
 
