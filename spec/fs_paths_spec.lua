@@ -184,19 +184,6 @@ describe("moontide.fs, paths:", function()
     check_error(failure(fs.mkdir(path .. "/x")), "ENOTDIR", "mkdir", path .. "/x")
   end)
 
-  it("rejects where a directory is read-only", function()
-    local dir = directory()
-    await(fs.chmod(dir, tonumber("555", 8)))
-    local allowed = io.open(dir .. "/probe", "w")
-    if allowed then
-      allowed:close()
-      return pending("this user may write everywhere")
-    end
-    check_error(failure(fs.write_file(dir .. "/file", "x")), "EACCES", "open", dir .. "/file")
-    check_error(failure(fs.mkdir(dir .. "/sub")), "EACCES", "mkdir", dir .. "/sub")
-    assert.equal("EACCES", failure(fs.write_file(dir .. "/file", "x", { atomic = true })).code)
-  end)
-
   describe("mkdir", function()
     it("makes a directory, with a mode", function()
       local path = directory() .. "/sub"

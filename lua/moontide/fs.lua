@@ -71,7 +71,11 @@ function Lines:__close()
 end
 
 function M.lines(path, options)
-  local opening = M.open(path, "r", options)
+  abort.effective_signal(options, 2, "lines")
+  local ok, opening = pcall(M.open, path, "r", options)
+  if not ok then -- the path is wrong; Lua cannot see the name of the function through pcall
+    error((opening:gsub("^(bad argument #1 to )'[^']*'", "%1'lines'")), 2)
+  end
   opening:catch(function() end) -- told by the first line, if anybody asks for it
   local lines = new_lines(function()
     return await(await(opening):read(nil, nil, options))
