@@ -28,11 +28,9 @@ static char *spare[64];
 static int spare_count;
 
 static void on_spare_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer) {
-    if (spare_count > 0)
-        *buffer = uv_buf_init(spare[--spare_count], BUFFER);
-    else
-        *buffer = uv_buf_init(allocate(BUFFER), BUFFER);
     (void)handle, (void)suggested;
+    buffer->base = spare_count > 0 ? spare[--spare_count] : allocate(BUFFER);
+    buffer->len = BUFFER;
 }
 
 static void give_back(char *data) {
