@@ -32,12 +32,19 @@ local function check_idle()
   end)
 end
 
---- Fills what the system buffers, so that the next byte has to wait.
+--- Fills what the system buffers, so that the next byte has to wait. The receiver's buffer grows,
+--- and what it takes makes room here again: full is what stays full for a while.
 local function fill(c)
+  local text = ("x"):rep(1000000)
   c:settimeout(0)
   repeat
-    local _, err = c:send(("x"):rep(1000000))
-  until err
+    local sent = 0
+    repeat
+      local last, err, part = c:send(text)
+      sent = sent + (last or part)
+    until err
+    await(sleep(10))
+  until sent == 0
   c:settimeout(nil)
 end
 
