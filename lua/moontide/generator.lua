@@ -266,13 +266,12 @@ local function make_request(self, kind, ...)
 end
 
 local function ask(self, kind, ...)
-  local _, refused = line.heed()
+  local signal, refused = line.heed()
   if refused then
     return refused
   end
   local request = make_request(self, kind, ...)
-  local signal = request.next and abort.effective_signal()
-  if signal then
+  if signal and request.next then
     request.forget = signal:on_abort(function(reason)
       line.remove(request)
       request.reject(reason)

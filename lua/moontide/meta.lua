@@ -685,18 +685,6 @@ function Stream:set_nodelay(on) end
 ---@return moontide.Stream self
 function Stream:set_keepalive(seconds) end
 
---- What a terminal shows; nothing where it is none. Source: uv_tty_get_winsize.
----@return integer? columns
----@return integer? rows
-function Stream:size() end
-
---- Whether the terminal gives each key as it is typed, shows nothing by itself and sends no signals.
---- The mode it had before is restored when the stream or the state is closed, and at exit. Raises if it
---- is no terminal. Source: uv_tty_set_mode.
----@param on boolean
----@return moontide.Stream self
-function Stream:set_raw(on) end
-
 --- What listens. `for stream in server do` awaits each connection, until the server is closed.
 ---@class moontide.Server
 ---@overload fun(): moontide.Stream?
@@ -1136,9 +1124,81 @@ function dns.reverse(address, options) end
 
 --- ## `require "moontide.net"`
 
---- Sockets. Addresses are literals; names are for `moontide.dns`.
+--- Sockets. See docs/io.md.
 ---@class moontide.net
 local net = {}
+
+---@class moontide.net.ConnectOptions: moontide.Options
+---@field host? string a name or an address; it or `path`
+---@field port? integer
+---@field path? string of a unix domain socket
+---@field family? 4|6 default: either
+---@field local_address? string what the stream is bound to
+---@field local_port? integer
+---@field nodelay? boolean default true
+---@field keepalive? integer seconds, as `Stream:set_keepalive`
+---@field timeout? number ms for all of it, else rejects with a TimeoutError
+---@field attempt_delay? number ms before the next address is tried as well, default 250
+---@field lookup? moontide.Callable in place of `dns.lookup`: lookup(host, options), a promise of
+---moontide.dns.Address[]
+---@field tls? boolean|moontide.tls.Options true for none; `server_name` is `host` by default
+
+--- Connects. Of a name, all addresses are tried: families in turn, the next one as soon as one has
+--- failed, or does not answer within `attempt_delay`; the first stream wins, the other ones are closed.
+--- Rejects with the moontide.SystemError (`address`, `port`) of the only address, or a
+--- moontide.AggregateError of all. Source: RFC 8305; Node, net.connect.
+---@param options moontide.net.ConnectOptions
+---@return moontide.Promise<moontide.Stream>
+function net.connect(options) end
+
+---@class moontide.net.ListenOptions: moontide.Options
+---@field host? string a name, of which the first address is taken, or an address; default: any
+---@field port? integer default 0: one that the system chooses
+---@field path? string of a unix domain socket, in place of host and port
+---@field family? 4|6 default: either
+---@field ipv6_only? boolean an IPv6 address does not take IPv4
+---@field reuse_port? boolean several servers share the port; ENOTSUP where there is no such thing
+---@field backlog? integer connections that the system keeps until they are accepted, default 511
+---@field tls? moontide.tls.Options what is accepted is a stream of `moontide.tls`; of failed
+---handshakes, on_error(reason) is told
+
+--- Listens. The file of a unix domain socket is removed when the server is closed; one that is there
+--- already, and that nobody listens at, is replaced. Rejects with a moontide.SystemError.
+--- Source: POSIX, bind and listen.
+---@param options moontide.net.ListenOptions
+---@return moontide.Promise<moontide.Server>
+function net.listen(options) end
+
+---@class moontide.net.ServeOptions: moontide.net.ListenOptions
+---@field max_connections? integer at the same time; further ones wait in the system's queue
+---@field on_error? fun(reason: any, stream: moontide.Stream) is told what a handler fails with;
+---default: stderr is
+
+--- Listens, and calls handler(stream, group) for each connection, in a group of its own. The
+--- connection is closed when the group is over; what has been written is still sent. A failure of the
+--- group, or of a TLS handshake, is reported and ends nothing else. The service belongs to the group
+--- in which it was begun: that is not over before it, and cancels it. An abort cancels it, too.
+---@param options moontide.net.ServeOptions
+---@param handler fun(stream: moontide.Stream, group: moontide.Group)
+---@return moontide.Promise<moontide.net.Service> # as soon as it listens
+function net.serve(options, handler) end
+
+--- As a `<close>` variable's value it is closed with a grace of 0.
+---@class moontide.net.Service
+local Service = {}
+
+---@return moontide.SocketAddress? # nothing once it is closed
+function Service:address() end
+
+--- How many connections are not over.
+---@return integer
+function Service:connections() end
+
+--- Accepts no more, and waits for the handlers. Those that still run after the grace are cancelled,
+--- and what they have written is not waited for any more. Can be called again, with less grace.
+---@param options? { grace?: number } ms; default: no limit
+---@return moontide.Promise # when all connections are over; it rejects if accepting had failed
+function Service:close(options) end
 
 --- One end of a socket.
 ---@class moontide.net.Address
@@ -1872,16 +1932,6 @@ local TLSStream = {}
 
 ---@return moontide.tls.Info
 function TLSStream:tls_info() end
-
---- ## `require "moontide.stdio"`
-
---- The standard streams of the process, each opened when it is first asked for: terminals, pipes,
---- sockets and files alike. Asking raises a moontide.SystemError if the process has none.
----@class moontide.stdio
----@field stdin moontide.Stream
----@field stdout moontide.Stream
----@field stderr moontide.Stream
-local stdio = {}
 
 --- ## `require "moontide.busted"`
 

@@ -1,8 +1,12 @@
 --- Sockets; the annotations are in meta.lua.
 local core = require "moontide.core"
+local serve = require "moontide.net_serve"
 
 ---@class moontide.net
 local M = {
+  connect = require("moontide.net_connect").connect,
+  listen = serve.listen,
+  serve = serve.serve,
   udp = core.net.udp,
 }
 
