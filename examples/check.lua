@@ -4,7 +4,8 @@
 --   lua5.4 examples/check.lua [NAME...]      from the project's root
 --
 -- An expected file holds stdout; then, where there is any, a line `[stderr]` and stderr; then,
--- unless it is 0, a line `[exit CODE]`. Times read `N ms` and `N seconds` there.
+-- unless it is 0, a line `[exit CODE]`. Times read `N ms` and `N seconds` there,
+-- ports `port N`.
 
 --- A file grows, is emptied and is rotated, and the program follows it.
 local TAIL = [[(
@@ -38,6 +39,10 @@ local CASES = {
   { name = "wordcount_usage", script = "wordcount", args = "--concurrency none examples" },
   { name = "fan_out" },
   { name = "graceful_shutdown", signal = "INT" },
+  { name = "echo_server", args = "demo" },
+  { name = "echo_server_signal", script = "echo_server", args = "0", signal = "INT" },
+  { name = "chat_server", args = "demo" },
+  { name = "proxy", args = "demo" },
   { name = "pipeline" },
   { name = "luasocket" },
   { name = "tail", shell = TAIL },
@@ -59,7 +64,8 @@ local function read(path)
 end
 
 local function without_times(text)
-  return (text:gsub("%d+ ms", "N ms"):gsub("[%d.]+ seconds", "N seconds"))
+  text = text:gsub("%d+ ms", "N ms"):gsub("[%d.]+ seconds", "N seconds")
+  return (text:gsub("port %d+", "port N"))
 end
 
 --- What a command printed, in the form of an expected file.
