@@ -14,7 +14,7 @@ local LIMIT_S = 900 -- no process outlives that
 ---@class bench.Contender
 ---@field what string
 ---@field command string
----@field target? number of moontide's figure, as a multiple of this one's
+---@field target? number of moontide's figure, as a multiple of this one's; servers': by CPU time
 ---@field limit? number of the figure itself
 ---@field pid? integer of a server that runs, and
 ---@field port? integer where it listens
@@ -152,7 +152,8 @@ local function line_of(workload, contender)
     local ratio, ratio_cpu = ratio_of(own, contender, 1), ratio_of(own, contender, 2)
     by_time = ratio and string.format("%.2f", ratio) or ""
     by_cpu = ratio_cpu and string.format("%.2f", ratio_cpu) or ""
-    target, verdict = judge(ratio, contender.target, workload.more and "≥" or "≤", " ×")
+    local judged = workload.load and ratio_cpu or ratio
+    target, verdict = judge(judged, contender.target, workload.more and "≥" or "≤", " ×")
   end
   return { contender.what, tables.digits(figure), tables.digits(figure_of(contender, 2)),
     by_time, by_cpu, target, verdict }
