@@ -75,6 +75,7 @@ void tide_cancel_attach_loosely(lua_State *L, tide_runtime *rt, int signal) {
  *   find(options, position, name) -> signal or nil, rejected promise or nil
  *   attach(operation, promise, signal) -> promise
  *   attach_loosely(operation, promise, signal) -> promise
+ *   leave(place) -> whether it was in a line, which it has left
  *   watch(promise, signal) -> function: the signal wakes the promise, a sleeper's; takes that back
  *   encloses(scope, promise) -> whether an async function of the scope that is cancelled late waits
  *     for that promise, whether the cancellation has come to what that stands for */

@@ -25,6 +25,7 @@
 #include "server.h"
 #include "signals.h"
 #include "sleeper.h"
+#include "standard.h"
 #include "stream.h"
 #include "task.h"
 #include "tcp.h"
@@ -104,6 +105,7 @@ static tide_runtime *open_runtime(lua_State *L) {
     tide_reader_open(L, rt);
     tide_stream_open(L, rt);
     tide_tcp_open(L, rt);
+    tide_standard_open(L, rt);
     tide_server_open(L, rt);
     tide_udp_open(L, rt);
     tide_rejection_open(rt);
@@ -178,6 +180,7 @@ __attribute__((visibility("default"))) int luaopen_moontide_core(lua_State *L) {
     set_module(L, rt, "dns", tide_dns_functions);
     set_module(L, rt, "os", tide_os_functions);
     set_module(L, rt, "process", tide_process_functions);
+    set_module(L, rt, "stdio", tide_standard_functions);
     set_files(L, rt);
     set_net(L, rt);
     set_module(L, rt, "testing", tide_testing_functions);

@@ -143,5 +143,58 @@ static int cancel_sleepers(lua_State *L) {
     return 0;
 }
 
-const luaL_Reg tide_sleeper_functions[] = {
-    {"cancel_sleeper", cancel_sleeper}, {"cancel_sleepers", cancel_sleepers}, {NULL, NULL}};
+/* ---- those of Lua: in a line ---- */
+
+/* The policy takes the owner, the place in a line, out of that. */
+static bool forget_place(lua_State *L, tide_runtime *rt, int sleeper) {
+    lua_getiuservalue(L, sleeper, TIDE_UV_VALUE);
+    tide_cancel_call(L, rt, "leave", 1, 1);
+    bool asleep = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return asleep;
+}
+
+static const tide_sleeper_type place_type = {{"wait", tide_sleeper_run, NULL}, forget_place};
+
+/* refused() -> a rejected promise, if the running function has been cancelled and its next await
+ * will say so */
+static int refused(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    return tide_task_interrupted(rt) && push_refused(L, rt);
+}
+
+/* new_sleeper(owner, heeded) -> promise; heeded is a signal, false for the scope of the running
+ * context, nil for nothing */
+static int new_sleeper(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 2);
+    tide_sleeper_new(L, rt, &place_type, 1, 2);
+    return 1;
+}
+
+/* wake_sleeper(promise, ...): resolves it, once */
+static int wake_sleeper(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    tide_promise_check(L, rt, 1);
+    stop_heeding(L, 1);
+    tide_promise_resolve(L, rt, 1, lua_gettop(L) - 1);
+    return 0;
+}
+
+/* fail_sleeper(promise, reason), once */
+static int fail_sleeper(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    tide_promise_check(L, rt, 1);
+    lua_settop(L, 2);
+    tide_sleeper_fail(L, rt, 1);
+    return 0;
+}
+
+const luaL_Reg tide_sleeper_functions[] = {{"cancel_sleeper", cancel_sleeper},
+                                           {"cancel_sleepers", cancel_sleepers},
+                                           {"new_sleeper", new_sleeper},
+                                           {"wake_sleeper", wake_sleeper},
+                                           {"fail_sleeper", fail_sleeper},
+                                           {"refused", refused},
+                                           {NULL, NULL}};

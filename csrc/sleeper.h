@@ -15,7 +15,7 @@
 typedef struct tide_sleeper_type {
     tide_job_type job; /* run is tide_sleeper_run */
     /* Lets go of the sleeper at the index, which is to be woken by a cancellation; false: it is not
-     * asleep. [-0, +0, -] */
+     * asleep. [-0, +0, e] */
     bool (*forget)(lua_State *L, tide_runtime *rt, int sleeper);
 } tide_sleeper_type;
 

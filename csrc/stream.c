@@ -126,12 +126,20 @@ static const tide_completion_type readable_type = {deliver_readable, discard};
 
 /* ---- closing ---- */
 
+/* A terminal is left as it was found. */
+static void leave_tty(tide_stream *s) {
+    if (s->uv.handle.type == UV_TTY)
+        uv_tty_set_mode(&s->uv.tty, UV_TTY_MODE_NORMAL);
+}
+
 void tide_stream_destroy(lua_State *L, tide_stream *s, int index) {
     index = lua_absindex(L, index);
     bool open = tide_handle_is_open(&s->reader.handle);
     s->closing = true;
-    if (open)
+    if (open) {
+        leave_tty(s);
         stop_flow(s);
+    }
     tide_reader_close(L, &s->reader, index);
     if (s->anchored)
         release(L, s); /* the slot is the handle's from here on */
@@ -546,6 +554,9 @@ static int stream_leave(lua_State *L) {
 
 static int stream_gc(lua_State *L) {
     tide_stream *s = lua_touserdata(L, 1);
+    const tide_handle *handle = &s->reader.handle;
+    if (handle->rt != NULL && !handle->rt->closed && tide_handle_is_open(handle))
+        leave_tty(s);
     if (s->reader.tag != NULL)
         tide_reader_free(&s->reader);
     return tide_handle_gc(L);

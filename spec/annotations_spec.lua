@@ -164,6 +164,13 @@ local receivers = {
   luasocket = function() return names_of(require "moontide.luasocket") end,
   LuaSocketTcp = function() return methods_of(require("moontide.luasocket").tcp()) end,
   LuaSocketUdp = function() return methods_of(require("moontide.luasocket").udp()) end,
+  stdio = function() -- opening them, which is what makes them fields, is for other processes
+    local names = {}
+    for name in pairs({ stdin = 0, stdout = 1, stderr = 2 }) do
+      names[name] = true
+    end
+    return names
+  end,
   system = function() return names_of(require "moontide.os") end,
   tls = function() return names_of(require "moontide.tls") end,
   -- What it has beyond every other stream.

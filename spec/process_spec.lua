@@ -608,11 +608,10 @@ describe("the pipes of a child", function()
   end)
 
   it("are not opened when nothing is started", function()
-    leak.check()
     local before = files.descriptors()
     local all = { stdin = "pipe", stdout = "pipe", stderr = "pipe" }
     assert.equal("ENOENT", failure(spawn("/no/such/command", nil, all)).code)
-    assert.equal(before, files.descriptors())
+    assert.is_true(files.descriptors() <= before) -- what is garbage may have gone meanwhile
   end)
 end)
 
@@ -680,7 +679,7 @@ describe("process.exec", function()
     local command, arguments = shell(text, path)
     local promise = exec(command, arguments, { signal = controller.signal, kill_grace = 20 })
     files.eventually(function()
-      return io.open(path) and files.read(path):find("\n")
+      return files.output("cat " .. path .. " 2>/dev/null") ~= ""
     end)
     controller:abort("enough")
     assert.equal("enough", failure(promise))

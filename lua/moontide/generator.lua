@@ -266,12 +266,13 @@ local function make_request(self, kind, ...)
 end
 
 local function ask(self, kind, ...)
-  local signal, refused = line.heed()
+  local _, refused = line.heed()
   if refused then
     return refused
   end
   local request = make_request(self, kind, ...)
-  if signal and request.next then
+  local signal = request.next and abort.effective_signal()
+  if signal then
     request.forget = signal:on_abort(function(reason)
       line.remove(request)
       request.reject(reason)

@@ -10,7 +10,7 @@ local abort = require "moontide.abort"
 
 local M = {}
 
-local current_context, new_promise, resolve = core.context, core.new_promise, core.resolve
+local new_sleeper, wake_sleeper, refused = core.new_sleeper, core.wake_sleeper, core.refused
 
 local Line = {}
 Line.__index = Line
@@ -22,16 +22,25 @@ function M.new()
   return line
 end
 
+--- Takes a node out of whichever line it is in.
+function M.remove(node)
+  node.previous.next, node.next.previous = node.next, node.previous
+  node.previous, node.next = nil, nil
+end
+
 ---@param node table any fields but next and previous
 function Line:append(node)
   node.next, node.previous = self, self.previous
   self.previous.next, self.previous = node, node
 end
 
---- Takes a node out of whichever line it is in.
-function M.remove(node)
-  node.previous.next, node.next.previous = node.next, node.previous
-  node.previous, node.next = nil, nil
+--- A cancellation has come for whoever waits at the node.
+function abort.policy.leave(node)
+  if not node.next then
+    return false
+  end
+  M.remove(node)
+  return true
 end
 
 --- The first of the line, which leaves it; nil if it is empty.
@@ -44,49 +53,34 @@ function Line:take()
   return node
 end
 
---- Appends a node with the item until it is taken, or the signal (or nil: none) aborts. Whoever
---- takes it calls resolve or reject.
+--- Appends a node with the item until it is taken, or what is heeded cancels it; see heed. Whoever
+--- takes it wakes it.
 ---@return moontide.Promise
-function Line:wait(signal, item)
-  if not signal then
-    local last = self.previous
-    local node = { item = item, promise = new_promise(), next = self, previous = last }
-    last.next, self.previous = node, node
-    return node.promise
-  end
-  local promise
-  local node = { item = item }
-  promise, node.resolve, node.reject = abort.abortable(signal, function()
-    M.remove(node)
-  end)
-  self:append(node)
+function Line:wait(heeded, item)
+  local node = { item = item, promise = false, next = false, previous = false }
+  local promise = new_sleeper(node, heeded)
+  local last = self.previous
+  node.promise, node.next, node.previous = promise, self, last
+  last.next, self.previous = node, node
   return promise
 end
 
 --- Resolves the promise of a node that has been taken.
 function M.resolve(node, ...)
-  local promise = node.promise
-  if promise then
-    resolve(promise, ...)
-  else
-    node.resolve(...)
-  end
+  wake_sleeper(node.promise, ...)
 end
 
 --- Rejects it.
 function M.reject(node, reason)
-  if node.promise then
-    core.reject(node.promise, reason)
-  else
-    node.reject(reason)
-  end
+  core.fail_sleeper(node.promise, reason)
 end
 
---- What the caller of a public function has to heed: a signal, or nil; and if it has been aborted,
---- the promise to return. For the arguments see abort.effective_signal.
+--- What the caller of a public function has to heed: a signal, nil for nothing, or false for the
+--- scope that it runs in; and if that has been aborted, the promise to return. For the arguments
+--- see abort.effective_signal.
 function M.heed(options, position, name)
-  if options == nil and not current_context() then
-    return nil
+  if options == nil then
+    return false, refused()
   end
   local signal = abort.effective_signal(options, position, name, 4)
   return signal, signal and signal.aborted and abort.refuse(signal)

@@ -685,6 +685,18 @@ function Stream:set_nodelay(on) end
 ---@return moontide.Stream self
 function Stream:set_keepalive(seconds) end
 
+--- What a terminal shows; nothing where it is none. Source: uv_tty_get_winsize.
+---@return integer? columns
+---@return integer? rows
+function Stream:size() end
+
+--- Whether the terminal gives each key as it is typed, shows nothing by itself and sends no signals.
+--- The mode it had before is restored when the stream or the state is closed, and at exit. Raises if it
+--- is no terminal. Source: uv_tty_set_mode.
+---@param on boolean
+---@return moontide.Stream self
+function Stream:set_raw(on) end
+
 --- What listens. `for stream in server do` awaits each connection, until the server is closed.
 ---@class moontide.Server
 ---@overload fun(): moontide.Stream?
@@ -1932,6 +1944,16 @@ local TLSStream = {}
 
 ---@return moontide.tls.Info
 function TLSStream:tls_info() end
+
+--- ## `require "moontide.stdio"`
+
+--- The standard streams of the process, each opened when it is first asked for: terminals, pipes,
+--- sockets and files alike. Asking raises a moontide.SystemError if the process has none.
+---@class moontide.stdio
+---@field stdin moontide.Stream
+---@field stdout moontide.Stream
+---@field stderr moontide.Stream
+local stdio = {}
 
 --- ## `require "moontide.busted"`
 

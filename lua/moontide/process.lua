@@ -2,12 +2,10 @@
 --- a child's streams.
 local core = require "moontide.core"
 local abort = require "moontide.abort"
-local line = require "moontide.line"
 
 local M = {}
 
 local await, native, Promise = core.await, core.process, core.Promise
-local heed = line.heed
 
 local KILL_GRACE = 5000
 local LIMIT = 16 * 1024 * 1024
@@ -162,8 +160,11 @@ end
 
 function Child:wait(options)
   check_self(self, "wait")
-  local signal, refused = heed(options, 1, "wait")
-  return refused or native.wait(self._process, signal)
+  local signal = abort.effective_signal(options, 1, "wait")
+  if signal and signal.aborted then
+    return abort.refuse(signal)
+  end
+  return native.wait(self._process, signal)
 end
 
 function Child:kill(name)

@@ -400,14 +400,14 @@ function methods:tls_info()
   return self._facts
 end
 
-for _, name in ipairs({ "local_address", "peer_address" }) do
+for _, name in ipairs({ "local_address", "peer_address", "size" }) do
   methods[name] = function(self)
     check_self(self, name)
     return self._raw[name](self._raw)
   end
 end
 
-for _, name in ipairs({ "set_keepalive", "set_nodelay" }) do
+for _, name in ipairs({ "set_keepalive", "set_nodelay", "set_raw" }) do
   methods[name] = function(self, value)
     check_self(self, name)
     self._raw[name](self._raw, value)

@@ -1,9 +1,10 @@
--- What spec/host/oom.c runs as well: child processes. A script of its own, since each run starts
--- some. Modes as in core.lua.
+-- What spec/host/oom.c runs as well: child processes and standard streams. A script of its own, as
+-- each run starts some processes. Modes as in core.lua.
 
 local mode = ...
 local fs = require "moontide.fs"
 local process = require "moontide.process"
+local stdio = require "moontide.stdio"
 local tide = require "moontide"
 
 local await = tide.await
@@ -47,6 +48,13 @@ local function collected()
   fails(await, process.exec("/bin/false", nil, { check = true }))
 end
 
+local function standard()
+  local stdin <close> = stdio.stdin
+  await(tide.move_on_after(1, function() await(stdin:read()) end))
+  await(stdio.stderr:write(""))
+  await(stdio.stderr:close())
+end
+
 local function flight()
   local arrived = 0
   local function arrive() arrived = arrived + 1 end
@@ -69,5 +77,6 @@ if mode == "whole" then
   await(tide.spawn(ended))
   await(tide.spawn(piped))
   await(tide.spawn(collected))
+  await(tide.spawn(standard))
 end
 return flight()
