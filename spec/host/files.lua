@@ -81,7 +81,7 @@ end
 
 local function watches()
   local watch <close> = fs.watch(directory)
-  local _ <close> = tide.set_timeout(watch.close, 50, watch) -- should the cancellation fail
+  local _ <close> = tide.set_timeout(watch.close, 1000, watch) -- should the cancellation fail
   local first = watch:next()
   await(fs.write_file(directory .. "/watched", "text"))
   assert(await(first).name == "watched")
