@@ -11,6 +11,7 @@
 #include "completion.h"
 #include "immediate.h"
 #include "microtask.h"
+#include "readiness.h"
 #include "rejection.h"
 #include "stream.h"
 #include "task.h"
@@ -120,6 +121,7 @@ static bool advance(lua_State *L, tide_runtime *rt, uint64_t longest) {
         }
         rt->phase = TIDE_PHASE_COMPLETIONS;
         tide_stream_release_resting(L, rt);
+        tide_poll_check(rt);
         poll(rt, longest);
         return true;
     case TIDE_PHASE_COMPLETIONS:

@@ -2,11 +2,13 @@
  * libuv takes one handle for each descriptor: all who wait for the same one share it. It is closed
  * before the loop polls again without anybody who waits: from then on the descriptor's owner may
  * close it, the system may hand its number out again, and closing a handle makes libuv forget
- * whatever else it polls under that number.
+ * whatever else it polls under that number. One that its owner closes before the loop polls at all
+ * must not come to libuv, which would end the process.
  */
 #include "readiness.h"
 
 #include <limits.h>
+#include <sys/stat.h>
 
 #include "cancel.h"
 #include "error.h"
@@ -19,6 +21,7 @@ typedef struct poll {
     tide_handle handle;
     uv_poll_t uv;
     int fd;
+    tide_list fresh; /* of the runtime: until the loop polls, libuv has not told the system of it */
 } poll;
 
 typedef struct poll_wait {
@@ -37,7 +40,32 @@ static int update(poll *p) {
     int events = 0;
     for (tide_list *link = p->handle.waits.next; link != &p->handle.waits; link = link->next)
         events |= tide_list_entry(link, poll_wait, wait.link)->events;
-    return events == 0 ? uv_poll_stop(&p->uv) : uv_poll_start(&p->uv, events, on_poll);
+    tide_list_remove(&p->fresh);
+    if (events == 0)
+        return uv_poll_stop(&p->uv);
+    tide_list_append(&p->handle.rt->fresh_polls, &p->fresh);
+    return uv_poll_start(&p->uv, events, on_poll);
+}
+
+/* Whether the descriptor can still be polled; else why not. */
+static int check_descriptor(int fd) {
+    struct stat info;
+    if (fstat(fd, &info) != 0)
+        return UV_EBADF;
+    return S_ISREG(info.st_mode) || S_ISDIR(info.st_mode) ? UV_EPERM : 0;
+}
+
+void tide_poll_check(tide_runtime *rt) {
+    while (!tide_list_empty(&rt->fresh_polls)) {
+        poll *p = tide_list_entry(rt->fresh_polls.next, poll, fresh);
+        tide_list_remove(&p->fresh);
+        int status = tide_handle_is_open(&p->handle) ? check_descriptor(p->fd) : 0;
+        if (status == 0)
+            continue;
+        uv_poll_stop(&p->uv);
+        while (!tide_list_empty(&p->handle.waits))
+            tide_wait_complete(tide_handle_first_wait(&p->handle), status);
+    }
 }
 
 /* An error of the descriptor is readiness too: whoever uses it will get the error. */
@@ -70,6 +98,7 @@ static int push_poll(lua_State *L, tide_runtime *rt, int fd) {
             return status;
         }
         p->fd = fd;
+        tide_list_init(&p->fresh);
         tide_handle_opened(&p->handle);
         lua_pushvalue(L, -1);
         lua_rawseti(L, polls, fd);

@@ -178,6 +178,7 @@ tide_runtime *tide_runtime_new(lua_State *L) {
     rt->timers.firing = LUA_NOREF;
     tide_list_init(&rt->operations);
     tide_list_init(&rt->completed);
+    tide_list_init(&rt->fresh_polls);
     tide_list_init(&rt->resting);
     tide_list_init(&rt->descriptors);
     lua_createtable(L, 0, 1);

@@ -140,6 +140,7 @@ struct tide_runtime {
     tide_list descriptors; /* open ones, see descriptor.h */
 
     tide_block_pool blocks; /* for what streams receive */
+    tide_list fresh_polls;  /* see readiness.c */
     tide_list resting;      /* streams that are anchored, though no read waits: see stream.c */
 
     tide_phase phase;

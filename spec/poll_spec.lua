@@ -80,6 +80,16 @@ describe("poll", function()
     assert.equal("w", await(poll(client:getfd(), "w")))
   end)
 
+  it("rejects for a descriptor that is closed before the loop polls it", function()
+    local promise, other = poll(client:getfd(), "r"), poll(client:getfd(), "w")
+    client:close()
+    for _, each in ipairs({ promise, other }) do
+      each:catch(function() end)
+    end
+    assert.equal("EBADF", failure(promise).code)
+    assert.equal("EBADF", failure(other).code)
+  end)
+
   -- libuv forgets a descriptor that one of its handles is closed for, whoever else looks at it:
   -- these take some turns of the loop, and what was aborted must be gone before the first.
   it("may be asked again, as soon as it has been aborted", function()
