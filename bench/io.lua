@@ -227,6 +227,12 @@ local function new_workloads(lua, python)
         peer("uvloop, streams", python .. " bench/io/python.py echo_streams"),
         peer("cqueues", lua .. " bench/io/cqueues.lua echo", 1),
       } },
+    { name = "echo_serve", what = "echo, `net.serve` (round trips per second)", more = true,
+      load = ping_pong,
+      contenders = {
+        { what = "moontide", command = own .. "echo_serve" },
+        peer("C, libuv", "build/bench/echo", 0.85),
+      } },
     { name = "proxy", what = "1 GiB through a proxy (MiB per second)", more = true,
       prepare = start_sink, load = send,
       contenders = {
@@ -246,7 +252,7 @@ local function new_workloads(lua, python)
   }
 end
 
-local M = { names = { "echo", "proxy", "files", "idle" } }
+local M = { names = { "echo", "echo_serve", "proxy", "files", "idle" } }
 
 --- Measures the workloads that wanted[name] is true for, and prints a table of each. lua and python
 --- are commands.

@@ -1,10 +1,12 @@
 -- moontide's own. `lua5.4 bench/io/moontide.lua NAME ...`, as README.md has it.
 local tide = require "moontide"
 local fs = require "moontide.fs"
-local net = require("moontide.core").net
+local net = require "moontide.net"
 
 local await, map, spawn = tide.await, tide.map, tide.spawn
 local dir = arg[0]:match("^(.*/)") or ""
+
+local ADDRESS = { host = "127.0.0.1", port = 0 }
 
 local programs = {}
 
@@ -15,7 +17,7 @@ local function announce(server)
 end
 
 local function listen()
-  local server = net.tcp_listen("127.0.0.1", 0)
+  local server = await(net.listen(ADDRESS))
   announce(server)
   return server
 end
@@ -29,6 +31,12 @@ function programs.echo()
   for conn in listen() do spawn(echo, conn) end
 end
 
+function programs.echo_serve()
+  announce(await(net.serve(ADDRESS, function(conn)
+    for chunk in conn:chunks() do conn:write(chunk):await() end
+  end)))
+end
+
 local function pass_on(a, b)
   for chunk in a:chunks() do b:write(chunk):await() end
   await(b:shutdown())
@@ -36,8 +44,7 @@ end
 
 function programs.proxy(port)
   local function serve(client)
-    local target, connected = net.tcp_connect("127.0.0.1", port)
-    await(connected)
+    local target = await(net.connect { host = ADDRESS.host, port = port })
     tide.join(spawn(pass_on, client, target), spawn(pass_on, target, client))
     client:close()
     target:close()
@@ -63,7 +70,7 @@ end
 --- chunk: resident, and by Lua's count.
 function programs.idle(count)
   local measure = dofile(dir .. "../measure.lua")
-  local server = net.tcp_listen("127.0.0.1", 0)
+  local server = await(net.listen(ADDRESS))
   local port = server:address().port
   local peer = assert(io.popen(string.format("build/bench/hold %d %d", port, count + 1), "w"))
   spawn(echo, await(server:accept())) -- what is made once is not part of the answer
