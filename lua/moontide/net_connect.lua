@@ -23,6 +23,9 @@ local function finish(race, winner)
   if race.timer then
     race.timer:close()
   end
+  if race.remove then
+    race.remove()
+  end
   for stream in pairs(race.streams) do
     if stream ~= winner then
       stream:destroy()
@@ -102,8 +105,10 @@ local function run(attempts, delay, name, signal)
     failures = { n = 0 },
   }
   local promise
-  promise, race.resolve, race.reject = abort.abortable(signal, function()
+  promise, race.resolve, race.reject = core.Promise.with_resolvers()
+  race.remove = signal and signal:on_abort(function(reason)
     finish(race)
+    race.reject(reason)
   end)
   begin_next(race)
   return promise
