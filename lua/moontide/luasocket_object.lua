@@ -6,6 +6,7 @@
 --- be used again.
 local core = require "moontide.core"
 local abort = require "moontide.abort"
+local real_socket = require "socket.core"
 
 local await, now, poll, set_timeout, yield =
   core.await, core.now, core.poll, core.set_timeout, core.yield
@@ -107,6 +108,19 @@ end
 
 ---- waiting ----
 
+--- Whether the socket is ready for the events after all: timers come before what has happened while
+--- the loop was busy.
+local function is_ready(self, events)
+  local real = self._real
+  if real:getfd() >= real_socket._SETSIZE then
+    return false
+  end
+  local list = { real }
+  local readers, writers =
+    real_socket.select(events == "r" and list or nil, events == "w" and list or nil, 0)
+  return #readers + #writers > 0
+end
+
 --- Waits until the socket is ready for the events. Returns nothing, "timeout" or "closed"; or false
 --- and the reason that the await has raised.
 ---@param start number when the call began, in ms
@@ -130,7 +144,7 @@ function M.try_wait(self, events, start)
     self._spare = not options.signal.aborted and options or nil
     return nil
   elseif reason == TIMED_OUT then
-    return "timeout"
+    return not is_ready(self, events) and "timeout" or nil
   elseif reason == CLOSED then
     return "closed"
   end
