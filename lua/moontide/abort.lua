@@ -325,6 +325,29 @@ function M.refuse(signal)
   return excuse(promise, M.current_scope(), signal.reason)
 end
 
+--- A pending promise that an abort of the signal (or nil: nothing) rejects with the reason, after
+--- calling cancel(reason). Settling it otherwise takes the listener off.
+--- @return moontide.Promise, fun(...), fun(reason)
+function M.abortable(signal, cancel)
+  local promise, resolve, reject = core.Promise.with_resolvers()
+  if not signal then
+    return promise, resolve, reject
+  end
+  local scope = M.current_scope()
+  local remove = signal:on_abort(function(reason)
+    cancel(reason)
+    reject(reason)
+    excuse(promise, scope, reason)
+  end)
+  return promise, function(...)
+    remove()
+    resolve(...)
+  end, function(reason)
+    remove()
+    reject(reason)
+  end
+end
+
 --- Something of a scope, counted in `running`, is over.
 function M.leave(scope)
   scope.running = scope.running - 1

@@ -90,11 +90,7 @@ local function wait_for_any(readers, writers, ms)
   add_polls(promises, readers, "r", options)
   add_polls(promises, writers, "w", options)
   local timer = ms and core.set_timeout(abort.abort, ms, options.signal, DONE)
-  local over = core.new_promise()
-  options.signal:on_abort(function(reason)
-    core.reject(over, reason)
-  end)
-  promises[#promises + 1] = over
+  promises[#promises + 1] = abort.abortable(options.signal, nothing)
   local race = core.Promise.race(promises)
   local ok, reason = pcall(await, race)
   if timer then
