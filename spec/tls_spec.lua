@@ -6,6 +6,7 @@ local core = require "moontide.core"
 local failure = require("spec.support.raised").failure
 local files = require "spec.support.files"
 local leak = require "spec.support.leak"
+local net = require "moontide.net"
 local peers = require "spec.support.peers"
 local raised = require("spec.support.raised").raised
 local scale = require "spec.support.scale"
@@ -761,20 +762,27 @@ describe("TLS with others:", function()
   it("curl", function()
     local directory = write_certificates()
     local body = ("tide "):rep(200000)
-    local serve = tide.async(function(stream)
-      local _ <close> = stream
+    local function answer(stream)
       await(stream:read_until("\r\n\r\n"))
       await(stream:write("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: ", #body,
         "\r\n\r\n", body))
-    end)
-    with_server(server_options({ alpn = { "http/1.1" } }), serve, function(port)
-      local command = "curl -sS --max-time 10 https://localhost:%d/ --cacert %s/ca.pem"
-      local result = peers.run(command:format(port, directory))
-      assert.equal(0, result.code, result.err)
-      assert.is_true(result.out == body)
-      result = peers.run(("curl -sS --max-time 10 https://localhost:%d/"):format(port))
-      assert.equal(60, result.code) -- its own verification, with the system's authorities
-    end)
+    end
+    local errors = {}
+    local service <close> = await(net.serve({
+      host = "127.0.0.1",
+      tls = server_options({ alpn = { "http/1.1" } }),
+      on_error = function(err)
+        errors[#errors + 1] = err.code
+      end,
+    }, answer))
+    local url = "curl -sS --max-time 10 --resolve localhost:%d:127.0.0.1 https://localhost:%d/"
+    local command = url:format(service:address().port, service:address().port)
+    local result = peers.run(command .. " --cacert " .. directory .. "/ca.pem")
+    assert.equal(0, result.code, result.err)
+    assert.is_true(result.out == body)
+    assert.equal(60, peers.run(command).code) -- it verifies, too, with the system's authorities
+    await(service:close())
+    assert.same({ "ALERT_UNKNOWN_CA" }, errors)
   end)
 
   local NGINX = [[
@@ -827,19 +835,21 @@ http {
     files.write(directory .. "/tide", body)
     files.write(directory .. "/moon", "full\n")
     local port = nginx(directory)
-    local options = client_options({ alpn = { "http/1.1" } })
-    local stream <close> = await(tls.client(connect(port), options))
+    local function connect_with(options)
+      return net.connect({ host = "localhost", port = port, tls = options })
+    end
+
+    local stream <close> = await(connect_with({ ca = authority.cert, alpn = { "http/1.1" } }))
     assert.equal("http/1.1", stream:tls_info().alpn)
     assert.equal("full\n", get(stream, "/moon", "keep-alive"))
     assert.is_true(get(stream, "/tide", "keep-alive") == body)
     assert.equal("full\n", get(stream, "/moon", "close"))
     assert.equal("", await(stream:read_all())) -- nginx says goodbye
 
-    check_error(failure(tls.client(connect(port), client_options({ server_name = "moon.test" }))),
+    check_error(failure(connect_with({ ca = authority.cert, server_name = "moon.test" })),
       "HOSTNAME_MISMATCH")
-    check_error(failure(tls.client(connect(port), { server_name = "localhost" })),
-      "UNABLE_TO_GET_ISSUER_CERT_LOCALLY")
-    check_error(failure(tls.client(connect(port), client_options({ alpn = { "tide" } }))),
+    check_error(failure(connect_with(true)), "UNABLE_TO_GET_ISSUER_CERT_LOCALLY")
+    check_error(failure(connect_with({ ca = authority.cert, alpn = { "tide" } })),
       "ALERT_NO_APPLICATION_PROTOCOL")
   end)
 end)
