@@ -426,6 +426,65 @@ operations["UDP:send"] = {
   at_once = true,
 }
 
+--- Closes what an operation has come to after all.
+local function closed(promise)
+  return promise:next(function(object) return object:close() end)
+end
+
+operations["net.connect"] = {
+  open = function() return core.net.tcp_listen("127.0.0.1", 0) end,
+  start = function(server, options)
+    return closed(net.connect({
+      host = "127.0.0.1",
+      port = server:address().port,
+      signal = options and options.signal,
+    }))
+  end,
+  close = function(server) server:close() end,
+}
+
+--- The queue of the server is full, and it accepts nobody: nothing answers.
+operations["net.connect, without an answer"] = {
+  open = function()
+    local server = assert(socket.tcp4())
+    assert(server:bind("127.0.0.1", 0))
+    assert(server:listen(0))
+    local _, port = server:getsockname()
+    local state = { server, port = tonumber(port) }
+    for i = 1, 4 do
+      state[i + 1] = assert(socket.tcp4())
+      state[i + 1]:settimeout(0)
+      state[i + 1]:connect("127.0.0.1", port)
+    end
+    return state
+  end,
+  start = function(state, options)
+    local signal = options and options.signal
+    return net.connect({ host = "127.0.0.1", port = state.port, signal = signal })
+  end,
+  close = function(state)
+    for _, each in ipairs(state) do
+      each:close()
+    end
+  end,
+  endless = true,
+}
+
+operations["net.listen"] = {
+  start = function(_, options)
+    return closed(net.listen({ host = "127.0.0.1", signal = options and options.signal }))
+  end,
+  at_once = true,
+}
+
+operations["net.serve"] = {
+  start = function(_, options)
+    local all = { host = "127.0.0.1", signal = options and options.signal }
+    return closed(net.serve(all, function() end))
+  end,
+  at_once = true,
+}
+
 ---- ways to be cancelled ----
 
 --- Whatever the operation came to: over by itself, if it may be, or rejected with the reason.
@@ -587,6 +646,7 @@ local IS_NONE = {
   ["Generator:throw"] = "its function is cancelled: spec/generator_spec.lua",
   ["Group:spawn"] = "its function is cancelled: spec/group_spec.lua",
   ["Server:close"] = "clean-up",
+  ["Service:close"] = "clean-up",
   ["Stream:close"] = "clean-up",
   ["Stream:destroy"] = "clean-up",
   ["net.udp"] = "waits for nothing",

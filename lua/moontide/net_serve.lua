@@ -70,15 +70,22 @@ local function listen_anywhere(options)
   return core.net.tcp_listen("0.0.0.0", port, options)
 end
 
-local function listen(options)
-  if options.path then
-    return listen_at_path(options)
-  elseif not options.host then
-    return listen_anywhere(options)
-  end
+local function listen_at_host(options)
   local wanted = { family = options.family, signal = options.signal }
   local address = await(dns.lookup(options.host, wanted))
   return core.net.tcp_listen(address, options.port or 0, options)
+end
+
+--- Nobody is told of an abort that came meanwhile, and nobody will be.
+local function listen(options)
+  local server = (options.path and listen_at_path or options.host and listen_at_host
+    or listen_anywhere)(options)
+  local signal = options.signal
+  if signal and signal.aborted then
+    server:close()
+    error(signal.reason, 0)
+  end
+  return server
 end
 
 --- What each connection's handshake is told: with a context made once.
