@@ -6,8 +6,10 @@
  */
 #include "runtime.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "completion.h"
 #include "descriptor.h"
@@ -156,7 +158,19 @@ static void open_tables(lua_State *L, tide_runtime *rt) {
     rt->ref_traces = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
+/* A process may be started without standard streams. What is opened then would get their numbers,
+ * be written to by whoever prints, and libuv refuses to close it. */
+static void fill_standard_descriptors(void) {
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 static void open_loop(lua_State *L, tide_runtime *rt) {
+    fill_standard_descriptors();
     int status = uv_loop_init(&rt->loop);
     if (status != 0)
         luaL_error(L, "cannot open an event loop: %s", uv_strerror(status));

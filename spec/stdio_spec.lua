@@ -316,6 +316,18 @@ describe("stdio.stdout", function()
   end)
 end)
 
+describe("a process that was started without standard streams", function()
+  it("has nothing to read, and nobody who reads", function()
+    local result = run([[
+      assert(await(stdio.stdin:read()) == nil)
+      await(stdio.stdout:write("text"))
+      await(stdio.stderr:write("text"))
+      print("text")
+    ]], nil, "<&- >&- 2>&-")
+    check("", "", result)
+  end)
+end)
+
 --- Runs it at a terminal; its input is typed there. After it, the shell runs `afterwards`.
 local function run_at_terminal(source, input, afterwards)
   return child.with_file(PRELUDE .. source, function(path)
