@@ -7,6 +7,7 @@ local dns = require "moontide.dns"
 local files = require "spec.support.files"
 local fs = require "moontide.fs"
 local leak = require "spec.support.leak"
+local luasocket = require "spec.support.luasocket"
 local net = require "moontide.net"
 local process = require "moontide.process"
 local socket = require "socket"
@@ -26,6 +27,7 @@ local MUCH = ("x"):rep(8 << 20) -- more than a socket takes while nobody reads
 ---@field close? fun(state: any)
 ---@field endless? boolean it is never over by itself; others may be over before the cancellation
 ---@field at_once? boolean it may be over when it has been started
+---@field is_function? boolean a group's cancellation comes at an await: there may be none any more
 ---@field check? fun(state: any) what must be so when it was cancelled
 
 ---@type table<string, spec.Operation>
@@ -397,6 +399,38 @@ if has_tls then
   end
 end
 
+--- A server that lets nobody in, at a port of this machine.
+local function open_full()
+  local _, port, stop = luasocket.full_server(socket)
+  return { port = tonumber(port), stop = stop }
+end
+
+for kind, host in pairs({ [""] = "127.0.0.1", [", a name"] = "localhost" }) do
+  operations["net.connect" .. kind] = {
+    open = open_full,
+    start = function(state, options)
+      local signal = options and options.signal
+      return net.connect({ host = host, port = state.port, family = 4, signal = signal })
+    end,
+    close = function(state) state.stop() end,
+    endless = true,
+  }
+
+  operations["net.listen" .. kind] = {
+    start = function(_, options)
+      return net.listen({ host = host, signal = options and options.signal })
+    end,
+    is_function = true,
+  }
+
+  operations["net.serve" .. kind] = {
+    start = function(_, options)
+      return net.serve({ host = host, signal = options and options.signal }, error)
+    end,
+    is_function = true,
+  }
+end
+
 operations["Server:accept"] = {
   open = function() return core.net.tcp_listen("127.0.0.1", 0) end,
   start = function(server, options) return server:accept(options) end,
@@ -543,7 +577,7 @@ WAYS["with its group"] = function(operation, state)
   end)
   local ok, err = pcall(await, group)
   assert(ok or err == REASON, err)
-  return check_outcome(operation, promise, REASON, operation.at_once)
+  return check_outcome(operation, promise, REASON, operation.at_once or operation.is_function)
 end
 
 WAYS["with its group, later"] = function(operation, state)

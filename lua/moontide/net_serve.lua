@@ -100,8 +100,17 @@ local function prepare_tls(given)
   return { context = await(require("moontide.tls").context(options)), timeout = given.timeout }
 end
 
+--- Who has aborted meanwhile gets no server.
+local function unless_aborted(server, signal)
+  if signal and signal.aborted then
+    server:close()
+    error(signal.reason, 0)
+  end
+  return server
+end
+
 local begin_listening = core.async(function(options)
-  local server = listen(options)
+  local server = unless_aborted(listen(options), options.signal)
   if not options.tls then
     return server
   end
@@ -112,7 +121,7 @@ local begin_listening = core.async(function(options)
     server:close()
     error(secured, 0)
   end
-  return secured
+  return unless_aborted(secured, options.signal)
 end)
 
 local function check_listen(options, name)
@@ -296,7 +305,7 @@ end
 
 local begin_serving = core.async(function(options, handler)
   local tls = options.tls and prepare_tls(options.tls)
-  return start(listen(options), options, handler, tls)
+  return start(unless_aborted(listen(options), options.signal), options, handler, tls)
 end)
 
 local SERVE_FIELDS = { max_connections = "count", on_error = "callable" }
