@@ -43,6 +43,7 @@ local CASES = {
   { name = "echo_server_signal", script = "echo_server", args = "0", signal = "INT" },
   { name = "chat_server", args = "demo" },
   { name = "proxy", args = "demo" },
+  { name = "https_get", args = "demo" },
   { name = "pipeline" },
   { name = "luasocket" },
   { name = "tail", shell = TAIL },
