@@ -665,6 +665,10 @@ describe("process.exec", function()
     assert.equal(0, await(exec("true", nil, { check = true })).code)
   end)
 
+  it("leaves signals to the program: one whose reader has gone ends", function()
+    assert.same({ code = 0, stdout = "y\n", stderr = "" }, await(exec(shell("yes | head -n 1"))))
+  end)
+
   it("ends a program that writes too much", function()
     local err = failure(exec("yes", nil, { limit = 100000 }))
     assert.equal("LimitError", err.name)

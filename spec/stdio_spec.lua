@@ -79,6 +79,14 @@ for _, kind in ipairs({ "pipe", "file" }) do
       ]]))
     end)
 
+    it("can be given to a child", function()
+      check("some text", "", run_with(kind, "some text", [[
+        local process = require "moontide.process"
+        local child = await(process.spawn("cat", nil, { stdin = stdio.stdin }))
+        assert(await(child:wait()).code == 0)
+      ]]))
+    end)
+
     it("tells of an end that comes too early", function()
       check("IncompleteReadError 3\n", "", run_with(kind, "abc", [[
         local ok, err = pcall(await, stdio.stdin:read_exactly(4))

@@ -98,7 +98,9 @@ local function check_stream(name, options, field, inherited)
   elseif math.type(value) == "integer" and value >= 0 and value <= 0x7fffffff then
     return value
   end
-  local fd = native.descriptor(value)
+  local meta = getmetatable(value)
+  local is_file_stream = type(meta) == "table" and meta.__name == "moontide.FileStream"
+  local fd = native.descriptor(is_file_stream and value._file or value)
   if fd == nil then
     local what = "'inherit', 'null', 'pipe', a descriptor, a file or a stream expected"
     fail(3, name, "field '%s': %s", field, what)
