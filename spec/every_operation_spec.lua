@@ -383,6 +383,20 @@ if has_tls then
   }
 
   --- Nobody answers the handshake.
+  operations["net.connect, TLS"] = {
+    open = function() return core.net.tcp_listen("127.0.0.1", 0) end,
+    start = function(server, options)
+      return net.connect({
+        host = "127.0.0.1",
+        port = server:address().port,
+        tls = { verify = false, timeout = NEVER },
+        signal = options and options.signal,
+      })
+    end,
+    close = function(server) server:close() end,
+    endless = true,
+  }
+
   for name, more in pairs({ client = client_options, server = server_options }) do
     operations["tls." .. name] = {
       open = open_pair,
