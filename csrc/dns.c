@@ -57,19 +57,6 @@ static const char *check_host(lua_State *L, int argument) {
     return host;
 }
 
-/* Replaces the values of a result, or the reason if n is negative, by a promise settled with it.
- * [-(n|1), +1, m] */
-static int push_settled(lua_State *L, tide_runtime *rt, int n) {
-    tide_promise_new(L, rt);
-    int promise = lua_gettop(L) - (n < 0 ? 1 : n);
-    lua_insert(L, promise);
-    if (n < 0)
-        tide_promise_reject(L, rt, promise);
-    else
-        tide_promise_fulfil(L, rt, promise, n);
-    return 1;
-}
-
 /* ---- lookup ---- */
 
 typedef struct lookup {
@@ -160,17 +147,17 @@ static int lookup_address(lua_State *L, tide_runtime *rt, const tide_address *a,
                           lookup_options options) {
     if (options.family != AF_UNSPEC && options.family != a->any.sa_family) {
         push_failure(L, rt, UV_EAI_ADDRFAMILY, "getaddrinfo", lua_tostring(L, 1));
-        return push_settled(L, rt, -1);
+        return tide_promise_push_settled(L, rt, -1);
     }
     if (!options.all) {
         tide_address_push(L, &a->any);
         lua_pushinteger(L, tide_address_family(&a->any));
-        return push_settled(L, rt, 2);
+        return tide_promise_push_settled(L, rt, 2);
     }
     lua_createtable(L, 1, 0);
     push_entry(L, &a->any);
     lua_rawseti(L, -2, 1);
-    return push_settled(L, rt, 1);
+    return tide_promise_push_settled(L, rt, 1);
 }
 
 /* Starts the lookup of the host at 1; returns the promise. The signal is at 3. */

@@ -109,6 +109,17 @@ void tide_promise_reject_traced(lua_State *L, tide_runtime *rt, int promise) {
     settle(L, rt, promise, p, TIDE_REJECTED, 1);
 }
 
+int tide_promise_push_settled(lua_State *L, tide_runtime *rt, int n) {
+    tide_promise_new(L, rt);
+    int promise = lua_gettop(L) - (n < 0 ? 1 : n);
+    lua_insert(L, promise);
+    if (n < 0)
+        tide_promise_reject(L, rt, promise);
+    else
+        tide_promise_fulfil(L, rt, promise, n);
+    return 1;
+}
+
 int tide_promise_push(lua_State *L, int promise) {
     tide_promise *p = lua_touserdata(L, promise);
     if (p->n == 0)

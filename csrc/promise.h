@@ -78,6 +78,10 @@ void tide_promise_reject(lua_State *L, tide_runtime *rt, int promise);
 /* The same, where the value on top is a trace box. [-1, +0, m] */
 void tide_promise_reject_traced(lua_State *L, tide_runtime *rt, int promise);
 
+/* Replaces the n values on top, or the reason there if n is negative, by a promise settled with it;
+ * returns 1. [-|n|, +1, m] */
+int tide_promise_push_settled(lua_State *L, tide_runtime *rt, int n);
+
 /* The promise resolve function: adopts the first value if it is a promise or thenable, else
  * fulfils with all. Does not look at TIDE_RESOLVED. [-n, +0, m] */
 void tide_promise_resolve(lua_State *L, tide_runtime *rt, int promise, int n);

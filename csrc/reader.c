@@ -220,12 +220,7 @@ static void push_read(lua_State *L, tide_reader *r, int heeded) {
         r->source->wanted(L, r, 1);
         return;
     }
-    tide_promise_new(L, rt);
-    int promise = lua_gettop(L), n = push_outcome(L, r, 1);
-    if (n < 0)
-        tide_promise_reject(L, rt, promise);
-    else
-        tide_promise_fulfil(L, rt, promise, n);
+    tide_promise_push_settled(L, rt, push_outcome(L, r, 1));
 }
 
 void tide_reader_close(lua_State *L, tide_reader *r, int self) {
@@ -335,9 +330,7 @@ static int iterate_by_promise(lua_State *L, tide_reader *r) {
     lua_pushvalue(L, lua_upvalueindex(UP_READER));
     lua_pushvalue(L, lua_upvalueindex(UP_OPTIONS));
     start_read(L, r, 2, r->mode == TIDE_READ_LINE ? "lines" : "chunks");
-    lua_replace(L, 1);
-    lua_settop(L, 1);
-    return tide_task_await(L);
+    return tide_task_await_top(L);
 }
 
 /* A cancellation reaches the held task: all bytes stay. */
@@ -364,8 +357,7 @@ static int iterate(lua_State *L) {
     if (tide_reader_satisfied(r)) {
         if (push_outcome(L, r, 1) < 0)
             return iterate_by_promise(L, r);
-        lua_replace(L, 1);
-        return tide_task_await(L);
+        return tide_task_await_top(L);
     }
     if (r->source->at_once || !tide_task_push_holdable(L, rt))
         return iterate_by_promise(L, r);
@@ -511,13 +503,10 @@ static int new_reader(lua_State *L) {
 void tide_reader_open(lua_State *L, tide_runtime *rt) {
     static const luaL_Reg methods[] = {
         {"close", reader_close}, {"feed", reader_feed}, {"finish", reader_finish}, {NULL, NULL}};
-    luaL_newmetatable(L, METATABLE);
-    lua_pushcfunction(L, reader_gc);
-    lua_setfield(L, -2, "__gc");
-    lua_newtable(L);
-    tide_setfuncs(L, rt, tide_reader_methods);
+    static const luaL_Reg metamethods[] = {{"__gc", reader_gc}, {NULL, NULL}};
+    tide_class_open(L, rt, METATABLE, metamethods, tide_reader_methods);
+    tide_class_push_methods(L, METATABLE);
     tide_setfuncs(L, rt, methods);
-    lua_setfield(L, -2, "__index");
     lua_pop(L, 1);
 }
 

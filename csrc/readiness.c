@@ -163,14 +163,6 @@ static int check_events(lua_State *L, int argument) {
     return events[luaL_checkoption(L, argument, NULL, names)];
 }
 
-/* Pushes a promise that is rejected with an error of libuv's. */
-static int push_rejected(lua_State *L, tide_runtime *rt, int status) {
-    tide_promise_new(L, rt);
-    tide_error_system(L, rt, status, "poll", NULL);
-    tide_promise_reject(L, rt, lua_gettop(L) - 1);
-    return 1;
-}
-
 /* poll(fd, events, [options]) -> promise of those events for which the descriptor is ready */
 static int poll_fd(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
@@ -180,8 +172,10 @@ static int poll_fd(lua_State *L) {
     if (tide_cancel_begin(L, rt, 3, "poll"))
         return 1;
     int status = push_poll(L, rt, (int)fd);
-    if (status < 0)
-        return push_rejected(L, rt, status);
+    if (status < 0) {
+        tide_error_system(L, rt, status, "poll", NULL);
+        return tide_promise_push_settled(L, rt, -1);
+    }
     poll *p = lua_touserdata(L, 5);
     poll_wait *w = tide_wait_new(L, &p->handle, 5, sizeof *w, &poll_type);
     w->wait.operation.cancel = cancel_poll;

@@ -10,6 +10,7 @@
 #define TIDE_REQUEST_H
 
 #include "descriptor.h"
+#include "option.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -50,10 +51,6 @@ void tide_request_done(uv_fs_t *fs);
 /* The path at the argument. One with a NUL in it is refused: the system would take what stands
  * before that. */
 const char *tide_path_check(lua_State *L, int argument);
-
-/* Fields of the options at the index, which may be none. */
-bool tide_option_flag(lua_State *L, int options, const char *name);
-lua_Integer tide_option_integer(lua_State *L, int options, const char *name, lua_Integer none);
 
 /* Sets fields of the table on top to functions that make requests, up to a kind without name.
  * [-0, +0, m] */

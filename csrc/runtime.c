@@ -36,6 +36,22 @@ void tide_setfuncs(lua_State *L, tide_runtime *rt, const luaL_Reg *functions) {
     luaL_setfuncs(L, functions, 1);
 }
 
+void tide_class_open(lua_State *L, tide_runtime *rt, const char *name, const luaL_Reg *metamethods,
+                     const luaL_Reg *methods) {
+    luaL_newmetatable(L, name);
+    tide_setfuncs(L, rt, metamethods);
+    lua_newtable(L);
+    tide_setfuncs(L, rt, methods);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
+}
+
+void tide_class_push_methods(lua_State *L, const char *name) {
+    luaL_getmetatable(L, name);
+    lua_getfield(L, -1, "__index");
+    lua_replace(L, -2);
+}
+
 bool tide_callable(lua_State *L, int index) {
     int type = lua_type(L, index);
     if (type == LUA_TFUNCTION || type <= LUA_TNIL)

@@ -199,6 +199,13 @@ void *tide_realloc(lua_State *L, void *block, size_t old_size, size_t new_size);
 /* Registers functions with the runtime as their first upvalue in the table on top. [-0, +0, m] */
 void tide_setfuncs(lua_State *L, tide_runtime *rt, const luaL_Reg *functions);
 
+/* Registers a class: a metatable of that name, with a table of methods. [-0, +0, m] */
+void tide_class_open(lua_State *L, tide_runtime *rt, const char *name, const luaL_Reg *metamethods,
+                     const luaL_Reg *methods);
+
+/* Pushes the table of methods of a class. [-0, +1, m] */
+void tide_class_push_methods(lua_State *L, const char *name);
+
 /* Whether the value can be called: a function or anything with __call. [-0, +0, m] */
 bool tide_callable(lua_State *L, int index);
 

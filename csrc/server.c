@@ -5,6 +5,7 @@
 #include "address.h"
 #include "cancel.h"
 #include "error.h"
+#include "option.h"
 #include "promise.h"
 #include "task.h"
 
@@ -112,22 +113,14 @@ static int server_accept(lua_State *L) {
         tide_cancel_attach(L, rt, 3);
         return 1;
     }
-    tide_promise_new(L, rt);
-    int promise = lua_gettop(L), n = open ? push_connection(L, rt, server) : 0;
-    if (n < 0)
-        tide_promise_reject(L, rt, promise);
-    else
-        tide_promise_fulfil(L, rt, promise, n);
-    return 1;
+    return tide_promise_push_settled(L, rt, open ? push_connection(L, rt, server) : 0);
 }
 
 /* for connection in s: awaits the next one */
 static int server_call(lua_State *L) {
     lua_settop(L, 1);
     server_accept(L);
-    lua_replace(L, 1);
-    lua_settop(L, 1);
-    return tide_task_await(L);
+    return tide_task_await_top(L);
 }
 
 /* ---- the rest ---- */
@@ -162,11 +155,8 @@ tide_server *tide_server_new(lua_State *L, tide_runtime *rt) {
 }
 
 int tide_server_check_backlog(lua_State *L, int options) {
-    if (!lua_istable(L, options) || lua_getfield(L, options, "backlog") == LUA_TNIL)
-        return BACKLOG;
-    lua_Integer n = lua_tointeger(L, -1);
+    lua_Integer n = tide_option_integer(L, options, "backlog", BACKLOG);
     luaL_argcheck(L, n > 0 && n <= INT_MAX, options, "field 'backlog': positive integer expected");
-    lua_pop(L, 1);
     return (int)n;
 }
 
@@ -191,10 +181,5 @@ void tide_server_open(lua_State *L, tide_runtime *rt) {
                                        {"address", server_address},
                                        {"close", server_close},
                                        {NULL, NULL}};
-    luaL_newmetatable(L, METATABLE);
-    tide_setfuncs(L, rt, metamethods);
-    lua_newtable(L);
-    tide_setfuncs(L, rt, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pop(L, 1);
+    tide_class_open(L, rt, METATABLE, metamethods, methods);
 }

@@ -98,14 +98,11 @@ static void push_next(lua_State *L, tide_runtime *rt, signals *s) {
         tide_cancel_attach(L, rt, 3);
         return;
     }
-    tide_promise_new(L, rt);
-    int promise = lua_gettop(L), n = 0;
     if (pending != NULL) {
         lua_pushstring(L, pending->name);
         pending->pending--;
-        n = 1;
     }
-    tide_promise_fulfil(L, rt, promise, n);
+    tide_promise_push_settled(L, rt, pending != NULL);
 }
 
 /* s:next([options]) -> promise of a name, or of nothing */
@@ -120,9 +117,7 @@ static int signal_next(lua_State *L) {
 static int signal_call(lua_State *L) {
     lua_settop(L, 1);
     signal_next(L);
-    lua_replace(L, 1);
-    lua_settop(L, 1);
-    return tide_task_await(L);
+    return tide_task_await_top(L);
 }
 
 static int signal_close(lua_State *L) {
@@ -173,12 +168,7 @@ void tide_signal_open(lua_State *L, tide_runtime *rt) {
         {"__call", signal_call}, {"__close", signal_close}, {"__gc", tide_handle_gc}, {NULL, NULL}};
     static const luaL_Reg methods[] = {
         {"close", signal_close}, {"next", signal_next}, {NULL, NULL}};
-    luaL_newmetatable(L, METATABLE);
-    tide_setfuncs(L, rt, metamethods);
-    lua_newtable(L);
-    tide_setfuncs(L, rt, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pop(L, 1);
+    tide_class_open(L, rt, METATABLE, metamethods, methods);
 }
 
 const luaL_Reg tide_signal_functions[] = {{"signal", new_signal}, {NULL, NULL}};

@@ -292,14 +292,6 @@ static int collect(lua_State *L, uv_buf_t *buffers) {
     return last;
 }
 
-/* Pushes a promise that is rejected with that status. */
-static int push_rejected(lua_State *L, tide_runtime *rt, int status, const char *syscall) {
-    tide_promise_new(L, rt);
-    tide_error_system(L, rt, status, syscall, NULL);
-    tide_promise_reject(L, rt, lua_gettop(L) - 1);
-    return 1;
-}
-
 /* Pushes the promise of a queue that is no longer too long; the options are at that index. */
 static int push_wait(lua_State *L, tide_stream *s, int options) {
     tide_runtime *rt = s->reader.handle.rt;
@@ -339,8 +331,10 @@ static int stream_write(lua_State *L) {
     if (tide_sleeper_begin(L, rt, last + 1, "write"))
         return 1;
     int status = write_strings(L, s, buffers, last);
-    if (status < 0)
-        return push_rejected(L, rt, status, "write");
+    if (status < 0) {
+        tide_error_system(L, rt, status, "write", NULL);
+        return tide_promise_push_settled(L, rt, -1);
+    }
     if (s->burst > BURST_MAX || uv_stream_get_write_queue_size(&s->uv.stream) > WRITE_HIGH_WATER)
         return push_wait(L, s, last + 1);
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_done);
@@ -449,8 +443,10 @@ static int stream_shutdown(lua_State *L) {
     if (tide_cancel_begin(L, rt, 2, "shutdown"))
         return 1;
     int status = refusal(s);
-    if (status < 0)
-        return push_rejected(L, rt, status, "shutdown");
+    if (status < 0) {
+        tide_error_system(L, rt, status, "shutdown", NULL);
+        return tide_promise_push_settled(L, rt, -1);
+    }
     stream_operation *o = new_operation(L, s, 1, &type);
     o->uv.shutdown.data = o;
     tide_operation_begin(L, &o->operation, -2);
@@ -585,13 +581,12 @@ tide_stream *tide_stream_new(lua_State *L, tide_runtime *rt) {
 }
 
 void tide_stream_push_methods(lua_State *L) {
-    luaL_getmetatable(L, METATABLE);
-    lua_getfield(L, -1, "__index");
-    lua_replace(L, -2);
+    tide_class_push_methods(L, METATABLE);
 }
 
 void tide_stream_open(lua_State *L, tide_runtime *rt) {
-    static const luaL_Reg metamethods[] = {{"__close", stream_leave}, {NULL, NULL}};
+    static const luaL_Reg metamethods[] = {
+        {"__close", stream_leave}, {"__gc", stream_gc}, {NULL, NULL}};
     static const luaL_Reg methods[] = {{"close", stream_close},
                                        {"destroy", stream_destroy},
                                        {"local_address", stream_local_address},
@@ -599,13 +594,8 @@ void tide_stream_open(lua_State *L, tide_runtime *rt) {
                                        {"shutdown", stream_shutdown},
                                        {"write", stream_write},
                                        {NULL, NULL}};
-    luaL_newmetatable(L, METATABLE);
-    tide_setfuncs(L, rt, metamethods);
-    lua_pushcfunction(L, stream_gc);
-    lua_setfield(L, -2, "__gc");
-    lua_newtable(L);
-    tide_setfuncs(L, rt, tide_reader_methods);
+    tide_class_open(L, rt, METATABLE, metamethods, tide_reader_methods);
+    tide_stream_push_methods(L);
     tide_setfuncs(L, rt, methods);
-    lua_setfield(L, -2, "__index");
     lua_pop(L, 1);
 }

@@ -710,6 +710,12 @@ int tide_task_await(lua_State *L) {
     return lua_yieldk(L, 1, 1, await_done);
 }
 
+int tide_task_await_top(lua_State *L) {
+    lua_replace(L, 1);
+    lua_settop(L, 1);
+    return tide_task_await(L);
+}
+
 /* ---- held tasks ---- */
 
 bool tide_task_push_holdable(lua_State *L, tide_runtime *rt) {

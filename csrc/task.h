@@ -16,6 +16,9 @@ int tide_task_start(lua_State *L, tide_runtime *rt);
  * first upvalue is the runtime, since it may yield: returns what that is to return. */
 int tide_task_await(lua_State *L);
 
+/* The same for the value on top alone. */
+int tide_task_await_top(lua_State *L);
+
 /* Who holds a task, which waits for something that is no promise and for nobody else to see. */
 typedef struct tide_hold_type {
     tide_job_type job; /* TIDE_HOLD_JOB */

@@ -4,17 +4,9 @@
 
 #include "address.h"
 #include "error.h"
+#include "option.h"
 #include "server.h"
 #include "stream.h"
-
-static bool option_flag(lua_State *L, int options, const char *name) {
-    if (!lua_istable(L, options))
-        return false;
-    lua_getfield(L, options, name);
-    bool flag = lua_toboolean(L, -1);
-    lua_pop(L, 1);
-    return flag;
-}
 
 /* ---- connecting ---- */
 
@@ -81,9 +73,9 @@ static int tcp_listen(lua_State *L) {
     tide_address local;
     lua_settop(L, 3);
     tide_address_check(L, 1, 2, &local);
-    unsigned flags = option_flag(L, 3, "ipv6_only") ? UV_TCP_IPV6ONLY : 0;
+    unsigned flags = tide_option_flag(L, 3, "ipv6_only") ? UV_TCP_IPV6ONLY : 0;
     int backlog = tide_server_check_backlog(L, 3);
-    bool reuse_port = option_flag(L, 3, "reuse_port");
+    bool reuse_port = tide_option_flag(L, 3, "reuse_port");
     tide_address_push_name(L, &local.any);
     tide_server *server = tide_server_new(L, rt);
     int status = uv_tcp_init_ex(&rt->loop, &server->uv.tcp, local.any.sa_family);

@@ -111,19 +111,6 @@ static int fail(lua_State *L, tide_runtime *rt, int status, const char *syscall,
     return lua_error(L);
 }
 
-/* Replaces the values of a result, or the reason if n is negative, by a promise settled with it.
- * [-(n|1), +1, m] */
-static int push_settled(lua_State *L, tide_runtime *rt, int n) {
-    tide_promise_new(L, rt);
-    int promise = lua_gettop(L) - (n < 0 ? 1 : n);
-    lua_insert(L, promise);
-    if (n < 0)
-        tide_promise_reject(L, rt, promise);
-    else
-        tide_promise_fulfil(L, rt, promise, n);
-    return 1;
-}
-
 static udp *check_udp(lua_State *L) {
     tide_runtime_here(L);
     return luaL_checkudata(L, 1, METATABLE);
@@ -258,11 +245,11 @@ static int udp_receive(lua_State *L) {
     if (tide_cancel_begin(L, rt, 2, "receive"))
         return 1;
     if (!tide_handle_is_open(&s->handle))
-        return push_settled(L, rt, 0);
+        return tide_promise_push_settled(L, rt, 0);
     if (s->first == NULL)
         return wait_for_datagram(L, rt, s);
     int n = push_datagram(L, rt, s->first);
-    push_settled(L, rt, n);
+    tide_promise_push_settled(L, rt, n);
     drop_first(s);
     return 1;
 }
@@ -271,9 +258,7 @@ static int udp_receive(lua_State *L) {
 static int udp_call(lua_State *L) {
     lua_settop(L, 1);
     udp_receive(L);
-    lua_replace(L, 1);
-    lua_settop(L, 1);
-    return tide_task_await(L);
+    return tide_task_await_top(L);
 }
 
 /* ---- sending ---- */
@@ -366,9 +351,9 @@ static int udp_send(lua_State *L) {
     if (status == UV_EAGAIN)
         return queue_send(L, s, &data, to);
     if (status >= 0)
-        return push_settled(L, rt, 0);
+        return tide_promise_push_settled(L, rt, 0);
     push_failure(L, rt, status, "sendmsg", to);
-    return push_settled(L, rt, -1);
+    return tide_promise_push_settled(L, rt, -1);
 }
 
 /* ---- addresses ---- */
@@ -652,12 +637,7 @@ void tide_udp_open(lua_State *L, tide_runtime *rt) {
                                        {"set_multicast_ttl", udp_set_multicast_ttl},
                                        {"set_ttl", udp_set_ttl},
                                        {NULL, NULL}};
-    luaL_newmetatable(L, METATABLE);
-    tide_setfuncs(L, rt, metamethods);
-    lua_newtable(L);
-    tide_setfuncs(L, rt, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pop(L, 1);
+    tide_class_open(L, rt, METATABLE, metamethods, methods);
 }
 
 const luaL_Reg tide_udp_functions[] = {{"udp", new_udp}, {NULL, NULL}};

@@ -149,19 +149,15 @@ static const tide_operation_type wait_type = {finish_wait, tide_wait_release};
 
 /* Pushes a promise that is settled already: there is an event for it, an error, or the watch at 1
  * is closed. */
-static void push_settled(lua_State *L, tide_runtime *rt, watch *w) {
-    tide_promise_new(L, rt);
-    int promise = lua_gettop(L), n = 0;
+static int push_now(lua_State *L, tide_runtime *rt, watch *w) {
+    int n = 0;
     if (tide_handle_is_open(&w->handle) && w->count > 0) {
         n = push_event(L, w);
     } else if (tide_handle_is_open(&w->handle)) {
         lua_pushvalue(L, 1);
         n = push_failure(L, rt, w->status);
     }
-    if (n < 0)
-        tide_promise_reject(L, rt, promise);
-    else
-        tide_promise_fulfil(L, rt, promise, n);
+    return tide_promise_push_settled(L, rt, n);
 }
 
 static watch *check_watch(lua_State *L) {
@@ -182,10 +178,8 @@ static int watch_next(lua_State *L) {
     if (tide_cancel_begin(L, rt, 2, "next"))
         return 1;
     bool at_once = w->granted == 0 && (w->count > 0 || w->status < 0);
-    if (at_once || !tide_handle_is_open(&w->handle)) {
-        push_settled(L, rt, w);
-        return 1;
-    }
+    if (at_once || !tide_handle_is_open(&w->handle))
+        return push_now(L, rt, w);
     tide_wait_new(L, &w->handle, 1, sizeof(tide_wait), &wait_type);
     grant(w);
     tide_cancel_attach(L, rt, 3);
@@ -196,9 +190,7 @@ static int watch_next(lua_State *L) {
 static int watch_call(lua_State *L) {
     lua_settop(L, 1);
     watch_next(L);
-    lua_replace(L, 1);
-    lua_settop(L, 1);
-    return tide_task_await(L);
+    return tide_task_await_top(L);
 }
 
 static int watch_close(lua_State *L) {
@@ -248,12 +240,7 @@ void tide_watch_open(lua_State *L, tide_runtime *rt) {
     static const luaL_Reg metamethods[] = {
         {"__call", watch_call}, {"__close", watch_close}, {"__gc", tide_handle_gc}, {NULL, NULL}};
     static const luaL_Reg methods[] = {{"close", watch_close}, {"next", watch_next}, {NULL, NULL}};
-    luaL_newmetatable(L, METATABLE);
-    tide_setfuncs(L, rt, metamethods);
-    lua_newtable(L);
-    tide_setfuncs(L, rt, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pop(L, 1);
+    tide_class_open(L, rt, METATABLE, metamethods, methods);
 }
 
 const luaL_Reg tide_watch_functions[] = {{"watch", new_watch}, {NULL, NULL}};
