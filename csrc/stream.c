@@ -274,7 +274,7 @@ static int try_write(tide_stream *s, uv_buf_t *buffers, int n) {
 static int collect(lua_State *L, uv_buf_t *buffers) {
     size_t length;
     luaL_checkstring(L, 2);
-    if (!lua_istable(L, -1))
+    if (!lua_istable(L, -1) && (!lua_isnil(L, -1) || lua_gettop(L) == 2))
         lua_pushnil(L);
     int last = lua_gettop(L) - 1;
     for (int i = 3; i <= last; i++)

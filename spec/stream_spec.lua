@@ -33,7 +33,7 @@ for _, kind in ipairs({ "tcp", "pipe", "tls" }) do
     end)
 
     it("writes several strings and numbers as one", function()
-      await(a:write("a", 1, "", "b", 2.5))
+      await(a:write("a", 1, "", "b", 2.5, nil))
       assert.equal("a1b2.5", await(b:read_exactly(6)))
     end)
 

@@ -1,3 +1,4 @@
+local testing = require "moontide.testing"
 local tide = require "moontide"
 local leak = require "spec.support.leak"
 local new_log = require("spec.support.log").new
@@ -63,8 +64,8 @@ describe("set_timeout", function()
   it("S42 keeps due order among many of different lengths, and with many cleared", function()
     local last, fired, kept = 0, 0, 0
     local handles = {}
-    -- A fixed sequence that looks random: neighbours differ, and lengths repeat. They are so far
-    -- apart that the time which this loop takes does not matter.
+    local clock <close> = testing.clock({ autojump = false }) -- however long the loop takes
+    -- A fixed sequence that looks random: neighbours differ, and lengths repeat.
     for i = 1, 2000 do
       local ms = 1 + i * 7919 % 5 * 50
       handles[i] = tide.set_timeout(function()
@@ -73,7 +74,6 @@ describe("set_timeout", function()
         fired = fired + 1
       end, ms)
     end
-    busy(260)
     for i = 1, 2000 do
       if i * 31 % 7 < 3 then
         tide.clear_timeout(handles[i])
@@ -81,7 +81,7 @@ describe("set_timeout", function()
         kept = kept + 1
       end
     end
-    tide.run()
+    tide.await(clock:advance(260))
     assert.equal(kept, fired)
   end)
 
