@@ -76,16 +76,18 @@ local function listen_at_host(options)
   return core.net.tcp_listen(address, options.port or 0, options)
 end
 
---- Nobody is told of an abort that came meanwhile, and nobody will be.
-local function listen(options)
-  local server = (options.path and listen_at_path or options.host and listen_at_host
-    or listen_anywhere)(options)
-  local signal = options.signal
+--- Who has aborted meanwhile gets no server.
+local function unless_aborted(server, signal)
   if signal and signal.aborted then
     server:close()
     error(signal.reason, 0)
   end
   return server
+end
+
+local function listen(options)
+  local how = options.path and listen_at_path or options.host and listen_at_host or listen_anywhere
+  return unless_aborted(how(options), options.signal)
 end
 
 --- What each connection's handshake is told: with a context made once.
@@ -100,17 +102,8 @@ local function prepare_tls(given)
   return { context = await(require("moontide.tls").context(options)), timeout = given.timeout }
 end
 
---- Who has aborted meanwhile gets no server.
-local function unless_aborted(server, signal)
-  if signal and signal.aborted then
-    server:close()
-    error(signal.reason, 0)
-  end
-  return server
-end
-
 local begin_listening = core.async(function(options)
-  local server = unless_aborted(listen(options), options.signal)
+  local server = listen(options)
   if not options.tls then
     return server
   end
@@ -305,7 +298,7 @@ end
 
 local begin_serving = core.async(function(options, handler)
   local tls = options.tls and prepare_tls(options.tls)
-  return start(unless_aborted(listen(options), options.signal), options, handler, tls)
+  return start(listen(options), options, handler, tls)
 end)
 
 local SERVE_FIELDS = { max_connections = "count", on_error = "callable" }

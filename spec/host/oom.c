@@ -71,6 +71,7 @@ static int quiet[2]; /* a pipe in which nothing ever comes */
 static int baseline_fds;
 static long baseline_blocks;
 static unsigned long violations;
+static unsigned long every = 1; /* only each such allocation is tried */
 
 /* What is being tried, for whoever has to report it; also from a signal handler. */
 static char attempt[128];
@@ -353,10 +354,12 @@ static bool fail_at(const way *w, unsigned long k) {
 }
 
 static unsigned long fail_everywhere(const way *w, unsigned long first, unsigned long last) {
-    unsigned long k = first;
-    while (k <= last && k - first < w->most && fail_at(w, k) && violations < FAILURES_SHOWN)
-        k++;
-    return k - first;
+    unsigned long k = first, runs = 0;
+    while (k <= last && runs < w->most && fail_at(w, k) && violations < FAILURES_SHOWN) {
+        k += every;
+        runs++;
+    }
+    return runs;
 }
 
 /* ---- independence and closing ---- */
@@ -482,12 +485,13 @@ static pid_t start_part(int report, const way *w, unsigned long first, unsigned 
 int main(int argc, char **argv) {
     enum { PARTS = sizeof ways / sizeof *ways + 1 };
     if (argc < 2) {
-        fprintf(stderr, "usage: %s SCRIPT [FIRST [LAST]]  (allocations to let fail)\n", argv[0]);
+        fprintf(stderr, "usage: %s SCRIPT [EVERY [FIRST [LAST]]]  (allocations to let fail)\n", argv[0]);
         return 2;
     }
     script = argv[1];
-    unsigned long first = argc > 2 ? strtoul(argv[2], NULL, 10) : 1;
-    unsigned long last = argc > 3 ? strtoul(argv[3], NULL, 10) : ULONG_MAX;
+    every = argc > 2 ? strtoul(argv[2], NULL, 10) : 1;
+    unsigned long first = argc > 3 ? strtoul(argv[3], NULL, 10) : 1;
+    unsigned long last = argc > 4 ? strtoul(argv[4], NULL, 10) : ULONG_MAX;
     uv_replace_allocator(uv_counted_malloc, uv_counted_realloc, uv_counted_calloc, uv_counted_free);
     install_handlers();
 
