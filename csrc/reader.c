@@ -234,10 +234,14 @@ void tide_reader_close(lua_State *L, tide_reader *r, int self) {
 
 /* ---- methods ---- */
 
-/* The read's kind and size; raises when another one waits. */
-static void describe(lua_State *L, tide_reader *r, tide_read_mode mode, size_t wanted) {
+/* Raises when a read waits already. */
+static void check_idle(lua_State *L, const tide_reader *r) {
     if (r->pending)
         luaL_error(L, "another read of this stream is pending");
+}
+
+/* The read that is about to be. */
+static void describe(tide_reader *r, tide_read_mode mode, size_t wanted) {
     r->mode = mode;
     r->wanted = wanted;
     r->scanned = r->found = 0;
@@ -261,10 +265,25 @@ static size_t check_limit(lua_State *L, int options, size_t none) {
     return limit < (lua_Number)LUA_MAXINTEGER ? (size_t)limit : LUA_MAXINTEGER;
 }
 
-/* Leaves the promise of the read alone on top. */
-static int start_read(lua_State *L, tide_reader *r, int options, const char *name) {
-    if (!tide_sleeper_begin(L, r->handle.rt, options, name))
-        push_read(L, r, options + 1);
+/* The delimiter is at 2. [-0, +0, m] */
+static void set_delimiter(lua_State *L, tide_reader *r) {
+    r->delimiter = lua_tolstring(L, 2, &r->delimiter_length);
+    lua_pushvalue(L, 2);
+    lua_setiuservalue(L, 1, TIDE_UV_DELIMITER);
+}
+
+/* Leaves the promise of the read on top. What is asked of the options may have begun another one.
+ */
+static int start_read(lua_State *L, tide_reader *r, int options, const char *name,
+                      tide_read_mode mode, size_t wanted) {
+    check_idle(L, r);
+    if (tide_sleeper_begin(L, r->handle.rt, options, name))
+        return 1;
+    check_idle(L, r);
+    describe(r, mode, wanted);
+    if (mode == TIDE_READ_UNTIL)
+        set_delimiter(L, r);
+    push_read(L, r, options + 1);
     return 1;
 }
 
@@ -277,46 +296,39 @@ static tide_reader *check_self(lua_State *L) {
 static int reader_read(lua_State *L) {
     tide_reader *r = check_self(L);
     size_t n = lua_isnoneornil(L, 2) ? LUA_MAXINTEGER : check_size(L, 2);
-    describe(L, r, TIDE_READ_SOME, n);
-    return start_read(L, r, 3, "read");
+    return start_read(L, r, 3, "read", TIDE_READ_SOME, n);
 }
 
 /* r:read_exactly(n, [options]) -> promise of a string */
 static int reader_read_exactly(lua_State *L) {
     tide_reader *r = check_self(L);
-    describe(L, r, TIDE_READ_EXACTLY, check_size(L, 2));
-    return start_read(L, r, 3, "read_exactly");
+    lua_Integer n = luaL_checkinteger(L, 2);
+    luaL_argcheck(L, n >= 0, 2, "number of bytes expected");
+    return start_read(L, r, 3, "read_exactly", TIDE_READ_EXACTLY, (size_t)n);
 }
 
 /* r:read_until(delimiter, [options]) -> promise of a string with the delimiter, or of nothing */
 static int reader_read_until(lua_State *L) {
     tide_reader *r = check_self(L);
     size_t length;
-    const char *delimiter = luaL_checklstring(L, 2, &length);
+    luaL_checklstring(L, 2, &length);
     luaL_argcheck(L, length > 0, 2, "empty delimiter");
     size_t limit = check_limit(L, 3, LINE_LIMIT);
-    describe(L, r, TIDE_READ_UNTIL, limit);
-    r->delimiter = delimiter;
-    r->delimiter_length = length;
-    lua_pushvalue(L, 2);
-    lua_setiuservalue(L, 1, TIDE_UV_DELIMITER);
-    return start_read(L, r, 3, "read_until");
+    return start_read(L, r, 3, "read_until", TIDE_READ_UNTIL, limit);
 }
 
 /* r:read_line([options]) -> promise of a line without its end, or of nothing */
 static int reader_read_line(lua_State *L) {
     tide_reader *r = check_self(L);
     size_t limit = check_limit(L, 2, LINE_LIMIT);
-    describe(L, r, TIDE_READ_LINE, limit);
-    return start_read(L, r, 2, "read_line");
+    return start_read(L, r, 2, "read_line", TIDE_READ_LINE, limit);
 }
 
 /* r:read_all([options]) -> promise of a string */
 static int reader_read_all(lua_State *L) {
     tide_reader *r = check_self(L);
     size_t limit = check_limit(L, 2, ALL_LIMIT);
-    describe(L, r, TIDE_READ_ALL, limit);
-    return start_read(L, r, 2, "read_all");
+    return start_read(L, r, 2, "read_all", TIDE_READ_ALL, limit);
 }
 
 /* ---- iterators ---- */
@@ -325,11 +337,11 @@ static int reader_read_all(lua_State *L) {
 enum { UP_READER = 2, UP_OPTIONS, UP_MODE, UP_WANTED };
 
 /* Awaits the promise of the next one. */
-static int iterate_by_promise(lua_State *L, tide_reader *r) {
+static int iterate_by_promise(lua_State *L, tide_reader *r, tide_read_mode mode, size_t wanted) {
     lua_settop(L, 0);
     lua_pushvalue(L, lua_upvalueindex(UP_READER));
     lua_pushvalue(L, lua_upvalueindex(UP_OPTIONS));
-    start_read(L, r, 2, r->mode == TIDE_READ_LINE ? "lines" : "chunks");
+    start_read(L, r, 2, mode == TIDE_READ_LINE ? "lines" : "chunks", mode, wanted);
     return tide_task_await_top(L);
 }
 
@@ -349,18 +361,21 @@ static int iterate(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     tide_reader *r = lua_touserdata(L, lua_upvalueindex(UP_READER));
     tide_read_mode mode = (tide_read_mode)lua_tointeger(L, lua_upvalueindex(UP_MODE));
-    describe(L, r, mode, (size_t)lua_tointeger(L, lua_upvalueindex(UP_WANTED)));
+    size_t wanted = (size_t)lua_tointeger(L, lua_upvalueindex(UP_WANTED));
+    tide_task_check_await(L, rt);
+    check_idle(L, r);
     if (r->status != 0 || !lua_isnil(L, lua_upvalueindex(UP_OPTIONS)) || tide_task_interrupted(rt))
-        return iterate_by_promise(L, r);
+        return iterate_by_promise(L, r, mode, wanted);
     lua_settop(L, 0);
     lua_pushvalue(L, lua_upvalueindex(UP_READER));
+    describe(r, mode, wanted);
     if (tide_reader_satisfied(r)) {
         if (push_outcome(L, r, 1) < 0)
-            return iterate_by_promise(L, r);
+            return iterate_by_promise(L, r, mode, wanted);
         return tide_task_await_top(L);
     }
     if (r->source->at_once || !tide_task_push_holdable(L, rt))
-        return iterate_by_promise(L, r);
+        return iterate_by_promise(L, r, mode, wanted);
     lua_setiuservalue(L, 1, TIDE_UV_PENDING);
     r->pending = r->held = true;
     r->source->wanted(L, r, 1);

@@ -118,6 +118,7 @@ static int server_accept(lua_State *L) {
 
 /* for connection in s: awaits the next one */
 static int server_call(lua_State *L) {
+    tide_task_check_await(L, tide_runtime_here(L));
     lua_settop(L, 1);
     server_accept(L);
     return tide_task_await_top(L);

@@ -115,6 +115,7 @@ static int signal_next(lua_State *L) {
 
 /* for name in s: awaits the next one */
 static int signal_call(lua_State *L) {
+    tide_task_check_await(L, tide_runtime_here(L));
     lua_settop(L, 1);
     signal_next(L);
     return tide_task_await_top(L);

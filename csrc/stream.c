@@ -377,6 +377,7 @@ static stream_operation *new_operation(lua_State *L, tide_stream *s, int index,
 /* What is not connected is of no use to anybody. */
 static int finish_connect(lua_State *L, tide_runtime *rt, tide_operation *operation) {
     stream_operation *o = (stream_operation *)operation;
+    o->stream->connecting = false;
     if (o->status == 0)
         return 0;
     lua_getiuservalue(L, 1, UV_OF_STREAM);
@@ -397,6 +398,7 @@ uv_connect_t *tide_connect_new(lua_State *L, tide_stream *s, int index, const ch
 void tide_connect_begin(lua_State *L, int index, int started) {
     stream_operation *o = lua_touserdata(L, index);
     tide_operation_begin(L, &o->operation, index);
+    o->stream->connecting = true;
     if (started < 0) {
         o->status = started;
         tide_operation_complete(&o->operation);
@@ -442,7 +444,7 @@ static int stream_shutdown(lua_State *L) {
     tide_stream *s = tide_stream_check(L, 1);
     if (tide_cancel_begin(L, rt, 2, "shutdown"))
         return 1;
-    int status = refusal(s);
+    int status = s->connecting ? UV_ENOTCONN : refusal(s);
     if (status < 0) {
         tide_error_system(L, rt, status, "shutdown", NULL);
         return tide_promise_push_settled(L, rt, -1);

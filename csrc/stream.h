@@ -14,6 +14,7 @@ typedef struct tide_stream {
     tide_list resting;        /* of the runtime, while it is anchored and no read waits */
     bool anchored;            /* in the handle's slot */
     bool flowing;             /* libuv reads */
+    bool connecting;          /* not there yet */
     bool ended;               /* shutdown was called: nothing more is written */
     bool closing;             /* what is queued is still written, then the handle is closed */
     int failure;              /* of a write, or 0: what every later one meets */

@@ -710,6 +710,17 @@ int tide_task_await(lua_State *L) {
     return lua_yieldk(L, 1, 1, await_done);
 }
 
+void tide_task_check_await(lua_State *L, tide_runtime *rt) {
+    if (is_current(L, rt) ? !lua_isyieldable(L) : !tide_task_at_top_level(rt))
+        await_misplaced(L, rt);
+}
+
+/* check_await(): raises what stands in the way of an await from here */
+static int check_await(lua_State *L) {
+    tide_task_check_await(L, tide_runtime_here(L));
+    return 0;
+}
+
 int tide_task_await_top(lua_State *L) {
     lua_replace(L, 1);
     lua_settop(L, 1);
@@ -900,6 +911,7 @@ const luaL_Reg tide_task_functions[] = {{"async", async},
                                         {"spawn", spawn},
                                         {"await", tide_task_await},
                                         {"awaiting", awaiting},
+                                        {"check_await", check_await},
                                         {"follow", follow},
                                         {"interrupt", interrupt},
                                         {"interrupted", interrupted},

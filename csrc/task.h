@@ -16,7 +16,11 @@ int tide_task_start(lua_State *L, tide_runtime *rt);
  * first upvalue is the runtime, since it may yield: returns what that is to return. */
 int tide_task_await(lua_State *L);
 
-/* The same for the value on top alone. */
+/* Raises what stands in the way of an await from here: before something begins whose result would
+ * be lost. */
+void tide_task_check_await(lua_State *L, tide_runtime *rt);
+
+/* The same as tide_task_await for the value on top alone. */
 int tide_task_await_top(lua_State *L);
 
 /* Who holds a task, which waits for something that is no promise and for nobody else to see. */

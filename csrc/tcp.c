@@ -10,20 +10,22 @@
 
 /* ---- connecting ---- */
 
-/* The fields local_address and local_port of the options; false: there are none. */
-static bool check_local(lua_State *L, int options, tide_address *local) {
+/* The fields local_address and local_port of the options; false: there are none. Without an address
+ * it is any of the remote one's family. */
+static bool check_local(lua_State *L, int options, const tide_address *remote,
+                        tide_address *local) {
     int top = lua_gettop(L);
-    if (!lua_istable(L, options))
+    lua_Integer port = tide_option_integer(L, options, "local_port", -1);
+    bool given = lua_istable(L, options) && lua_getfield(L, options, "local_address") != LUA_TNIL;
+    lua_settop(L, given ? top + 1 : top);
+    if (!given && port < 0)
         return false;
-    bool given = lua_getfield(L, options, "local_address") != LUA_TNIL;
-    if (lua_getfield(L, options, "local_port") == LUA_TNIL) {
-        lua_pushinteger(L, 0);
-        lua_replace(L, -2);
-    }
-    if (given)
-        tide_address_check(L, top + 1, top + 2, local);
+    if (!given)
+        lua_pushstring(L, remote->any.sa_family == AF_INET ? "0.0.0.0" : "::");
+    lua_pushinteger(L, port < 0 ? 0 : port);
+    tide_address_check(L, top + 1, top + 2, local);
     lua_settop(L, top);
-    return given;
+    return true;
 }
 
 /* tcp_connect(address, port, [options]) -> stream, promise of nothing: the stream is connected.
@@ -33,7 +35,7 @@ static int tcp_connect(lua_State *L) {
     tide_address remote, local;
     lua_settop(L, 3);
     tide_address_check(L, 1, 2, &remote);
-    bool bound = check_local(L, 3, &local);
+    bool bound = check_local(L, 3, &remote, &local);
     tide_address_push_name(L, &remote.any);
     const char *name = lua_tostring(L, 4);
     tide_stream *s = tide_stream_new(L, rt);

@@ -256,6 +256,7 @@ static int udp_receive(lua_State *L) {
 
 /* for data, peer in s: awaits the next one */
 static int udp_call(lua_State *L) {
+    tide_task_check_await(L, tide_runtime_here(L));
     lua_settop(L, 1);
     udp_receive(L);
     return tide_task_await_top(L);

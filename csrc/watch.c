@@ -188,6 +188,7 @@ static int watch_next(lua_State *L) {
 
 /* for event in w: awaits the next one */
 static int watch_call(lua_State *L) {
+    tide_task_check_await(L, tide_runtime_here(L));
     lua_settop(L, 1);
     watch_next(L);
     return tide_task_await_top(L);

@@ -477,6 +477,34 @@ for _, kind in ipairs({ "tcp", "pipe", "tls" }) do
       assert.is_false(core.alive())
     end)
 
+    it("takes nothing in a loop that cannot await", function()
+      local log = {}
+      tide.queue_microtask(function()
+        log[1] = raised(b.chunks(b))
+        log[2] = raised(coroutine.wrap(function() b.lines(b)() end))
+      end)
+      await(a:write("one\n"))
+      await(sleep(5))
+      assert.matches("await outside an async function", log[1])
+      assert.matches("await", log[2])
+      assert.equal("one", await(b:read_line()))
+    end)
+
+    it("keeps what is asked for apart from what its options do", function()
+      local inner
+      local options = setmetatable({}, { __index = function()
+        inner = inner or b:read(1)
+      end })
+      await(a:write("0abcdef"))
+      assert.equal("0", await(b:read(1)))
+      assert.equal("bcd", await(b:read_exactly(3, options)))
+      assert.equal("a", await(inner))
+    end)
+
+    it("reads no bytes at once", function()
+      assert.equal("", await(b:read_exactly(0)))
+    end)
+
     it("raises what is wrong with its arguments, before anything happens", function()
       assert.matches("positive number of bytes expected", raised(b.read, b, 0))
       assert.matches("number expected, got string", raised(b.read, b, "x"))
@@ -684,6 +712,41 @@ describe("server", function()
     assert.is_nil(io.open(path))
     assert.matches("path too long", raised(core.net.pipe_listen, ("x"):rep(200)))
     assert.matches("path expected", raised(core.net.pipe_listen, "a\0b"))
+  end)
+
+  it("is left alone by a loop that cannot await", function()
+    local server <close> = core.net.tcp_listen("127.0.0.1", 0)
+    local text
+    tide.queue_microtask(function() text = raised(server) end)
+    local client, connected = core.net.tcp_connect("127.0.0.1", server:address().port)
+    await(connected)
+    assert.matches("await outside an async function", text)
+    sockets.close(client, await(server:accept()))
+  end)
+
+  it("is connected to from a port of one's own", function()
+    local server <close> = core.net.tcp_listen("127.0.0.1", 0)
+    local free <close> = core.net.tcp_listen("127.0.0.1", 0)
+    local port = free:address().port
+    await(free:close())
+    local options = { local_port = port }
+    local client, connected =
+      core.net.tcp_connect("127.0.0.1", server:address().port, options)
+    await(connected)
+    assert.equal(port, client:local_address().port)
+    sockets.close(client, await(server:accept()))
+  end)
+
+  it("cannot be told of the end before it is connected to", function()
+    local server <close> = core.net.tcp_listen("127.0.0.1", 0)
+    local client, connected = core.net.tcp_connect("127.0.0.1", server:address().port)
+    assert.equal("ENOTCONN", code_of(client:shutdown()))
+    client:write("early"):catch(function() end)
+    await(connected)
+    local stream = await(server:accept())
+    await(client:close())
+    assert.equal("early", await(stream:read_all()))
+    sockets.close(stream)
   end)
 
   it("says whom it cannot connect to", function()

@@ -81,7 +81,11 @@ function begin_next(race)
   if race.attempts[race.next] then
     race.timer = core.set_timeout(begin_next, race.delay, race)
   end
-  local stream, connected = attempt()
+  local ok, stream, connected = pcall(attempt)
+  if not ok then
+    fail(race, attempt, stream)
+    return
+  end
   race.streams[stream] = true
   connected:next(function()
     win(race, stream)
@@ -156,6 +160,12 @@ local function connect_to_host(options, signal)
   local attempts = {}
   for i, address in ipairs(interleave(entries)) do
     attempts[i] = attempt_at(address, options)
+  end
+  if #attempts == 0 then
+    local text = ("EAI_NODATA: no address, getaddrinfo '%s'"):format(options.host)
+    local err = new_error("SystemError", text)
+    err.code, err.syscall = "EAI_NODATA", "getaddrinfo"
+    error(err, 0)
   end
   local name = ("%s port %d"):format(options.host, options.port)
   return run(attempts, options.attempt_delay or ATTEMPT_DELAY, name, signal)

@@ -18,6 +18,7 @@ end
 local M = {}
 
 local await, new_error, Promise = core.await, core.new_error, core.Promise
+local check_await = core.check_await
 
 local HANDSHAKE_TIMEOUT = 10000 -- ms
 
@@ -264,6 +265,7 @@ add_read("read_all", 1)
 function methods:chunks(n, options)
   check_self(self, "chunks")
   return function()
+    check_await() -- before anything is taken
     return await(self:read(n, options))
   end
 end
@@ -271,6 +273,7 @@ end
 function methods:lines(options)
   check_self(self, "lines")
   return function()
+    check_await()
     return await(self:read_line(options))
   end
 end

@@ -485,7 +485,8 @@ static pid_t start_part(int report, const way *w, unsigned long first, unsigned 
 int main(int argc, char **argv) {
     enum { PARTS = sizeof ways / sizeof *ways + 1 };
     if (argc < 2) {
-        fprintf(stderr, "usage: %s SCRIPT [EVERY [FIRST [LAST]]]  (allocations to let fail)\n", argv[0]);
+        fprintf(stderr, "usage: %s SCRIPT [EVERY [FIRST [LAST]]]  (allocations to let fail)\n",
+                argv[0]);
         return 2;
     }
     script = argv[1];
