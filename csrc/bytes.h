@@ -12,7 +12,9 @@
 
 #pragma GCC visibility push(hidden)
 
-enum { TIDE_BLOCK_SIZE = 64 * 1024 };
+/* More means fewer calls, of the system and of Lua. From 128 KiB on, though, a string of that size
+ * would have pages of its own from the allocator, and give them back each time. */
+enum { TIDE_BLOCK_SIZE = 96 * 1024 };
 
 typedef struct tide_block {
     struct tide_block *next;

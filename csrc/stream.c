@@ -20,7 +20,7 @@
 #define METATABLE "moontide.Stream"
 
 enum {
-    READ_HIGH_WATER = 128 * 1024,
+    READ_HIGH_WATER = 256 * 1024,
     WRITE_HIGH_WATER = 64 * 1024,
     BURST_MAX = 64, /* writes */
     BUFFERS_MAX = 16
@@ -30,9 +30,16 @@ enum { UV_CLOSED = TIDE_UV_READER };
 
 /* ---- reading ---- */
 
+/* Whether nothing more is to be read for now. */
+static bool is_full(tide_reader *r) {
+    return r->bytes.count >= READ_HIGH_WATER && (!r->pending || tide_reader_satisfied(r));
+}
+
+/* Without a buffer, libuv tells on_read and leaves the bytes where they are. */
 static void on_alloc(uv_handle_t *uv, size_t suggested, uv_buf_t *buffer) {
     tide_stream *s = uv->data;
-    tide_block *block = tide_block_peek(&s->reader.handle.rt->blocks);
+    tide_reader *r = &s->reader;
+    tide_block *block = is_full(r) ? NULL : tide_block_peek(&r->handle.rt->blocks);
     (void)suggested;
     *buffer = block == NULL ? uv_buf_init(NULL, 0) : uv_buf_init(block->data, TIDE_BLOCK_SIZE);
 }
@@ -43,10 +50,23 @@ static void stop_flow(tide_stream *s) {
     s->flowing = false;
 }
 
+/* Stopping and starting again costs three system calls, so that is left until a whole turn has gone
+ * by in which nothing was taken. */
+static void wait_for_room(tide_stream *s) {
+    if (s->full)
+        stop_flow(s);
+    s->full = true;
+}
+
 static void on_read(uv_stream_t *uv, ssize_t n, const uv_buf_t *buffer) {
     tide_stream *s = uv->data;
     tide_reader *r = &s->reader;
     (void)buffer;
+    if (n == UV_ENOBUFS && is_full(r)) {
+        wait_for_room(s);
+        return;
+    }
+    s->full = false;
     if (n > 0) {
         tide_bytes_add_peeked(&r->bytes, &r->handle.rt->blocks, (size_t)n);
     } else if (n < 0) {
@@ -54,8 +74,6 @@ static void on_read(uv_stream_t *uv, ssize_t n, const uv_buf_t *buffer) {
         stop_flow(s);
     }
     bool satisfied = !r->pending || tide_reader_satisfied(r);
-    if (satisfied && r->bytes.count >= READ_HIGH_WATER)
-        stop_flow(s);
     if (satisfied && r->pending && tide_list_empty(&s->readable.link))
         tide_completion_add(r->handle.rt, &s->readable);
 }
