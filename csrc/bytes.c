@@ -7,6 +7,8 @@ enum {
     POOL_MAX = 8,
     COPY_MAX = 4096,    /* up to here copying costs less than handing a large block over */
     NEXT_BLOCK = 16384, /* at least, when there are blocks before it */
+    KEPT_MAX = 512,     /* an empty block that stays */
+    LEAST_BLOCK = 128
 };
 
 /* ---- blocks ---- */
@@ -53,6 +55,10 @@ void tide_block_pool_close(tide_block_pool *pool) {
 /* ---- appending ---- */
 
 static void append_block(tide_bytes *bytes, tide_block *block) {
+    if (bytes->count == 0 && bytes->first != NULL) { /* too small for this */
+        free(bytes->first);
+        bytes->first = bytes->last = NULL;
+    }
     if (bytes->last == NULL)
         bytes->first = block;
     else
@@ -69,7 +75,9 @@ bool tide_bytes_append(tide_bytes *bytes, const char *data, size_t n) {
     if (n == 0)
         return true;
     if (!has_room(bytes, n)) {
-        size_t capacity = bytes->last == NULL || n > NEXT_BLOCK ? n : NEXT_BLOCK;
+        size_t capacity = bytes->count == 0 || n > NEXT_BLOCK ? n : NEXT_BLOCK;
+        if (capacity < LEAST_BLOCK)
+            capacity = LEAST_BLOCK;
         tide_block *block = new_block(capacity);
         if (block == NULL)
             return false;
@@ -148,6 +156,15 @@ void tide_bytes_copy(const tide_bytes *bytes, char *to, size_t n) {
     }
 }
 
+/* Takes the first block out of the list. */
+static void remove_first(tide_bytes *bytes, tide_block_pool *pool) {
+    tide_block *block = bytes->first;
+    bytes->first = block->next;
+    if (bytes->first == NULL)
+        bytes->last = NULL;
+    give_back(pool, block);
+}
+
 void tide_bytes_drop(tide_bytes *bytes, tide_block_pool *pool, size_t n) {
     bytes->count -= n;
     for (tide_block *block; n > 0 && (block = bytes->first) != NULL;) {
@@ -157,9 +174,15 @@ void tide_bytes_drop(tide_bytes *bytes, tide_block_pool *pool, size_t n) {
             return;
         }
         n -= part;
-        bytes->first = block->next;
-        if (bytes->first == NULL)
-            bytes->last = NULL;
-        give_back(pool, block);
+        if (block->next == NULL && block->capacity <= KEPT_MAX)
+            block->start = block->end = 0;
+        else
+            remove_first(bytes, pool);
     }
+}
+
+void tide_bytes_clear(tide_bytes *bytes, tide_block_pool *pool) {
+    bytes->count = 0;
+    while (bytes->first != NULL)
+        remove_first(bytes, pool);
 }

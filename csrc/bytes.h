@@ -58,8 +58,12 @@ size_t tide_bytes_find(const tide_bytes *bytes, const char *delimiter, size_t le
 /* Copies n bytes, which are there, from the front. */
 void tide_bytes_copy(const tide_bytes *bytes, char *to, size_t n);
 
-/* Takes n bytes, which are there, off the front. */
+/* Takes n bytes, which are there, off the front. A small block that gets empty stays, for the next
+ * message. */
 void tide_bytes_drop(tide_bytes *bytes, tide_block_pool *pool, size_t n);
+
+/* Gives everything back. */
+void tide_bytes_clear(tide_bytes *bytes, tide_block_pool *pool);
 
 #pragma GCC visibility pop
 

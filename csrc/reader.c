@@ -27,7 +27,7 @@ tide_reader *tide_reader_check(lua_State *L, int argument) {
 }
 
 void tide_reader_free(tide_reader *reader) {
-    tide_bytes_drop(&reader->bytes, &reader->handle.rt->blocks, reader->bytes.count);
+    tide_bytes_clear(&reader->bytes, &reader->handle.rt->blocks);
 }
 
 /* ---- outcomes ---- */
