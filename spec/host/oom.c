@@ -42,6 +42,7 @@
 #define ARRIVALS 6 /* of what the script leaves in flight, at the least */
 
 int luaopen_moontide_core(lua_State *L);
+int luaopen_moontide_tls_core(lua_State *L);
 
 typedef struct memory {
     size_t bytes;
@@ -226,6 +227,10 @@ static int prepare(lua_State *L) {
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     lua_pushcfunction(L, luaopen_moontide_core);
     lua_setfield(L, -2, "moontide.core");
+#ifdef HOST_HAS_TLS
+    lua_pushcfunction(L, luaopen_moontide_tls_core);
+    lua_setfield(L, -2, "moontide.tls_core");
+#endif
     load_sources(L);
     load_file(L, script);
     return 1;
