@@ -36,6 +36,33 @@ function M.new(metatable, real, class)
   )
 end
 
+--- LuaSocket's functions NAME, NAME4 and NAME6, which make objects of the metatable. Those of the
+--- first are of any family: `_renew` gives another one when it turns out.
+---@param name string "tcp" or "udp"
+---@param class string what they can do at first
+function M.constructors(metatable, name, class)
+  local create4, create6 = real_socket[name .. "4"], real_socket[name .. "6"]
+  local function renew(family)
+    return family == "inet6" and create6() or create4()
+  end
+  local function constructor(create, any)
+    return function()
+      local real, err = create()
+      if not real then
+        return nil, err
+      end
+      local self = M.new(metatable, real, class)
+      self._any, self._renew = any, renew
+      return self
+    end
+  end
+  return {
+    [name] = constructor(real_socket[name], true),
+    [name .. "4"] = constructor(create4, false),
+    [name .. "6"] = constructor(create6, false),
+  }
+end
+
 ---- arguments: refused as LuaSocket does, in the name of the method's caller ----
 
 local function misuse(name, position, expected, value)

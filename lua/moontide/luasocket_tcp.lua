@@ -8,13 +8,10 @@
 local core = require "moontide.core"
 local object = require "moontide.luasocket_object"
 local connecting = require "moontide.luasocket_connect"
-local real_socket = require "socket.core"
 
 local check_class, check_number, check_string =
   object.check_class, object.check_number, object.check_string
 local concat, min, now, pace = table.concat, math.min, core.now, object.pace
-
-local M = {}
 
 local MASTER, CLIENT, SERVER = "tcp{master}", "tcp{client}", "tcp{server}"
 
@@ -29,31 +26,6 @@ local Tcp = object.class(
 
 local function wrap(real, class)
   return object.new(Tcp, real, class)
-end
-
-local function new(create, any)
-  local real, err = create()
-  if not real then
-    return nil, err
-  end
-  local self = wrap(real, MASTER)
-  self._any = any
-  self._renew = function(family)
-    return family == "inet6" and real_socket.tcp6() or real_socket.tcp4()
-  end
-  return self
-end
-
-function M.tcp()
-  return new(real_socket.tcp, true)
-end
-
-function M.tcp4()
-  return new(real_socket.tcp4, false)
-end
-
-function M.tcp6()
-  return new(real_socket.tcp6, false)
 end
 
 ---- connections ----
@@ -254,4 +226,4 @@ function methods:dirty()
   return self._left ~= nil or self._real:dirty()
 end
 
-return M
+return object.constructors(Tcp, "tcp", MASTER)

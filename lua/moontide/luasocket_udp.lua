@@ -2,12 +2,9 @@
 local core = require "moontide.core"
 local object = require "moontide.luasocket_object"
 local connecting = require "moontide.luasocket_connect"
-local real_socket = require "socket.core"
 
 local check_class, check_number, check_string =
   object.check_class, object.check_number, object.check_string
-
-local M = {}
 
 local CONNECTED, UNCONNECTED = "udp{connected}", "udp{unconnected}"
 
@@ -16,31 +13,6 @@ local Udp = object.class(
   methods,
   "dirty getfamily getfd getoption getpeername getsockname setoption"
 )
-
-local function new(create, any)
-  local real, err = create()
-  if not real then
-    return nil, err
-  end
-  local self = object.new(Udp, real, UNCONNECTED)
-  self._any = any
-  self._renew = function(family)
-    return family == "inet6" and real_socket.udp6() or real_socket.udp4()
-  end
-  return self
-end
-
-function M.udp()
-  return new(real_socket.udp, true)
-end
-
-function M.udp4()
-  return new(real_socket.udp4, false)
-end
-
-function M.udp6()
-  return new(real_socket.udp6, false)
-end
 
 ---- addresses ----
 
@@ -107,4 +79,4 @@ function methods:receivefrom(size)
   return retry(self, "receivefrom", "r", check_number(size, nil, 1, "receivefrom"))
 end
 
-return M
+return object.constructors(Udp, "udp", UNCONNECTED)
