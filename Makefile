@@ -126,9 +126,19 @@ test: deps-test
 	@$(SUBMAKE) core
 	$(call each,specs examples install-test oom)
 
+# A full collection before each job looks at all that busted has loaded: with one file loaded at a time
+# that takes a fifth of the time.
+ifeq ($(BUILD)$(BUSTED_ARGS),gcstress)
+specs: core
+	@echo "== specs ($(BUILD)), file by file"
+	@failed=; for file in spec/*_spec.lua; do \
+		echo "$$file"; $(BUSTED) "$$file" || failed="$$failed $$file"; \
+	done; [ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
+else
 specs: core
 	@echo "== specs ($(BUILD))"
 	$(BUSTED) $(BUSTED_ARGS)
+endif
 
 examples: core
 	@echo "== examples"
