@@ -1,6 +1,8 @@
 #include "address.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 
 bool tide_address_parse(const char *text, tide_address *address) {
     memset(address, 0, sizeof *address);
@@ -65,4 +67,17 @@ void tide_address_push_name(lua_State *L, const struct sockaddr *a) {
     const char *form = tide_address_family(a) == 6 ? "[%s]:%d" : "%s:%d";
     lua_pushfstring(L, form, lua_tostring(L, -1), port_of(a));
     lua_remove(L, -2);
+}
+
+int tide_address_share_port(const uv_handle_t *socket) {
+#ifdef SO_REUSEPORT
+    uv_os_fd_t fd;
+    int on = 1, status = uv_fileno(socket, &fd);
+    if (status == 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0)
+        status = uv_translate_sys_error(errno);
+    return status;
+#else
+    (void)socket;
+    return UV_ENOTSUP;
+#endif
 }

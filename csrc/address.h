@@ -31,6 +31,10 @@ void tide_address_push(lua_State *L, const struct sockaddr *address);
 /* Pushes {address=, family=, port=}. [-0, +1, m] */
 void tide_address_push_table(lua_State *L, const struct sockaddr *address);
 
+/* Before it is bound: several sockets, of several processes too, are to share the port. A status.
+ */
+int tide_address_share_port(const uv_handle_t *socket);
+
 /* Pushes "127.0.0.1:80" or "[::1]:80", for errors. [-0, +1, m] */
 void tide_address_push_name(lua_State *L, const struct sockaddr *address);
 

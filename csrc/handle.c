@@ -62,14 +62,18 @@ static void on_close(uv_handle_t *uv) {
         tide_completion_add(handle->rt, &handle->closed);
 }
 
-void tide_handle_anchor(lua_State *L, tide_handle *handle, int index) {
-    if (!handle->closing)
-        return;
-    lua_pushvalue(L, index);
+void tide_handle_set_slot(lua_State *L, const tide_handle *handle) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, handle->rt->ref_anchors);
     lua_insert(L, -2);
     lua_rawseti(L, -2, handle->slot); /* the slot exists: nothing is allocated */
     lua_pop(L, 1);
+}
+
+void tide_handle_anchor(lua_State *L, tide_handle *handle, int index) {
+    if (!handle->closing)
+        return;
+    lua_pushvalue(L, index);
+    tide_handle_set_slot(L, handle);
 }
 
 void tide_handle_close(lua_State *L, tide_handle *handle, int index) {
@@ -140,10 +144,6 @@ static void cancel_wait(tide_operation *operation) {
     tide_wait *wait = (tide_wait *)operation;
     if (!tide_list_empty(&wait->link))
         tide_wait_complete(wait, UV_ECANCELED);
-}
-
-void tide_wait_release(tide_operation *operation) {
-    (void)operation;
 }
 
 void *tide_wait_new(lua_State *L, tide_handle *handle, int index, size_t size,

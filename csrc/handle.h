@@ -58,6 +58,9 @@ void tide_handle_close(lua_State *L, tide_handle *handle, int index);
 void tide_handle_close_held(tide_handle *handle);
 void tide_handle_anchor(lua_State *L, tide_handle *handle, int index);
 
+/* Pops what the slot is to anchor, false for nothing. [-1, +0, -] */
+void tide_handle_set_slot(lua_State *L, const tide_handle *handle);
+
 /* Something waits for the handle, which keeps the loop alive for as long as that is so. Each hold
  * is let go of once. Cannot fail. */
 void tide_handle_hold(tide_handle *handle);
@@ -86,9 +89,6 @@ static inline tide_wait *tide_handle_first_wait(tide_handle *handle) {
     return tide_list_empty(&handle->waits) ? NULL
                                            : tide_list_entry(handle->waits.next, tide_wait, link);
 }
-
-/* For operation types of waits, which have nothing to give back. */
-void tide_wait_release(tide_operation *operation);
 
 extern const luaL_Reg tide_handle_functions[];
 

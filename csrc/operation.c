@@ -92,6 +92,10 @@ void tide_operation_abandon(tide_operation *operation) {
         operation->cancel(operation);
 }
 
+void tide_operation_release_nothing(tide_operation *operation) {
+    (void)operation;
+}
+
 static tide_operation *check_operation(lua_State *L) {
     tide_runtime_here(L);
     tide_operation *operation = lua_touserdata(L, 1);

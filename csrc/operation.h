@@ -55,6 +55,9 @@ void tide_operation_complete(tide_operation *operation);
 /* Nobody will get the result: asks for the end, unless it has been delivered. Cannot fail. */
 void tide_operation_abandon(tide_operation *operation);
 
+/* For types that have nothing to give back. */
+void tide_operation_release_nothing(tide_operation *operation);
+
 extern const luaL_Reg tide_operation_functions[];
 
 /* Closing: asks libuv to give up what it has not begun. */

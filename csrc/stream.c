@@ -1,11 +1,11 @@
 /*
- * Reading begins with the first read and goes on while less than HIGH_WATER waits to be taken: a
- * message that is there when it is asked for costs no system call of its own.
+ * Reading begins with the first read and goes on while less than READ_HIGH_WATER waits to be taken:
+ * a message that is there when it is asked for costs no system call of its own.
  *
  * A write first tries to write at once. What the system does not take is queued with libuv, which
  * has a request with the strings, anchored until it is delivered; the promise of a write is pending
- * only while more than HIGH_WATER is queued. After so many writes at once in one turn the next one
- * is queued, so that a loop that only writes lets the others have their turn.
+ * only while more than WRITE_HIGH_WATER is queued. After so many writes at once in one turn the
+ * next one is queued, so that a loop that only writes lets the others have their turn.
  */
 #include "stream.h"
 
@@ -19,12 +19,7 @@
 
 #define METATABLE "moontide.Stream"
 
-enum {
-    READ_HIGH_WATER = 256 * 1024,
-    WRITE_HIGH_WATER = 64 * 1024,
-    BURST_MAX = 64, /* writes */
-    BUFFERS_MAX = 16
-};
+enum { READ_HIGH_WATER = 256 * 1024, WRITE_HIGH_WATER = 64 * 1024, BUFFERS_MAX = 16 };
 
 enum { UV_CLOSED = TIDE_UV_READER };
 
@@ -78,20 +73,12 @@ static void on_read(uv_stream_t *uv, ssize_t n, const uv_buf_t *buffer) {
         tide_completion_add(r->handle.rt, &s->readable);
 }
 
-/* Sets what the slot of the handle anchors: the value on top. [-1, +0, -] */
-static void anchor(lua_State *L, const tide_handle *handle) {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, handle->rt->ref_anchors);
-    lua_insert(L, -2);
-    lua_rawseti(L, -2, handle->slot);
-    lua_pop(L, 1);
-}
-
 /* The next read often follows at once, so the anchor stays until the loop polls. */
 static void wanted(lua_State *L, tide_reader *r, int self) {
     tide_stream *s = (tide_stream *)r;
     if (!s->anchored) {
         lua_pushvalue(L, self);
-        anchor(L, &r->handle);
+        tide_handle_set_slot(L, &r->handle);
         s->anchored = true;
     }
     tide_list_remove(&s->resting);
@@ -118,7 +105,7 @@ static void release(lua_State *L, tide_stream *s) {
     tide_list_remove(&s->resting);
     s->anchored = false;
     lua_pushboolean(L, 0);
-    anchor(L, &s->reader.handle);
+    tide_handle_set_slot(L, &s->reader.handle);
 }
 
 void tide_stream_release_resting(lua_State *L, tide_runtime *rt) {
@@ -227,7 +214,7 @@ static int finish_wait(lua_State *L, tide_runtime *rt, tide_operation *operation
     return -1;
 }
 
-static const tide_operation_type wait_type = {finish_wait, tide_wait_release};
+static const tide_operation_type wait_type = {finish_wait, tide_operation_release_nothing};
 
 /* Queues the buffers, whose strings stand on the stack from 2 up to there. Returns a status.
  * [-0, +0, m] */
@@ -266,11 +253,7 @@ static int queue(lua_State *L, tide_stream *s, const uv_buf_t *buffers, int n, i
 /* Writes what the system takes at once, unless others are before; the buffers become what is left.
  * Returns a status, or how many buffers are left. */
 static int try_write(tide_stream *s, uv_buf_t *buffers, int n) {
-    tide_runtime *rt = s->reader.handle.rt;
-    if (s->turn != rt->turns)
-        s->burst = 0;
-    s->turn = rt->turns;
-    if (s->requests > 0 || ++s->burst > BURST_MAX)
+    if (s->requests > 0 || !tide_burst_goes_on(&s->burst, s->reader.handle.rt))
         return n;
     int written = uv_try_write(&s->uv.stream, buffers, (unsigned)n);
     if (written < 0)
@@ -353,7 +336,8 @@ static int stream_write(lua_State *L) {
         tide_error_system(L, rt, status, "write", NULL);
         return tide_promise_push_settled(L, rt, -1);
     }
-    if (s->burst > BURST_MAX || uv_stream_get_write_queue_size(&s->uv.stream) > WRITE_HIGH_WATER)
+    if (tide_burst_is_over(&s->burst, rt) ||
+        uv_stream_get_write_queue_size(&s->uv.stream) > WRITE_HIGH_WATER)
         return push_wait(L, s, last + 1);
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_done);
     return 1;
@@ -374,10 +358,6 @@ typedef struct stream_operation {
 } stream_operation;
 
 enum { UV_OF_STREAM = TIDE_UV_OPERATION, UV_NAME };
-
-static void release_nothing(tide_operation *operation) {
-    (void)operation;
-}
 
 /* Pushes an operation of the stream at the index, and above it its promise. [-0, +2, m] */
 static stream_operation *new_operation(lua_State *L, tide_stream *s, int index,
@@ -405,7 +385,7 @@ static int finish_connect(lua_State *L, tide_runtime *rt, tide_operation *operat
 }
 
 uv_connect_t *tide_connect_new(lua_State *L, tide_stream *s, int index, const char *name) {
-    static const tide_operation_type type = {finish_connect, release_nothing};
+    static const tide_operation_type type = {finish_connect, tide_operation_release_nothing};
     stream_operation *o = new_operation(L, s, index, &type);
     o->uv.connect.data = o;
     o->name = lua_pushstring(L, name);
@@ -457,7 +437,7 @@ static int finish_shutdown(lua_State *L, tide_runtime *rt, tide_operation *opera
 
 /* s:shutdown([options]) -> promise of nothing */
 static int stream_shutdown(lua_State *L) {
-    static const tide_operation_type type = {finish_shutdown, release_nothing};
+    static const tide_operation_type type = {finish_shutdown, tide_operation_release_nothing};
     tide_runtime *rt = tide_runtime_here(L);
     tide_stream *s = tide_stream_check(L, 1);
     if (tide_cancel_begin(L, rt, 2, "shutdown"))
@@ -481,16 +461,17 @@ static int stream_shutdown(lua_State *L) {
 
 /* ---- methods ---- */
 
-tide_stream *tide_stream_check(lua_State *L, int argument) {
-    tide_reader *reader = lua_touserdata(L, argument);
-    if (reader == NULL || lua_rawlen(L, argument) != sizeof(tide_stream) ||
-        tide_reader_check(L, argument)->source != &source)
-        luaL_typeerror(L, argument, "stream");
-    return (tide_stream *)reader;
+/* Much called: only streams have this source. */
+tide_stream *tide_stream_test(lua_State *L, int index) {
+    tide_stream *s = lua_touserdata(L, index);
+    return s != NULL && lua_rawlen(L, index) == sizeof *s && s->reader.source == &source ? s : NULL;
 }
 
-tide_stream *tide_stream_test(lua_State *L, int index) {
-    return luaL_testudata(L, index, METATABLE);
+tide_stream *tide_stream_check(lua_State *L, int argument) {
+    tide_stream *s = tide_stream_test(L, argument);
+    if (s == NULL)
+        luaL_typeerror(L, argument, "stream");
+    return s;
 }
 
 /* s:close() -> promise of nothing, when what is queued is written and the handle closed */

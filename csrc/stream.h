@@ -20,8 +20,7 @@ typedef struct tide_stream {
     bool closing;             /* what is queued is still written, then the handle is closed */
     int failure;              /* of a write, or 0: what every later one meets */
     unsigned requests;        /* writes that libuv has, completed ones not delivered included */
-    uint32_t turn;            /* of the loop: in which */
-    unsigned burst;           /* so many writes were done at once */
+    tide_burst burst;         /* of writes */
     union {
         uv_handle_t handle;
         uv_stream_t stream;

@@ -1,7 +1,5 @@
 #include "tcp.h"
 
-#include <sys/socket.h>
-
 #include "address.h"
 #include "error.h"
 #include "option.h"
@@ -56,19 +54,6 @@ static int tcp_connect(lua_State *L) {
 
 /* ---- listening ---- */
 
-static int set_reuse_port(uv_tcp_t *tcp) {
-#ifdef SO_REUSEPORT
-    int fd, on = 1;
-    int status = uv_fileno((uv_handle_t *)tcp, &fd);
-    if (status == 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0)
-        status = UV_ENOTSUP;
-    return status;
-#else
-    (void)tcp;
-    return UV_ENOTSUP;
-#endif
-}
-
 /* tcp_listen(address, port, [options]) -> server; raises a SystemError */
 static int tcp_listen(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
@@ -84,7 +69,7 @@ static int tcp_listen(lua_State *L) {
     if (status == 0)
         tide_handle_opened(&server->handle);
     if (status == 0 && reuse_port)
-        status = set_reuse_port(&server->uv.tcp);
+        status = tide_address_share_port(&server->uv.handle);
     if (status == 0)
         status = uv_tcp_bind(&server->uv.tcp, &local.any, flags);
     tide_server_listen(L, server, status, backlog, lua_tostring(L, 4));

@@ -20,7 +20,7 @@
 
 #define METATABLE "moontide.net.UDP"
 
-enum { KEPT_MAX = 64 * 1024, LENGTH_MAX = 64 * 1024, PORT_MAX = 65535, BURST_MAX = 64 };
+enum { KEPT_MAX = 64 * 1024, LENGTH_MAX = 64 * 1024, PORT_MAX = 65535 };
 
 typedef struct datagram {
     struct datagram *next;
@@ -38,8 +38,7 @@ typedef struct udp {
     size_t kept;            /* bytes, what they cost besides included */
     size_t length_max;      /* of a datagram that is received whole */
     bool reading;
-    uint32_t turn;  /* of the loop: in which */
-    unsigned burst; /* so many datagrams were sent at once */
+    tide_burst burst; /* of sends */
 } udp;
 
 typedef struct receiving {
@@ -288,11 +287,7 @@ static int finish_send(lua_State *L, tide_runtime *rt, tide_operation *operation
     return -1;
 }
 
-static void release_send(tide_operation *operation) {
-    (void)operation;
-}
-
-static const tide_operation_type send_type = {finish_send, release_send};
+static const tide_operation_type send_type = {finish_send, tide_operation_release_nothing};
 
 /* The data at 2 waits until the system takes it. The signal to heed is on top. */
 static int queue_send(lua_State *L, udp *s, const uv_buf_t *data, const tide_address *to) {
@@ -315,13 +310,9 @@ static int queue_send(lua_State *L, udp *s, const uv_buf_t *data, const tide_add
     return 1;
 }
 
-/* Has the system take the datagram at once; a status. After so many of them in one turn of the loop
- * the next one has to wait for the turn after it, so that who only sends lets the others go on. */
+/* Has the system take the datagram at once, unless there were many in this turn; a status. */
 static int try_send(udp *s, const uv_buf_t *data, const tide_address *to) {
-    if (s->turn != s->handle.rt->turns)
-        s->burst = 0;
-    s->turn = s->handle.rt->turns;
-    if (++s->burst > BURST_MAX)
+    if (!tide_burst_goes_on(&s->burst, s->handle.rt))
         return UV_EAGAIN;
     return uv_udp_try_send(&s->uv, data, 1, to == NULL ? NULL : &to->any);
 }
@@ -574,22 +565,6 @@ static udp_options check_options(lua_State *L) {
     return options;
 }
 
-/* Several sockets, of several processes too, share the port's datagrams. */
-static int share_port(const udp *s) {
-#ifdef SO_REUSEPORT
-    uv_os_fd_t fd;
-    int on = 1, status = uv_fileno((const uv_handle_t *)&s->uv, &fd);
-    if (status < 0)
-        return status;
-    return setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0
-               ? 0
-               : uv_translate_sys_error(errno);
-#else
-    (void)s;
-    return UV_ENOTSUP;
-#endif
-}
-
 /* Opens the new socket; the call that failed, and its status. */
 static const char *open_socket(tide_runtime *rt, udp *s, const udp_options *options, int *status) {
     *status = uv_udp_init_ex(&rt->loop, &s->uv, options->address.any.sa_family);
@@ -597,7 +572,7 @@ static const char *open_socket(tide_runtime *rt, udp *s, const udp_options *opti
         return "socket";
     tide_handle_opened(&s->handle);
     if (options->reuse_port)
-        *status = share_port(s);
+        *status = tide_address_share_port((const uv_handle_t *)&s->uv);
     if (*status == 0 && options->broadcast)
         *status = uv_udp_set_broadcast(&s->uv, 1);
     if (*status < 0)

@@ -549,8 +549,8 @@ function tide.each(list, f, options) end
 --- Fulfilled with those of the events for which the file descriptor is ready: reading or writing it
 --- will not block, be it that it gives an error. The descriptor stays its owner's: it is put into
 --- non-blocking mode, must stay open while it is polled, and is left alone as soon as the promise has
---- settled. Rejects with a moontide.SystemError for what cannot be polled, such as a regular file.
---- Source: poll(2), uv_poll_t.
+--- settled. Rejects with a moontide.SystemError for what cannot be polled, such as a regular file, or
+--- a descriptor that was closed at once. Source: poll(2), uv_poll_t.
 ---@param fd integer
 ---@param events moontide.PollEvents
 ---@param options? moontide.Options
@@ -610,7 +610,7 @@ function Stream:read(n, options) end
 
 --- Fulfilled with n bytes; rejects with IncompleteReadError (`received`: bytes) when the end comes
 --- first.
----@param n integer
+---@param n integer 0 or more
 ---@param options? moontide.Options
 ---@return moontide.Promise<string>
 function Stream:read_exactly(n, options) end
