@@ -23,9 +23,10 @@ ifeq ($(filter yes no,$(OPENSSL)),)
 $(error OPENSSL=$(OPENSSL): yes or no)
 endif
 
-CSRC    := $(wildcard csrc/*.c)
+LAYERS  := base core loop stream fs net process
+CSRC    := $(wildcard csrc/*.c $(LAYERS:%=csrc/%/*.c))
 TLSSRC  := $(wildcard csrc/tls/*.c)
-HEADERS := $(wildcard csrc/*.h csrc/tls/*.h)
+HEADERS := $(wildcard csrc/*.h csrc/*/*.h)
 HOSTSRC := $(wildcard spec/host/*.c)
 BENCHSRC := $(wildcard bench/io/*.c)
 BENCHHDR := $(wildcard bench/io/*.h)
@@ -61,7 +62,7 @@ UV_CFLAGS  = $(shell pkg-config --cflags libuv)
 UV_LIBS    = $(shell pkg-config --libs libuv)
 TLS_CFLAGS = $(shell pkg-config --cflags openssl)
 TLS_LIBS   = $(shell pkg-config --libs openssl)
-COMPILE    = $(CC) $(REQUIRED) $(CFLAGS) $(CPPFLAGS) $(LUA_CFLAGS) $(UV_CFLAGS) -MMD -MP
+COMPILE    = $(CC) $(REQUIRED) $(CFLAGS) $(CPPFLAGS) -Icsrc $(LUA_CFLAGS) $(UV_CFLAGS) -MMD -MP
 
 # Whatever the caller had comes last, so that rocks of the user's own (busted, say) are found.
 export LUA_PATH  := $(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;$(or $(LUA_PATH_5_4),$(LUA_PATH),;)
@@ -213,7 +214,7 @@ lint-format:
 
 lint-c:
 	clang-tidy -quiet $(CSRC) $(HOSTSRC) $(BENCHSRC) -- $(REQUIRED) $(LUA_CFLAGS) $(UV_CFLAGS) -Icsrc
-	$(if $(TLS),clang-tidy -quiet $(TLSSRC) -- $(REQUIRED) $(LUA_CFLAGS) $(TLS_CFLAGS))
+	$(if $(TLS),clang-tidy -quiet $(TLSSRC) -- $(REQUIRED) $(LUA_CFLAGS) $(TLS_CFLAGS) -Icsrc)
 
 # Only the entry point may be visible: a name of ours must not meet one of another module's.
 lint-build:

@@ -1,41 +1,41 @@
 /*
  * require "moontide.core"
  */
-#include "callback.h"
-#include "cancel.h"
-#include "combinator.h"
-#include "directory.h"
-#include "dns.h"
-#include "error.h"
-#include "file.h"
-#include "fs.h"
-#include "handle.h"
-#include "immediate.h"
-#include "loop.h"
-#include "operation.h"
-#include "os.h"
-#include "pipe.h"
-#include "process.h"
-#include "promise.h"
-#include "reader.h"
-#include "readiness.h"
-#include "rejection.h"
-#include "runtime.h"
-#include "scope.h"
-#include "server.h"
-#include "signals.h"
-#include "sleeper.h"
-#include "standard.h"
-#include "stream.h"
-#include "task.h"
-#include "tcp.h"
-#include "testing.h"
-#include "timer.h"
-#include "traceback.h"
-#include "tree.h"
-#include "udp.h"
-#include "watch.h"
-#include "whole.h"
+#include "core/callback.h"
+#include "core/cancel.h"
+#include "core/combinator.h"
+#include "fs/directory.h"
+#include "net/dns.h"
+#include "core/objects.h"
+#include "fs/file.h"
+#include "fs/path.h"
+#include "loop/handle.h"
+#include "loop/immediate.h"
+#include "loop/loop.h"
+#include "loop/operation.h"
+#include "process/os.h"
+#include "net/pipe.h"
+#include "process/process.h"
+#include "core/promise.h"
+#include "stream/reader.h"
+#include "loop/poll.h"
+#include "core/rejection.h"
+#include "core/runtime.h"
+#include "core/scope.h"
+#include "net/server.h"
+#include "loop/signal.h"
+#include "core/waiter.h"
+#include "process/stdio.h"
+#include "stream/stream.h"
+#include "core/task.h"
+#include "net/tcp.h"
+#include "loop/clock.h"
+#include "loop/timer.h"
+#include "core/traceback.h"
+#include "fs/tree.h"
+#include "net/udp.h"
+#include "fs/watch.h"
+#include "fs/contents.h"
 
 #if LUA_VERSION_NUM != 504
 #error "moontide needs Lua 5.4"
@@ -66,7 +66,7 @@ static int stats(lua_State *L) {
 /* callable(value) -> boolean */
 static int callable(lua_State *L) {
     luaL_checkany(L, 1);
-    lua_pushboolean(L, tide_callable(L, 1));
+    lua_pushboolean(L, tide_objects_is_callable(L, 1));
     return 1;
 }
 
@@ -78,11 +78,11 @@ static void open_handles(lua_State *L, tide_runtime *rt) {
     lua_pushliteral(L, "moontide.Handle");
     lua_setfield(L, -2, "__name");
     lua_newtable(L);
-    tide_setfuncs(L, rt, tide_timer_methods);
+    tide_objects_set_functions(L, rt, tide_timer_methods);
     lua_getfield(L, -1, "close");
     lua_setfield(L, -3, "__close");
     lua_setfield(L, -2, "__index");
-    rt->ref_handle_meta = luaL_ref(L, LUA_REGISTRYINDEX);
+    rt->ref_callback_meta = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
 /* Makes the runtime of the state, or finds it when the module is loaded again. */
@@ -91,11 +91,11 @@ static tide_runtime *open_runtime(lua_State *L) {
     if (rt != NULL)
         return rt->closed ? (luaL_error(L, "the runtime is closed"), NULL) : rt;
     rt = tide_runtime_new(L);
-    tide_error_open(L, rt);
+    tide_objects_open(L, rt);
     tide_promise_open(L, rt);
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_promise_meta);
     lua_getfield(L, -1, "__index");
-    tide_setfuncs(L, rt, tide_task_methods);
+    tide_objects_set_functions(L, rt, tide_task_methods);
     lua_pop(L, 2);
     open_handles(L, rt);
     tide_poll_open(L, rt);
@@ -105,7 +105,7 @@ static tide_runtime *open_runtime(lua_State *L) {
     tide_reader_open(L, rt);
     tide_stream_open(L, rt);
     tide_tcp_open(L, rt);
-    tide_standard_open(L, rt);
+    tide_stdio_open(L, rt);
     tide_server_open(L, rt);
     tide_udp_open(L, rt);
     tide_rejection_open(rt);
@@ -117,16 +117,16 @@ static tide_runtime *open_runtime(lua_State *L) {
 /* Sets a field of the table on top to a table of the functions. */
 static void set_module(lua_State *L, tide_runtime *rt, const char *name, const luaL_Reg *list) {
     lua_newtable(L);
-    tide_setfuncs(L, rt, list);
+    tide_objects_set_functions(L, rt, list);
     lua_setfield(L, -2, name);
 }
 
 /* Sets the field net of the table on top. */
 static void set_net(lua_State *L, tide_runtime *rt) {
     lua_newtable(L);
-    tide_setfuncs(L, rt, tide_pipe_functions);
-    tide_setfuncs(L, rt, tide_tcp_functions);
-    tide_setfuncs(L, rt, tide_udp_functions);
+    tide_objects_set_functions(L, rt, tide_pipe_functions);
+    tide_objects_set_functions(L, rt, tide_tcp_functions);
+    tide_objects_set_functions(L, rt, tide_udp_functions);
     tide_stream_push_methods(L);
     lua_setfield(L, -2, "Stream");
     lua_setfield(L, -2, "net");
@@ -135,12 +135,12 @@ static void set_net(lua_State *L, tide_runtime *rt) {
 /* Sets the field fs of the table on top. */
 static void set_files(lua_State *L, tide_runtime *rt) {
     lua_newtable(L);
-    tide_fs_open(L, rt);
+    tide_path_open(L, rt);
     tide_file_open(L, rt);
     tide_directory_open(L, rt);
-    tide_setfuncs(L, rt, tide_whole_functions);
-    tide_setfuncs(L, rt, tide_tree_functions);
-    tide_setfuncs(L, rt, tide_watch_functions);
+    tide_objects_set_functions(L, rt, tide_contents_functions);
+    tide_objects_set_functions(L, rt, tide_tree_functions);
+    tide_objects_set_functions(L, rt, tide_watch_functions);
     lua_setfield(L, -2, "fs");
 }
 
@@ -149,7 +149,7 @@ __attribute__((visibility("default"))) int luaopen_moontide_core(lua_State *L) {
         tide_callback_functions,
         tide_cancel_functions,
         tide_context_functions,
-        tide_error_functions,
+        tide_objects_functions,
         tide_handle_functions,
         tide_immediate_functions,
         tide_loop_functions,
@@ -160,7 +160,7 @@ __attribute__((visibility("default"))) int luaopen_moontide_core(lua_State *L) {
         tide_rejection_functions,
         tide_scope_functions,
         tide_signal_functions,
-        tide_sleeper_functions,
+        tide_waiter_functions,
         tide_task_functions,
         tide_timer_functions,
         tide_traceback_functions,
@@ -169,20 +169,20 @@ __attribute__((visibility("default"))) int luaopen_moontide_core(lua_State *L) {
     tide_runtime *rt = open_runtime(L);
     lua_newtable(L);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        tide_setfuncs(L, rt, parts[i]);
+        tide_objects_set_functions(L, rt, parts[i]);
     lua_newtable(L);
-    tide_setfuncs(L, rt, tide_promise_statics);
-    tide_setfuncs(L, rt, tide_combinator_functions);
+    tide_objects_set_functions(L, rt, tide_promise_statics);
+    tide_objects_set_functions(L, rt, tide_combinator_functions);
     lua_newtable(L);
-    tide_setfuncs(L, rt, tide_promise_class_methods);
+    tide_objects_set_functions(L, rt, tide_promise_class_methods);
     lua_setmetatable(L, -2);
     lua_setfield(L, -2, "Promise");
     set_module(L, rt, "dns", tide_dns_functions);
     set_module(L, rt, "os", tide_os_functions);
     set_module(L, rt, "process", tide_process_functions);
-    set_module(L, rt, "stdio", tide_standard_functions);
+    set_module(L, rt, "stdio", tide_stdio_functions);
     set_files(L, rt);
     set_net(L, rt);
-    set_module(L, rt, "testing", tide_testing_functions);
+    set_module(L, rt, "testing", tide_clock_functions);
     return 1;
 }

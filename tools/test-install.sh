@@ -19,7 +19,7 @@ fail()
 
 mkdir "$work/source" "$work/elsewhere"
 cd "$root"
-for part in csrc/*.[ch] csrc/tls lua bin rockspec tools/find.sh Makefile LICENSE README.md; do
+for part in csrc lua bin rockspec tools/find.sh Makefile LICENSE README.md; do
     [ -e "$part" ] || continue
     mkdir -p "$work/source/$(dirname "$part")"
     cp -R "$part" "$work/source/$(dirname "$part")/"

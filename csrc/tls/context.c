@@ -1,4 +1,4 @@
-#include "context.h"
+#include "tls/context.h"
 
 #include <limits.h>
 #include <string.h>

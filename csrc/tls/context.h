@@ -9,7 +9,7 @@
 #ifndef TLS_CONTEXT_H
 #define TLS_CONTEXT_H
 
-#include "failure.h"
+#include "tls/failure.h"
 
 #pragma GCC visibility push(hidden)
 

@@ -1,4 +1,4 @@
-#include "failure.h"
+#include "tls/failure.h"
 
 #include <ctype.h>
 #include <string.h>

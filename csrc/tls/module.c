@@ -2,7 +2,7 @@
  * require "moontide.tls_core": the engine of TLS, on OpenSSL. A module of its own, so that moontide
  * can be built without it; it knows neither the core nor libuv. lua/moontide/tls.lua joins them.
  */
-#include "session.h"
+#include "tls/session.h"
 
 #if LUA_VERSION_NUM != 504
 #error "moontide needs Lua 5.4"

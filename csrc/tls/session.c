@@ -1,4 +1,4 @@
-#include "session.h"
+#include "tls/session.h"
 
 #include <limits.h>
 #include <string.h>

@@ -10,7 +10,7 @@
 #ifndef TLS_SESSION_H
 #define TLS_SESSION_H
 
-#include "context.h"
+#include "tls/context.h"
 
 #pragma GCC visibility push(hidden)
 

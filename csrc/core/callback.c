@@ -1,0 +1,69 @@
+#include "core/callback.h"
+
+#include <limits.h>
+
+enum { SLOT_FUNCTION = 1, SLOT_CONTEXT, SLOT_ARGUMENTS };
+
+static void run_callback(lua_State *L, tide_runtime *rt, int job, void *self) {
+    (void)self;
+    tide_callback_call(L, rt, job, false);
+}
+
+static const tide_microtask_type callback_type = {"callback", run_callback, NULL};
+
+tide_callback *tide_callback_new(lua_State *L, tide_runtime *rt, tide_callback_kind kind, int f,
+                                 int n) {
+    if (n > USHRT_MAX - SLOT_ARGUMENTS)
+        luaL_error(L, "too many arguments");
+    tide_callback *c = lua_newuserdatauv(L, sizeof *c, SLOT_CONTEXT + n);
+    *c = (tide_callback){{&callback_type}, kind, n, false, true, LUA_NOREF, rt, 0};
+    if (kind != TIDE_MICROTASK) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_callback_meta);
+        lua_setmetatable(L, -2);
+    }
+    lua_insert(L, -n - 1);
+    int self = lua_gettop(L) - n;
+    for (int i = n; i >= 1; i--)
+        lua_setiuservalue(L, self, SLOT_CONTEXT + i);
+    lua_pushvalue(L, f);
+    lua_setiuservalue(L, self, SLOT_FUNCTION);
+    if (rt->has_context) {
+        tide_context_push(L, rt);
+        lua_setiuservalue(L, self, SLOT_CONTEXT);
+    }
+    return c;
+}
+
+void tide_callback_clear(lua_State *L, int callback) {
+    tide_callback *c = lua_touserdata(L, callback);
+    for (int i = SLOT_CONTEXT + c->nargs; i >= SLOT_FUNCTION; i--) {
+        lua_pushnil(L);
+        lua_setiuservalue(L, callback, i);
+    }
+}
+
+void tide_callback_call(lua_State *L, tide_runtime *rt, int callback, bool last) {
+    tide_callback *c = lua_touserdata(L, callback);
+    tide_context_enter(L, rt, callback, SLOT_CONTEXT);
+    luaL_checkstack(L, c->nargs + 1, "too many arguments");
+    lua_getiuservalue(L, callback, SLOT_FUNCTION);
+    for (int i = 1; i <= c->nargs; i++)
+        lua_getiuservalue(L, callback, SLOT_CONTEXT + i);
+    if (last)
+        tide_callback_clear(L, callback);
+    lua_call(L, c->nargs, 0);
+}
+
+/* queue_microtask(f, ...) */
+static int queue_microtask(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    tide_objects_check_callable(L, 1);
+    int nargs = lua_gettop(L) - 1;
+    if (nargs > 0 || rt->has_context || !lua_isfunction(L, 1))
+        tide_callback_new(L, rt, TIDE_MICROTASK, 1, nargs);
+    lua_pushvalue(L, -1);
+    tide_microtask_enqueue(L, rt);
+    return 0;
+}
+
+const luaL_Reg tide_callback_functions[] = {{"queue_microtask", queue_microtask}, {NULL, NULL}};

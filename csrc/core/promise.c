@@ -1,0 +1,708 @@
+/*
+ * Invariants: a promise settles once; its reactions run from the microtask queue, never from
+ * here. Room in the queue is made before anything changes, so that a promise is never settled
+ * without its reactions being queued.
+ */
+#include "core/promise.h"
+
+#include <string.h>
+
+#include "core/objects.h"
+#include "core/traceback.h"
+
+#define resolver_promise lua_upvalueindex(1)
+#define resolver_generation lua_upvalueindex(2)
+
+static void reject_with_error(lua_State *L, tide_runtime *rt, int job, void *self);
+
+/* ---- making ---- */
+
+static void run_nothing(lua_State *L, tide_runtime *rt, int job, void *self) {
+    (void)L, (void)rt, (void)job, (void)self;
+}
+
+static const tide_microtask_type plain_type = {"Promise", run_nothing, reject_with_error};
+
+tide_promise *tide_promise_new_of(lua_State *L, tide_runtime *rt, const tide_microtask_type *type,
+                                  int user_values) {
+    tide_promise *p = lua_newuserdatauv(L, sizeof *p, user_values);
+    memset(p, 0, sizeof *p);
+    p->job.type = type;
+    p->rt = rt;
+    p->user_values = (uint8_t)user_values;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_promise_meta);
+    lua_setmetatable(L, -2);
+    return p;
+}
+
+tide_promise *tide_promise_new(lua_State *L, tide_runtime *rt) {
+    return tide_promise_new_of(L, rt, &plain_type, TIDE_SLOT_REACTIONS);
+}
+
+tide_promise *tide_promise_check(lua_State *L, tide_runtime *rt, int argument) {
+    tide_promise *p = tide_promise_test(L, rt, argument);
+    if (p == NULL)
+        luaL_typeerror(L, argument, "Promise");
+    return p;
+}
+
+/* ---- settling ---- */
+
+/* Pops the payload and settles; n as in the struct. The queue has room, and the last allocation is
+ * done: a finalizer may have settled the promise meanwhile. [-1, +0, m] */
+static void settle(lua_State *L, tide_runtime *rt, int promise, tide_promise *p, tide_state state,
+                   int n) {
+    int reactions = p->n;
+    if (p->state != TIDE_PENDING) {
+        lua_pop(L, 1);
+        return;
+    }
+    if (state == TIDE_REJECTED && !(p->flags & TIDE_HANDLED))
+        rt->track(L, rt, promise, false);
+    lua_setiuservalue(L, promise, TIDE_SLOT_VALUE);
+    p->state = (uint8_t)state;
+    p->n = n;
+    p->job.type = &plain_type;
+    if (p->user_values >= TIDE_SLOT_EXTRA) {
+        lua_pushnil(L);
+        lua_setiuservalue(L, promise, TIDE_SLOT_EXTRA);
+    }
+    if (reactions == 0)
+        return;
+    lua_getiuservalue(L, promise, TIDE_SLOT_REACTIONS);
+    lua_pushnil(L);
+    lua_setiuservalue(L, promise, TIDE_SLOT_REACTIONS);
+    lua_pushvalue(L, promise);
+    tide_microtask_enqueue(L, rt);
+}
+
+/* Replaces n values by one: nil, the value itself, or a table of them. [-n, +1, m] */
+static void pack(lua_State *L, int n) {
+    if (n == 1)
+        return;
+    if (n == 0) {
+        lua_pushnil(L);
+        return;
+    }
+    lua_createtable(L, n, 0);
+    lua_insert(L, -n - 1);
+    for (int i = n; i >= 1; i--)
+        lua_rawseti(L, -i - 1, i);
+}
+
+void tide_promise_fulfil(lua_State *L, tide_runtime *rt, int promise, int n) {
+    pack(L, n);
+    tide_microtask_reserve(L, rt);
+    settle(L, rt, promise, lua_touserdata(L, promise), TIDE_FULFILLED, n);
+}
+
+void tide_promise_reject(lua_State *L, tide_runtime *rt, int promise) {
+    tide_microtask_reserve(L, rt);
+    settle(L, rt, promise, lua_touserdata(L, promise), TIDE_REJECTED, 1);
+}
+
+void tide_promise_reject_traced(lua_State *L, tide_runtime *rt, int promise) {
+    tide_promise *p = lua_touserdata(L, promise);
+    tide_microtask_reserve(L, rt);
+    if (p->state == TIDE_PENDING)
+        p->flags |= TIDE_TRACED;
+    settle(L, rt, promise, p, TIDE_REJECTED, 1);
+}
+
+int tide_promise_push_settled(lua_State *L, tide_runtime *rt, int n) {
+    tide_promise_new(L, rt);
+    int promise = lua_gettop(L) - (n < 0 ? 1 : n);
+    lua_insert(L, promise);
+    if (n < 0)
+        tide_promise_reject(L, rt, promise);
+    else
+        tide_promise_fulfil(L, rt, promise, n);
+    return 1;
+}
+
+int tide_promise_push(lua_State *L, int promise) {
+    tide_promise *p = lua_touserdata(L, promise);
+    if (p->n == 0)
+        return 0;
+    lua_getiuservalue(L, promise, TIDE_SLOT_VALUE);
+    if (p->n == 1) {
+        if (p->flags & TIDE_TRACED) {
+            lua_rawgeti(L, -1, TIDE_BOX_REASON);
+            lua_replace(L, -2);
+        }
+        return 1;
+    }
+    luaL_checkstack(L, p->n + LUA_MINSTACK, "too many values");
+    int packed = lua_gettop(L);
+    for (int i = 1; i <= p->n; i++)
+        lua_rawgeti(L, packed, i);
+    lua_remove(L, packed);
+    return p->n;
+}
+
+void tide_promise_settle_like(lua_State *L, tide_runtime *rt, int promise, int source) {
+    tide_promise *p = lua_touserdata(L, promise), *s = lua_touserdata(L, source);
+    tide_microtask_reserve(L, rt);
+    lua_getiuservalue(L, source, TIDE_SLOT_VALUE);
+    if (p->state == TIDE_PENDING)
+        p->flags |= s->flags & TIDE_TRACED;
+    settle(L, rt, promise, p, s->state, s->n);
+}
+
+/* ---- reactions ---- */
+
+/* Turns the only reaction into a list. Making the table can run finalizers, and they can do
+ * anything to the promise: its state is looked at only after that. [-0, +0, m] */
+static void make_list(lua_State *L, tide_promise *p, int promise) {
+    lua_createtable(L, 4, 0);
+    if (p->state != TIDE_PENDING || p->n != 1 ||
+        lua_getiuservalue(L, promise, TIDE_SLOT_REACTIONS) == LUA_TTABLE) {
+        lua_settop(L, lua_gettop(L) - (p->state != TIDE_PENDING || p->n != 1 ? 1 : 2));
+        return;
+    }
+    lua_rawseti(L, -2, 1);
+    lua_setiuservalue(L, promise, TIDE_SLOT_REACTIONS);
+}
+
+/* Pops an object and appends it to the promise's list. [-1, +0, m] */
+static void append_reaction(lua_State *L, tide_promise *p, int promise) {
+    if (p->n == 0) {
+        lua_setiuservalue(L, promise, TIDE_SLOT_REACTIONS);
+    } else {
+        lua_getiuservalue(L, promise, TIDE_SLOT_REACTIONS);
+        lua_insert(L, -2);
+        lua_rawseti(L, -2, p->n + 1);
+        lua_pop(L, 1);
+    }
+    p->n++;
+}
+
+void tide_promise_mark_handled(lua_State *L, tide_runtime *rt, int promise) {
+    tide_promise *p = lua_touserdata(L, promise);
+    if (p->flags & TIDE_HANDLED)
+        return;
+    p->flags |= TIDE_HANDLED;
+    if (p->state == TIDE_REJECTED)
+        rt->track(L, rt, promise, true);
+}
+
+void tide_promise_then(lua_State *L, tide_runtime *rt, int promise, tide_promise *p) {
+    if (p->state == TIDE_PENDING && p->n == 1)
+        make_list(L, p, promise);
+    if (p->state == TIDE_PENDING) {
+        append_reaction(L, p, promise);
+        p->flags |= TIDE_HANDLED;
+        return;
+    }
+    lua_pushvalue(L, promise);
+    tide_microtask_enqueue(L, rt);
+    if (!(p->flags & TIDE_HANDLED))
+        tide_promise_mark_handled(L, rt, promise);
+}
+
+/* The fail function of jobs whose object is a promise: it is rejected, unless settled. */
+static void reject_with_error(lua_State *L, tide_runtime *rt, int job, void *self) {
+    tide_promise *p = self;
+    if (p->state != TIDE_PENDING) {
+        lua_pop(L, 1);
+        return;
+    }
+    p->flags |= TIDE_RESOLVED;
+    tide_traceback_take(L, rt, L);
+    tide_promise_reject_traced(L, rt, job);
+}
+
+/* ---- resolving ---- */
+
+bool tide_promise_get_then(lua_State *L, int index) {
+    index = lua_absindex(L, index);
+    int type = lua_type(L, index);
+    if (type != LUA_TTABLE && type != LUA_TUSERDATA)
+        return false;
+    if (luaL_getmetafield(L, index, "__index") != LUA_TNIL) {
+        lua_pop(L, 1);
+        lua_getfield(L, index, "then");
+    } else if (type == LUA_TTABLE) {
+        lua_pushstring(L, "then");
+        lua_rawget(L, index);
+    } else {
+        return false;
+    }
+    if (tide_objects_is_callable(L, -1))
+        return true;
+    lua_pop(L, 1);
+    return false;
+}
+
+static int get_then(lua_State *L) {
+    return tide_promise_get_then(L, 1);
+}
+
+/* Takes over the outcome of the job's argument, and a cancellation that was not received there. */
+static void take_over(lua_State *L, tide_runtime *rt, int job) {
+    tide_promise *source = lua_touserdata(L, job + 1);
+    ((tide_promise *)lua_touserdata(L, job))->flags |= source->flags & TIDE_INTERRUPTED;
+    if (source->state == TIDE_FULFILLED && source->n > 0)
+        tide_promise_resolve(L, rt, job, tide_promise_push(L, job + 1));
+    else
+        tide_promise_settle_like(L, rt, job, job + 1);
+}
+
+/* Whether the job's argument is what the promise adopts: an async function may still stand in the
+ * reactions of what it awaited when it was interrupted. */
+static bool is_adopted(lua_State *L, int job) {
+    lua_getiuservalue(L, job, TIDE_SLOT_VALUE);
+    bool same = lua_rawequal(L, -1, job + 1);
+    lua_pop(L, 1);
+    return same;
+}
+
+static void run_adopt(lua_State *L, tide_runtime *rt, int job, void *self) {
+    (void)self;
+    if (is_adopted(L, job))
+        take_over(L, rt, job);
+}
+
+static const tide_microtask_type adopt_type = {"Promise", run_adopt, reject_with_error};
+
+/* NewPromiseResolveThenableJob for a promise: what its method next would do. */
+static void run_adopt_promise(lua_State *L, tide_runtime *rt, int job, void *self) {
+    if (!is_adopted(L, job))
+        return;
+    ((tide_promise *)self)->job.type = &adopt_type;
+    lua_pushvalue(L, job);
+    tide_promise_then(L, rt, job + 1, lua_touserdata(L, job + 1));
+}
+
+static const tide_microtask_type adopt_promise_type = {"Promise", run_adopt_promise,
+                                                       reject_with_error};
+
+bool tide_promise_adopts(const tide_promise *p) {
+    return p->job.type == &adopt_promise_type || p->job.type == &adopt_type;
+}
+
+void tide_promise_adopt_settled(lua_State *L, tide_runtime *rt, int promise, int source) {
+    tide_promise *p = lua_touserdata(L, promise);
+    lua_pushvalue(L, source);
+    lua_setiuservalue(L, promise, TIDE_SLOT_VALUE);
+    p->job.type = &adopt_type;
+    lua_pushvalue(L, promise);
+    tide_promise_then(L, rt, source, lua_touserdata(L, source));
+}
+
+/* A throw of a thenable counts only while neither of its functions has been called. */
+static void fail_adopt_thenable(lua_State *L, tide_runtime *rt, int job, void *self) {
+    tide_promise *p = self;
+    if (p->flags & TIDE_RESOLVED)
+        lua_pop(L, 1);
+    else
+        reject_with_error(L, rt, job, self);
+}
+
+/* NewPromiseResolveThenableJob: the function read from the thenable is the promise's VALUE. */
+static void run_adopt_thenable(lua_State *L, tide_runtime *rt, int job, void *self) {
+    tide_promise *p = self;
+    if (tide_promise_test(L, rt, job + 1) != NULL)
+        return; /* no thenable: see is_adopted */
+    p->u.generation++;
+    p->flags &= (uint8_t)~TIDE_RESOLVED;
+    lua_getiuservalue(L, job, TIDE_SLOT_VALUE);
+    lua_pushnil(L);
+    lua_setiuservalue(L, job, TIDE_SLOT_VALUE);
+    lua_pushvalue(L, job + 1);
+    tide_promise_functions(L, p, job);
+    lua_call(L, 3, 0);
+}
+
+static const tide_microtask_type adopt_thenable_type = {"Promise", run_adopt_thenable,
+                                                        fail_adopt_thenable};
+
+/* Queues the job by which the promise adopts the first of n values; pops them all. */
+static void adopt(lua_State *L, tide_runtime *rt, int promise, int n,
+                  const tide_microtask_type *type) {
+    tide_promise *p = lua_touserdata(L, promise);
+    lua_pop(L, n - 1);
+    tide_microtask_reserve(L, rt);
+    if (p->user_values >= TIDE_SLOT_EXTRA) {
+        lua_pushnil(L);
+        lua_setiuservalue(L, promise, TIDE_SLOT_EXTRA);
+    }
+    p->job.type = type;
+    lua_pushvalue(L, promise);
+    lua_insert(L, -2);
+    tide_microtask_enqueue(L, rt);
+}
+
+/* Looks for a thenable; fulfils when there is none, rejects when looking raises. */
+static void resolve_object(lua_State *L, tide_runtime *rt, int promise, int n) {
+    int first = lua_gettop(L) - n + 1;
+    lua_pushcfunction(L, get_then);
+    lua_pushvalue(L, first);
+    if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
+        tide_promise_reject(L, rt, promise);
+        lua_settop(L, first - 1);
+    } else if (lua_toboolean(L, -1)) {
+        lua_setiuservalue(L, promise, TIDE_SLOT_VALUE);
+        adopt(L, rt, promise, n, &adopt_thenable_type);
+    } else {
+        lua_pop(L, 1);
+        tide_promise_fulfil(L, rt, promise, n);
+    }
+}
+
+/* Whether looking for `then` can be skipped: no object, or a plain table without the field. */
+static bool surely_no_thenable(lua_State *L, int index) {
+    int type = lua_type(L, index);
+    if (type == LUA_TUSERDATA || type != LUA_TTABLE)
+        return type != LUA_TUSERDATA;
+    if (lua_getmetatable(L, index)) {
+        lua_pop(L, 1);
+        return false;
+    }
+    lua_pushstring(L, "then");
+    bool absent = lua_rawget(L, index) == LUA_TNIL;
+    lua_pop(L, 1);
+    return absent;
+}
+
+void tide_promise_resolve(lua_State *L, tide_runtime *rt, int promise, int n) {
+    int first = lua_gettop(L) - n + 1;
+    if (n == 0 || surely_no_thenable(L, first)) {
+        tide_promise_fulfil(L, rt, promise, n);
+        return;
+    }
+    tide_promise *source = tide_promise_test(L, rt, first);
+    ((tide_promise *)lua_touserdata(L, promise))->flags |= TIDE_RESOLVED;
+    if (source == NULL) {
+        resolve_object(L, rt, promise, n);
+    } else if (source == lua_touserdata(L, promise)) {
+        lua_pop(L, n);
+        lua_pushliteral(L, "a promise cannot be resolved with itself");
+        tide_objects_new_error(L, rt, "TypeError");
+        tide_promise_reject(L, rt, promise);
+    } else {
+        lua_pushvalue(L, first);
+        lua_setiuservalue(L, promise, TIDE_SLOT_VALUE);
+        adopt(L, rt, promise, n, &adopt_promise_type);
+    }
+}
+
+tide_promise *tide_promise_from(lua_State *L, tide_runtime *rt) {
+    tide_promise *p = tide_promise_test(L, rt, -1);
+    if (p != NULL)
+        return p;
+    p = tide_promise_new(L, rt);
+    lua_insert(L, -2);
+    tide_promise_resolve(L, rt, lua_gettop(L) - 1, 1);
+    return p;
+}
+
+/* ---- resolving functions ---- */
+
+/* The promise of the resolving function that runs, pushed; NULL if it has had its call. */
+static tide_promise *take_resolver(lua_State *L) {
+    tide_promise *p = lua_touserdata(L, resolver_promise);
+    if (p->rt->closed)
+        luaL_error(L, "the runtime is closed");
+    if (p->flags & TIDE_RESOLVED || p->u.generation != lua_tointeger(L, resolver_generation))
+        return NULL;
+    p->flags |= TIDE_RESOLVED;
+    lua_pushvalue(L, resolver_promise);
+    lua_insert(L, 1);
+    return p;
+}
+
+static int resolve_function(lua_State *L) {
+    tide_promise *p = take_resolver(L);
+    if (p != NULL)
+        tide_promise_resolve(L, p->rt, 1, lua_gettop(L) - 1);
+    return 0;
+}
+
+static int reject_function(lua_State *L) {
+    lua_settop(L, 1);
+    tide_promise *p = take_resolver(L);
+    if (p != NULL)
+        tide_promise_reject(L, p->rt, 1);
+    return 0;
+}
+
+void tide_promise_functions(lua_State *L, tide_promise *p, int promise) {
+    promise = lua_absindex(L, promise);
+    lua_pushvalue(L, promise);
+    lua_pushinteger(L, p->u.generation);
+    lua_pushcclosure(L, resolve_function, 2);
+    lua_pushvalue(L, promise);
+    lua_pushinteger(L, p->u.generation);
+    lua_pushcclosure(L, reject_function, 2);
+}
+
+/* ---- next, catch, finally ---- */
+
+/* Calls the handler on top with the n values of a settled promise; leaves the results and returns
+ * how many. [-1, +n, e] */
+static int call_handler(lua_State *L, tide_runtime *rt, int job, tide_promise *p, int values) {
+    int base = lua_gettop(L) - 1;
+    if (p->flags & TIDE_CONTEXT || rt->has_context)
+        tide_context_enter(L, rt, job, TIDE_SLOT_CONTEXT);
+    int n = values != 0 ? tide_promise_push(L, values) : 0;
+    lua_call(L, n, LUA_MULTRET);
+    n = lua_gettop(L) - base;
+    if (n > LUA_MINSTACK / 2)
+        luaL_checkstack(L, LUA_MINSTACK, "too many results");
+    return n;
+}
+
+/* PromiseReactionJob: VALUE and EXTRA hold the handlers. */
+static void run_reaction(lua_State *L, tide_runtime *rt, int job, void *self) {
+    tide_promise *p = self, *source = lua_touserdata(L, job + 1);
+    int type = LUA_TNIL;
+    if (source->state == TIDE_FULFILLED)
+        type = lua_getiuservalue(L, job, TIDE_SLOT_VALUE);
+    else if (p->user_values >= TIDE_SLOT_EXTRA)
+        type = lua_getiuservalue(L, job, TIDE_SLOT_EXTRA);
+    if (type == LUA_TNIL) {
+        take_over(L, rt, job);
+        return;
+    }
+    int n = call_handler(L, rt, job, p, job + 1);
+    tide_promise_resolve(L, rt, job, n);
+}
+
+static const tide_microtask_type reaction_type = {"Promise:next", run_reaction, reject_with_error};
+
+/* The thunk of finally: settles as the promise in VALUE did, whatever its own source says. */
+static void run_thunk(lua_State *L, tide_runtime *rt, int job, void *self) {
+    (void)self;
+    tide_promise *source = lua_touserdata(L, job + 1);
+    if (source->state == TIDE_REJECTED) {
+        tide_promise_settle_like(L, rt, job, job + 1);
+        return;
+    }
+    lua_getiuservalue(L, job, TIDE_SLOT_VALUE);
+    lua_replace(L, job + 1);
+    take_over(L, rt, job);
+}
+
+static const tide_microtask_type thunk_type = {"Promise:finally", run_thunk, reject_with_error};
+
+/* Then Finally / Catch Finally Functions: the handler is VALUE. */
+static void run_finally(lua_State *L, tide_runtime *rt, int job, void *self) {
+    lua_getiuservalue(L, job, TIDE_SLOT_VALUE);
+    int n = call_handler(L, rt, job, self, 0);
+    if (n == 0)
+        lua_pushnil(L);
+    else
+        lua_settop(L, job + 2);
+    tide_promise *result = tide_promise_from(L, rt);
+    tide_promise_new_of(L, rt, &thunk_type, TIDE_SLOT_REACTIONS);
+    lua_pushvalue(L, job + 1);
+    lua_setiuservalue(L, -2, TIDE_SLOT_VALUE);
+    lua_pushvalue(L, -1);
+    tide_promise_then(L, rt, job + 2, result);
+    tide_promise_resolve(L, rt, job, 1);
+}
+
+static const tide_microtask_type finally_type = {"Promise:finally", run_finally, reject_with_error};
+
+/* A derived promise that keeps the handlers at two indices, 0 for none. [-0, +1, m] */
+static tide_promise *derive(lua_State *L, tide_runtime *rt, const tide_microtask_type *type, int f,
+                            int g) {
+    int user_values = g != 0            ? TIDE_SLOT_EXTRA
+                      : rt->has_context ? TIDE_SLOT_CONTEXT
+                                        : TIDE_SLOT_REACTIONS;
+    tide_promise *p = tide_promise_new_of(L, rt, type, user_values);
+    if (f != 0) {
+        lua_pushvalue(L, f);
+        lua_setiuservalue(L, -2, TIDE_SLOT_VALUE);
+    }
+    if (g != 0) {
+        lua_pushvalue(L, g);
+        lua_setiuservalue(L, -2, TIDE_SLOT_EXTRA);
+    }
+    if (rt->has_context) {
+        tide_context_push(L, rt);
+        lua_setiuservalue(L, -2, TIDE_SLOT_CONTEXT);
+        p->flags |= TIDE_CONTEXT;
+    }
+    return p;
+}
+
+static int then_with(lua_State *L, const tide_microtask_type *type, int f, int g) {
+    tide_runtime *rt = tide_runtime_here(L);
+    tide_promise *source = tide_promise_check(L, rt, 1);
+    f = f != 0 && tide_objects_is_callable(L, f) ? f : 0;
+    g = g != 0 && tide_objects_is_callable(L, g) ? g : 0;
+    derive(L, rt, f == 0 && type == &finally_type ? &reaction_type : type, f, g);
+    lua_pushvalue(L, -1);
+    tide_promise_then(L, rt, 1, source);
+    return 1;
+}
+
+static int promise_next(lua_State *L) {
+    lua_settop(L, 3);
+    return then_with(L, &reaction_type, 2, 3);
+}
+
+static int promise_catch(lua_State *L) {
+    lua_settop(L, 2);
+    return then_with(L, &reaction_type, 0, 2);
+}
+
+static int promise_finally(lua_State *L) {
+    lua_settop(L, 2);
+    return then_with(L, &finally_type, 2, 0);
+}
+
+static int promise_state(lua_State *L) {
+    static const char *const names[] = {"pending", "fulfilled", "rejected"};
+    tide_promise *p = tide_promise_check(L, tide_runtime_here(L), 1);
+    lua_settop(L, 1);
+    lua_pushstring(L, names[p->state]);
+    return p->state == TIDE_PENDING ? 1 : 1 + tide_promise_push(L, 1);
+}
+
+static int promise_tostring(lua_State *L) {
+    static const char *const names[] = {"pending", "fulfilled", "rejected"};
+    tide_promise *p = tide_promise_check(L, lua_touserdata(L, lua_upvalueindex(1)), 1);
+    lua_pushfstring(L, "Promise (%s): %p", names[p->state], (void *)p);
+    return 1;
+}
+
+/* ---- constructor and statics ---- */
+
+/* Rejects the promise at the index with the error on top, if its functions were not used. */
+static void reject_unless_resolved(lua_State *L, tide_runtime *rt, int promise) {
+    tide_promise *p = lua_touserdata(L, promise);
+    if (p->flags & TIDE_RESOLVED)
+        lua_pop(L, 1);
+    else
+        reject_with_error(L, rt, promise, p);
+}
+
+static int new_promise(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    tide_objects_check_callable(L, 1);
+    lua_settop(L, 1);
+    tide_promise *p = tide_promise_new(L, rt);
+    lua_pushcfunction(L, tide_traceback_capture);
+    lua_pushvalue(L, 1);
+    tide_promise_functions(L, p, 2);
+    if (lua_pcall(L, 2, 0, 3) != LUA_OK)
+        reject_unless_resolved(L, rt, 2);
+    lua_settop(L, 2);
+    return 1;
+}
+
+/* Promise(executor): the __call of the class */
+static int call_class(lua_State *L) {
+    lua_remove(L, 1);
+    return new_promise(L);
+}
+
+/* try(f, ...): what f(...) returns or raises. */
+static int promise_try(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    tide_objects_check_callable(L, 1);
+    tide_promise *p = tide_promise_new(L, rt);
+    lua_insert(L, 1);
+    lua_pushcfunction(L, tide_traceback_capture);
+    lua_insert(L, 2);
+    int status = lua_pcall(L, lua_gettop(L) - 3, LUA_MULTRET, 2);
+    luaL_checkstack(L, LUA_MINSTACK, "too many results");
+    if (status == LUA_OK)
+        tide_promise_resolve(L, rt, 1, lua_gettop(L) - 2);
+    else
+        reject_with_error(L, rt, 1, p);
+    lua_settop(L, 1);
+    return 1;
+}
+
+static int promise_resolve(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    if (tide_promise_test(L, rt, 1)) {
+        lua_settop(L, 1);
+        return 1;
+    }
+    int n = lua_gettop(L);
+    tide_promise_new(L, rt);
+    lua_insert(L, 1);
+    tide_promise_resolve(L, rt, 1, n);
+    return 1;
+}
+
+static int promise_reject(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    lua_settop(L, 1);
+    tide_promise_new(L, rt);
+    lua_insert(L, 1);
+    tide_promise_reject(L, rt, 1);
+    return 1;
+}
+
+static int with_resolvers(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    tide_promise *p = tide_promise_new(L, rt);
+    tide_promise_functions(L, p, -1);
+    return 3;
+}
+
+/* new_promise() -> a promise that resolve and reject settle: without the functions that
+ * with_resolvers makes */
+static int new_bare(lua_State *L) {
+    tide_promise_new(L, tide_runtime_here(L));
+    return 1;
+}
+
+/* resolve(promise, ...), once */
+static int resolve_bare(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    tide_promise_check(L, rt, 1);
+    tide_promise_resolve(L, rt, 1, lua_gettop(L) - 1);
+    return 0;
+}
+
+/* reject(promise, reason), once */
+static int reject_bare(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    tide_promise_check(L, rt, 1);
+    lua_settop(L, 2);
+    tide_promise_reject(L, rt, 1);
+    return 0;
+}
+
+const luaL_Reg tide_promise_bare[] = {
+    {"new_promise", new_bare}, {"resolve", resolve_bare}, {"reject", reject_bare}, {NULL, NULL}};
+
+const luaL_Reg tide_promise_statics[] = {{"new", new_promise},
+                                         {"try", promise_try},
+                                         {"resolve", promise_resolve},
+                                         {"reject", promise_reject},
+                                         {"with_resolvers", with_resolvers},
+                                         {NULL, NULL}};
+
+static const luaL_Reg methods[] = {{"next", promise_next},
+                                   {"catch", promise_catch},
+                                   {"finally", promise_finally},
+                                   {"state", promise_state},
+                                   {NULL, NULL}};
+
+const luaL_Reg tide_promise_class_methods[] = {{"__call", call_class}, {NULL, NULL}};
+
+static const luaL_Reg metamethods[] = {{"__tostring", promise_tostring}, {NULL, NULL}};
+
+void tide_promise_open(lua_State *L, tide_runtime *rt) {
+    lua_createtable(L, 0, 4);
+    tide_objects_set_functions(L, rt, metamethods);
+    lua_pushliteral(L, "Promise");
+    lua_setfield(L, -2, "__name");
+    lua_newtable(L);
+    tide_objects_set_functions(L, rt, methods);
+    lua_getfield(L, -1, "next");
+    lua_setfield(L, -2, "then");
+    lua_setfield(L, -2, "__index");
+    rt->ref_promise_meta = luaL_ref(L, LUA_REGISTRYINDEX);
+    tide_promise_new(L, rt);
+    tide_promise_fulfil(L, rt, lua_gettop(L), 0);
+    rt->ref_done = luaL_ref(L, LUA_REGISTRYINDEX);
+}

@@ -1,0 +1,121 @@
+/*
+ * Promises, with the operations of ECMA-262 section 27.2.
+ *
+ * A promise is one full userdata: this struct and two to four user values. The same object is
+ * what waits: a promise made by p:next() stands, with its handlers, in p's list of reactions, and
+ * an async function's promise stands in the list of what the function awaits. It is in one list
+ * or queue at a time, so what it does when its turn comes is its job type, which changes with
+ * what it waits for.
+ */
+#ifndef TIDE_PROMISE_H
+#define TIDE_PROMISE_H
+
+#include "core/microtask.h"
+
+#pragma GCC visibility push(hidden)
+
+typedef enum tide_state { TIDE_PENDING, TIDE_FULFILLED, TIDE_REJECTED } tide_state;
+
+/* User values. VALUE: when settled, the value (a table where there are several, a trace box where
+ * TIDE_TRACED); while pending, whatever its job type keeps there. REACTIONS: while pending, the
+ * one object that waits, or a table of them. */
+enum { TIDE_SLOT_VALUE = 1, TIDE_SLOT_REACTIONS, TIDE_SLOT_CONTEXT, TIDE_SLOT_EXTRA };
+
+enum {
+    TIDE_HANDLED = 1,      /* [[PromiseIsHandled]] */
+    TIDE_RESOLVED = 2,     /* the resolving functions have been used */
+    TIDE_TRACED = 4,       /* rejected: VALUE is a trace box, see traceback.h */
+    TIDE_CONTEXT = 32,     /* its user value CONTEXT is not nil */
+    TIDE_NOTED = 16,       /* async function: its coroutine is in the table of traces */
+    TIDE_INTERRUPTED = 64, /* cancelled: its next await raises that; settled: none has */
+    TIDE_CHILD = 128,      /* async function: its group looks after what becomes of it */
+    TIDE_REPORTED = 8      /* its rejection was reported as unhandled */
+};
+
+typedef struct tide_promise {
+    tide_microtask job;
+    tide_runtime *rt; /* also tells a promise from other userdata, see tide_promise_test */
+    lua_State *co;    /* the coroutine of an async function that has not returned */
+    int n;            /* settled: how many values; pending: how many reactions */
+    uint8_t state, flags, user_values;
+    int8_t carrier; /* async function: where its coroutine came from, see task.c */
+    union {
+        uint32_t generation; /* which pair of resolving functions is valid */
+        uint32_t remaining;  /* combinator: elements that have not settled */
+        uint32_t call;       /* async function that has not returned: see watch_calls, or 0 */
+    } u;
+    int32_t rejection; /* place in the list of unhandled rejections, or 0 */
+    uint32_t order;    /* in which it was entered into a scope, or 0, see scope.h */
+    int slot;          /* of sleep: of the anchor table; child of a group: of its keeper's */
+} tide_promise;
+
+void tide_promise_open(lua_State *L, tide_runtime *rt);
+
+/* A new pending promise that nothing but its resolver settles. [-0, +1, m] */
+tide_promise *tide_promise_new(lua_State *L, tide_runtime *rt);
+
+/* A new pending promise of the job type, with so many user values. [-0, +1, m] */
+tide_promise *tide_promise_new_of(lua_State *L, tide_runtime *rt, const tide_microtask_type *type,
+                                  int user_values);
+
+/* The promise at the index, or NULL. Much called: instead of comparing metatables it asks for a
+ * userdata of this very size with the address of the runtime in the second place, which nothing
+ * else has. [-0, +0, -] */
+static inline tide_promise *tide_promise_test(lua_State *L, const tide_runtime *rt, int index) {
+    tide_promise *p = lua_touserdata(L, index);
+    return p != NULL && lua_rawlen(L, index) == sizeof *p && p->rt == rt ? p : NULL;
+}
+
+/* Raises a bad-argument error unless there is a promise at the index. */
+tide_promise *tide_promise_check(lua_State *L, tide_runtime *rt, int argument);
+
+/* FulfillPromise with the n values on top. [-n, +0, m] */
+void tide_promise_fulfil(lua_State *L, tide_runtime *rt, int promise, int n);
+
+/* RejectPromise with the reason on top. [-1, +0, m] */
+void tide_promise_reject(lua_State *L, tide_runtime *rt, int promise);
+
+/* The same, where the value on top is a trace box. [-1, +0, m] */
+void tide_promise_reject_traced(lua_State *L, tide_runtime *rt, int promise);
+
+/* Replaces the n values on top, or the reason there if n is negative, by a promise settled with it;
+ * returns 1. [-|n|, +1, m] */
+int tide_promise_push_settled(lua_State *L, tide_runtime *rt, int n);
+
+/* The promise resolve function: adopts the first value if it is a promise or thenable, else
+ * fulfils with all. Does not look at TIDE_RESOLVED. [-n, +0, m] */
+void tide_promise_resolve(lua_State *L, tide_runtime *rt, int promise, int n);
+
+/* Replaces the value on top by a promise for it: itself, if it is one. [-1, +1, m] */
+tide_promise *tide_promise_from(lua_State *L, tide_runtime *rt);
+
+/* Settles a pending promise like another, settled one. [-0, +0, m] */
+void tide_promise_settle_like(lua_State *L, tide_runtime *rt, int promise, int source);
+
+/* Whether the promise, still pending, is resolved with another one, which is its VALUE. */
+bool tide_promise_adopts(const tide_promise *p);
+
+/* Such a promise is to adopt another, settled one instead. [-0, +0, m] */
+void tide_promise_adopt_settled(lua_State *L, tide_runtime *rt, int promise, int source);
+
+/* PerformPromiseThen: pops the object whose job is to run when the promise has settled.
+ * [-1, +0, m] */
+void tide_promise_then(lua_State *L, tide_runtime *rt, int promise, tide_promise *p);
+
+/* Pushes what a settled promise holds: its values or its reason; returns how many. [-0, +n, m] */
+int tide_promise_push(lua_State *L, int promise);
+
+/* Notes that somebody looks after the promise's rejection. [-0, +0, m] */
+void tide_promise_mark_handled(lua_State *L, tide_runtime *rt, int promise);
+
+/* Whether the value is a thenable; raises what reading its field raises. [-0, +(0|1), e] */
+bool tide_promise_get_then(lua_State *L, int index);
+
+/* Pushes the resolving functions of a promise. [-0, +2, m] */
+void tide_promise_functions(lua_State *L, tide_promise *p, int promise);
+
+extern const luaL_Reg tide_promise_statics[], tide_promise_class_methods[], tide_promise_bare[];
+
+#pragma GCC visibility pop
+
+#endif

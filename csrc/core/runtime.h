@@ -1,0 +1,258 @@
+/*
+ * The runtime: all state that moontide keeps for one lua_State, in one struct.
+ *
+ * The struct is a full userdata that the registry anchors for as long as the state lives, so its
+ * address is stable and C code may keep it. Lua values that C must hold stand in registry slots
+ * (the ref_* fields). Nothing here is static and mutable: any number of states live side by side.
+ */
+#ifndef TIDE_RUNTIME_H
+#define TIDE_RUNTIME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <uv.h>
+
+#include "base/bytes.h"
+#include "base/list.h"
+
+#pragma GCC visibility push(hidden)
+
+/* Idle coroutines kept for reuse. */
+#define TIDE_CARRIERS_MAX 64
+
+typedef struct tide_runtime tide_runtime;
+
+/* Why a coroutine of ours has just yielded; TIDE_YIELD_FOREIGN is somebody else's yield. */
+typedef enum tide_yield {
+    TIDE_YIELD_FOREIGN,
+    TIDE_YIELD_AWAIT, /* the yielded value is the promise to wait for */
+    TIDE_YIELD_VALUE, /* the yielded values are the results, one microtask later */
+    TIDE_YIELD_HELD,  /* nothing is yielded: somebody holds the task and will continue it */
+    TIDE_YIELD_START  /* the yielded value is a task to start first */
+} tide_yield;
+
+typedef enum tide_phase {
+    TIDE_PHASE_TIMERS,
+    TIDE_PHASE_POLL,
+    TIDE_PHASE_COMPLETIONS,
+    TIDE_PHASE_IMMEDIATES,
+    TIDE_PHASE_END
+} tide_phase;
+
+typedef struct tide_timer_entry {
+    uint64_t due; /* ns, of uv_hrtime's clock */
+    uint64_t seq; /* order of creation among equals */
+    int slot;     /* of the anchor table: what is to be fired, or false once cancelled */
+} tide_timer_entry;
+
+struct tide_runtime {
+    bool closed;    /* also before it is wholly made */
+    bool running;   /* the loop is being driven */
+    bool interrupt; /* the drain must return to whoever drives the loop */
+    bool stopped;   /* stop() was called */
+
+    int ref_anchors;       /* table: slot -> what a timer or an operation keeps alive */
+    int ref_cancel_policy; /* table of functions, see cancel.h, or false */
+    int ref_calls;         /* table: number of a call -> how many have not returned, or false */
+    int ref_carriers;      /* table: idle coroutines, parallel to carriers.idle */
+    int ref_context;       /* the current async context, or false */
+    int ref_done;          /* a promise that is fulfilled with nothing */
+    int ref_error_meta;    /* metatable of error objects */
+    int ref_callback_meta; /* metatable of timer and immediate handles */
+    int ref_immediates;    /* table: queue of what the next immediates phase runs */
+    int ref_jobs;          /* table: the microtask queue's chunks */
+    int ref_on_handled;    /* callback of on_rejection_handled, or false */
+    int ref_on_unhandled;  /* callback of on_unhandled_rejection, or false */
+    int ref_polls;         /* table: file descriptor -> handle that polls it */
+    int ref_promise_meta;  /* metatable of promises */
+    int ref_rejected;      /* table: rejected promises without a handler, in order */
+    int ref_reported;      /* table: those of them that are being reported */
+    int ref_late;          /* table: reported promises that got a handler since */
+    int ref_traces;        /* table, weak keys: coroutine -> trace box, see traceback.h */
+
+    struct { /* microtask.c */
+        struct tide_microtask_chunk *first, *last, *spare;
+        size_t count;                           /* the running one included */
+        lua_Integer batch, batch_size;          /* position in a promise's list of reactions */
+        const struct tide_microtask_type *type; /* what the running job was when it began */
+        bool running, failing;
+    } jobs;
+
+    struct { /* task.c */
+        struct tide_running {
+            struct tide_promise *task; /* the async function that runs now */
+            lua_State *host;           /* who resumed it: the task stands on its stack, */
+            int index;                 /* there */
+            bool direct;               /* resumed by the queue: nobody waits for it to suspend */
+        } running;
+        int depth;   /* coroutines of ours resumed inside one another */
+        bool failed; /* the coroutine that just finished did so with an error */
+        tide_yield yield;
+        void *waiter;  /* the reaction by which the top level waits, or NULL */
+        uint32_t call; /* what the next async function counts as, see watch_calls, or 0 */
+    } tasks;
+
+    struct {
+        lua_State *idle[TIDE_CARRIERS_MAX];
+        int count;
+    } carriers;
+
+    bool has_context;
+    uint32_t entered; /* into lists of scopes, so far: their order */
+
+    struct {                         /* rejection.c */
+        lua_Integer count, live;     /* of the list of unhandled ones: with holes, and without */
+        lua_Integer pass, reported;  /* of the list being reported: all, and so far */
+        lua_Integer late, late_head; /* of those that got a handler late */
+    } rejections;
+
+    struct { /* timer.c: a 4-ary heap */
+        tide_timer_entry *heap;
+        size_t count, capacity, cancelled;
+        size_t refs; /* timers that keep the loop alive */
+        uint64_t seq;
+        int firing; /* slot of the interval whose callback runs, or LUA_NOREF */
+    } timers;
+
+    struct {              /* clock.c */
+        bool is_virtual;  /* time stands still but for jumps */
+        bool jumps;       /* to the next timer, when nothing else can happen */
+        uint64_t now;     /* virtual: ns */
+        uint64_t shuffle; /* state of the generator that varies what order leaves open, or 0 */
+        int ref_blocked;  /* table: promises to fulfil when nothing can go on by itself */
+        lua_Integer blocked;
+    } test;
+
+    struct { /* immediate.c */
+        lua_Integer head, tail, limit, refs;
+        lua_Integer live; /* of the entries, those that will run */
+    } immediates;
+
+    tide_list operations; /* in flight, owned by libuv until their callback */
+    tide_list completed;  /* what uv callbacks have recorded, see completion.h */
+    size_t operation_count;
+    bool operations_begun; /* ever: the thread pool may have started */
+    size_t handle_count;   /* those not closed */
+    tide_list descriptors; /* open ones, see descriptor.h */
+
+    tide_block_pool blocks; /* for what streams receive */
+    tide_list fresh_polls;  /* see poll.c */
+    tide_list resting;      /* streams that are anchored, though no read waits: see stream.c */
+
+    tide_phase phase;
+    uint32_t turns;    /* so far */
+    uint64_t turn_now; /* what the timers of this turn are compared with, ns */
+    uv_loop_t loop;
+    uv_timer_t alarm; /* ends a poll when the next timer is due */
+    bool loop_open;
+
+    /* Drives the loop until the interrupt; set by loop.c, so that task.c need not know it. */
+    void (*drive)(lua_State *L, tide_runtime *rt);
+    /* HostPromiseRejectionTracker; set by rejection.c. */
+    void (*track)(lua_State *L, tide_runtime *rt, int promise, bool handled);
+};
+
+#ifdef TIDE_GC_STRESS
+#define tide_runtime_stress(L) lua_gc((L), LUA_GCCOLLECT, 0)
+#else
+#define tide_runtime_stress(L) ((void)(L))
+#endif
+
+/* What is done at once, without waiting for the system, so many times in one turn of the loop:
+ * after that it waits for the next turn, so that who does nothing else lets the others go on. */
+typedef struct tide_burst {
+    uint32_t turn;
+    unsigned count;
+} tide_burst;
+
+enum { TIDE_BURST_MAX = 64 };
+
+static inline bool tide_burst_is_over(const tide_burst *burst, const tide_runtime *rt) {
+    return burst->turn == rt->turns && burst->count > TIDE_BURST_MAX;
+}
+
+/* Counts one more; whether it may be done at once. */
+static inline bool tide_burst_goes_on(tide_burst *burst, const tide_runtime *rt) {
+    if (burst->turn != rt->turns)
+        burst->count = 0;
+    burst->turn = rt->turns;
+    burst->count++;
+    return !tide_burst_is_over(burst, rt);
+}
+
+/* A new runtime, not yet open for use. [-0, +1, m] */
+tide_runtime *tide_runtime_new(lua_State *L);
+
+/* Pops a runtime and makes it, wholly set up now, the state's. [-1, +0, m] */
+void tide_runtime_register(lua_State *L);
+
+/* The state's runtime, or NULL. [-0, +0, m] */
+tide_runtime *tide_runtime_find(lua_State *L);
+
+/* The runtime of a C function whose first upvalue it is; raises when it is closed. */
+static inline tide_runtime *tide_runtime_here(lua_State *L) {
+    tide_runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
+    if (rt->closed)
+        luaL_error(L, "the runtime is closed");
+    return rt;
+}
+
+/* The time that timers go by, ns. */
+static inline uint64_t tide_clock_now(const tide_runtime *rt) {
+    return rt->test.is_virtual ? rt->test.now : uv_hrtime();
+}
+
+/* A pseudo-random number below the limit (xorshift64); only while a test shuffles. */
+static inline uint64_t tide_clock_random(tide_runtime *rt, uint64_t limit) {
+    uint64_t x = rt->test.shuffle;
+    x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+    rt->test.shuffle = x;
+    return x % limit;
+}
+
+/* lua_Alloc's realloc with the state's allocator, so that a host's limit and count hold for us
+ * too; raises when there is no memory. [-0, +0, m] */
+void *tide_runtime_realloc(lua_State *L, void *block, size_t old_size, size_t new_size);
+
+/* Registers functions with the runtime as their first upvalue in the table on top. [-0, +0, m] */
+void tide_objects_set_functions(lua_State *L, tide_runtime *rt, const luaL_Reg *functions);
+
+/* Registers a class: a metatable of that name, with a table of methods. [-0, +0, m] */
+void tide_objects_open_class(lua_State *L, tide_runtime *rt, const char *name,
+                             const luaL_Reg *metamethods, const luaL_Reg *methods);
+
+/* Pushes the table of methods of a class. [-0, +1, m] */
+void tide_objects_push_methods(lua_State *L, const char *name);
+
+/* Whether the value can be called: a function or anything with __call. [-0, +0, m] */
+bool tide_objects_is_callable(lua_State *L, int index);
+
+/* Raises a bad-argument error unless the value can be called. */
+void tide_objects_check_callable(lua_State *L, int argument);
+
+/* Context: pops a table, or nil for none, and makes it the current one. [-1, +0, -] */
+void tide_context_set(lua_State *L, tide_runtime *rt);
+
+/* Context: makes the one in a user value of the object at the index current. [-0, +0, -] */
+void tide_context_enter(lua_State *L, tide_runtime *rt, int index, int user_value);
+
+/* Context: none is current from here on. [-0, +0, -] */
+static inline void tide_context_leave(lua_State *L, tide_runtime *rt) {
+    if (!rt->has_context)
+        return;
+    lua_pushnil(L);
+    tide_context_set(L, rt);
+}
+
+/* Context: pushes the current one. [-0, +1, -] */
+void tide_context_push(lua_State *L, tide_runtime *rt);
+
+extern const luaL_Reg tide_context_functions[];
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,75 @@
+/*
+ * Async functions: a task is the promise of the call plus, until it returns, its coroutine.
+ */
+#ifndef TIDE_TASK_H
+#define TIDE_TASK_H
+
+#include "core/promise.h"
+
+#pragma GCC visibility push(hidden)
+
+/* Starts the call whose arguments and, on top, function are the stack; leaves its promise. To be
+ * called last by a C function, since it may yield: returns what that is to return. */
+int tide_task_start(lua_State *L, tide_runtime *rt);
+
+/* Awaits what is on the stack, as the Lua function does. To be called last by a C function whose
+ * first upvalue is the runtime, since it may yield: returns what that is to return. */
+int tide_task_await(lua_State *L);
+
+/* Raises what stands in the way of an await from here: before something begins whose result would
+ * be lost. */
+void tide_task_check_await(lua_State *L, tide_runtime *rt);
+
+/* The same as tide_task_await for the value on top alone. */
+int tide_task_await_top(lua_State *L);
+
+/* Who holds a task, which waits for something that is no promise and for nobody else to see. */
+typedef struct tide_hold_type {
+    tide_microtask_type job; /* TIDE_HOLD_JOB */
+    /* A cancellation: the holder at the index lets go of its task. [-0, +0, -] */
+    void (*forget)(lua_State *L, tide_runtime *rt, int holder);
+} tide_hold_type;
+
+#define TIDE_HOLD_JOB                                                                              \
+    { "async", tide_task_run_job, tide_task_fail_job }
+void tide_task_run_job(lua_State *L, tide_runtime *rt, int job, void *self);
+void tide_task_fail_job(lua_State *L, tide_runtime *rt, int job, void *self);
+
+/* Pushes the running task, if it can be held. [-0, +(0|1), -] */
+bool tide_task_push_holdable(lua_State *L, tide_runtime *rt);
+
+/* Suspends that task; the holder, at 1, will call tide_task_continue, later. To be called last by a
+ * C function whose first upvalue is the runtime: returns what that is to return. */
+int tide_task_hold(lua_State *L, tide_runtime *rt, const tide_hold_type *type);
+
+/* Queues the held task at the index, which goes on with the n values on top; n is -1 for a reason
+ * to raise. As if it had awaited a promise that is settled now. [-|n|, +0, m] */
+void tide_task_continue(lua_State *L, tide_runtime *rt, int task, int n);
+
+/* Whether await may drive the loop from here: nothing of ours runs. */
+static inline bool tide_task_at_top_level(const tide_runtime *rt) {
+    return !rt->running && rt->tasks.running.task == NULL;
+}
+
+/* Drives the loop until the promise at the index has been looked at by a reaction of its own,
+ * and returns true; false: nothing is left that could settle it, or stop() was called.
+ * [-0, +0, e] */
+bool tide_task_drive(lua_State *L, tide_runtime *rt, int promise);
+
+/* Pushes the outcome of a settled promise; raises its reason. */
+int tide_task_outcome(lua_State *L, tide_runtime *rt, int promise);
+
+/* Raises a DeadlockError. */
+int tide_task_deadlock(lua_State *L, tide_runtime *rt, const char *what);
+
+/* Whether the running async function has been cancelled, and its next await will say so. */
+static inline bool tide_task_interrupted(const tide_runtime *rt) {
+    const tide_promise *t = rt->tasks.running.task;
+    return t != NULL && t->flags & TIDE_INTERRUPTED;
+}
+
+extern const luaL_Reg tide_task_functions[], tide_task_methods[];
+
+#pragma GCC visibility pop
+
+#endif

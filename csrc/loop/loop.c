@@ -1,0 +1,307 @@
+/*
+ * A turn: due timers -> poll -> completions -> immediates; the microtask queue is drained, and
+ * what it left rejected is reported, after every single one of them.
+ *
+ * The phase is part of the runtime's state, not of the C stack: whatever leaves the loop, an error
+ * or the end of a top-level await, the next to drive it goes on at exactly that point. No Lua runs
+ * inside uv_run, so no error ever passes libuv's frames.
+ */
+#include "loop/loop.h"
+
+#include "loop/completion.h"
+#include "loop/immediate.h"
+#include "core/microtask.h"
+#include "loop/poll.h"
+#include "core/rejection.h"
+#include "stream/stream.h"
+#include "core/task.h"
+#include "loop/clock.h"
+#include "loop/timer.h"
+#include "core/traceback.h"
+
+typedef enum drive_mode { DRIVE_ALL, DRIVE_TURN } drive_mode;
+
+/* What a drive was asked for; lives in the C frame of drive_loop. */
+typedef struct drive {
+    tide_runtime *rt;
+    drive_mode mode;
+    uint64_t longest; /* ns that a poll may block */
+    bool entered;     /* drive_body has begun: without memory, not even that is sure */
+    bool failed;      /* it ended with an error that belongs to no job */
+} drive;
+
+#define NO_LIMIT UINT64_MAX
+
+/* ---- polling ---- */
+
+/* Something is ready to run before anything from outside. */
+static bool ready(const tide_runtime *rt) {
+    return rt->jobs.count > 0 || tide_immediate_waiting(rt) || !tide_list_empty(&rt->completed) ||
+           tide_rejection_waiting(rt);
+}
+
+/* A referenced timer will fire, though a virtual clock may stand still. */
+static bool timers_alive(const tide_runtime *rt) {
+    uint64_t due;
+    return rt->timers.refs > 0 && (!rt->test.is_virtual || rt->test.jumps ||
+                                   (tide_timer_next(rt, &due) && due <= rt->test.now));
+}
+
+/* Something that is referenced is left. */
+static bool alive(const tide_runtime *rt) {
+    return rt->jobs.count > 0 || rt->immediates.refs > 0 || timers_alive(rt) ||
+           rt->test.blocked > 0 || !tide_list_empty(&rt->completed) || tide_rejection_waiting(rt) ||
+           uv_loop_alive(&rt->loop);
+}
+
+/* How long nothing needs to be done unless I/O comes in, in ns; NO_LIMIT: for ever. */
+static uint64_t patience(const tide_runtime *rt) {
+    uint64_t due, now;
+    if (ready(rt))
+        return 0;
+    if (!tide_timer_next(rt, &due))
+        return NO_LIMIT;
+    now = tide_clock_now(rt);
+    return due > now ? due - now : 0;
+}
+
+/* Rounded up: a timer is never early. */
+static uint64_t whole_ms(uint64_t ns) {
+    return ns / 1000000 + (ns % 1000000 != 0);
+}
+
+/* Due before the poll has begun, libuv 1.44 fires it first and would then block without it. */
+static void on_alarm(uv_timer_t *alarm) {
+    uv_stop(alarm->loop);
+}
+
+/* Where time is virtual, only I/O is waited for; without any, the clock may jump. */
+static void poll_virtual(tide_runtime *rt, uint64_t limit) {
+    uint64_t due;
+    bool in_flight = uv_loop_alive(&rt->loop);
+    if (limit > 0 && !in_flight && rt->test.jumps && tide_timer_next(rt, &due) &&
+        due > rt->test.now)
+        rt->test.now = due;
+    uv_run(&rt->loop, limit > 0 && in_flight ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+}
+
+static void poll(tide_runtime *rt, uint64_t longest) {
+    uint64_t limit = alive(rt) ? patience(rt) : 0;
+    if (limit > longest)
+        limit = longest;
+    if (rt->test.is_virtual) {
+        poll_virtual(rt, limit);
+        return;
+    }
+    if (limit == 0) {
+        uv_run(&rt->loop, UV_RUN_NOWAIT);
+        return;
+    }
+    if (limit != NO_LIMIT) {
+        uv_update_time(&rt->loop);
+        uv_timer_start(&rt->alarm, on_alarm, whole_ms(limit), 0);
+    }
+    uv_run(&rt->loop, UV_RUN_ONCE);
+    uv_timer_stop(&rt->alarm);
+}
+
+/* ---- turning ---- */
+
+/* Runs one macrotask, or goes on to the next phase. Returns false at the end of a turn. */
+static bool advance(lua_State *L, tide_runtime *rt, uint64_t longest) {
+    switch (rt->phase) {
+    case TIDE_PHASE_TIMERS:
+        if (!tide_timer_fire(L, rt, rt->turn_now))
+            rt->phase = TIDE_PHASE_POLL;
+        return true;
+    case TIDE_PHASE_POLL:
+        if (rt->test.blocked > 0 && patience(rt) > 0 && longest > 0) {
+            tide_clock_release(L, rt);
+            return true;
+        }
+        rt->phase = TIDE_PHASE_COMPLETIONS;
+        tide_stream_release_resting(L, rt);
+        tide_poll_check(rt);
+        poll(rt, longest);
+        return true;
+    case TIDE_PHASE_COMPLETIONS:
+        if (!tide_list_empty(&rt->completed)) {
+            tide_completion_deliver_next(L, rt);
+        } else {
+            rt->phase = TIDE_PHASE_IMMEDIATES;
+            tide_immediate_begin(rt);
+        }
+        return true;
+    case TIDE_PHASE_IMMEDIATES:
+        if (!tide_immediate_fire(L, rt))
+            rt->phase = TIDE_PHASE_END;
+        return true;
+    case TIDE_PHASE_END: break;
+    }
+    return false;
+}
+
+static void begin_turn(tide_runtime *rt) {
+    rt->turns++;
+    rt->turn_now = tide_clock_now(rt);
+    rt->phase = TIDE_PHASE_TIMERS;
+}
+
+/* Drains and reports until nothing is left to. Returns false if the drive must end. */
+static bool settle_down(lua_State *L, tide_runtime *rt) {
+    do {
+        tide_microtask_drain(L, rt);
+        if (rt->interrupt)
+            return false;
+    } while (tide_rejection_report(L, rt));
+    return true;
+}
+
+/* The body of a drive. At 2 may stand the error that ended the attempt before: it goes to the job
+ * that raised it, or ends the drive and is returned. */
+static int drive_body(lua_State *L) {
+    drive *d = lua_touserdata(L, 1);
+    tide_runtime *rt = d->rt;
+    d->entered = true;
+    if (lua_gettop(L) > 1 && !tide_microtask_recover(L, rt)) {
+        tide_timer_rearm(L, rt);
+        d->failed = true;
+        lua_settop(L, 2);
+        return 1;
+    }
+    while (settle_down(L, rt) && !rt->stopped) {
+        if (advance(L, rt, d->longest))
+            continue;
+        if (d->mode == DRIVE_TURN || !alive(rt))
+            break;
+        begin_turn(rt);
+    }
+    return 0;
+}
+
+/* Calls drive_body until it ends by itself; leaves nil or the error that it returned. One setjmp
+ * serves all jobs, up to the next error. [-0, +1, -] */
+static void drive_protected(lua_State *L, drive *d) {
+    int handler = lua_gettop(L) + 1, status;
+    lua_pushcfunction(L, tide_traceback_capture);
+    do { /* from the second time on, an error is on top */
+        lua_pushcfunction(L, drive_body);
+        lua_insert(L, handler + 1);
+        lua_pushlightuserdata(L, d);
+        lua_insert(L, handler + 2);
+        d->entered = false;
+        status = lua_pcall(L, lua_gettop(L) - handler - 1, 1, handler);
+    } while (status != LUA_OK && d->entered);
+    d->failed |= status != LUA_OK;
+    lua_remove(L, handler);
+}
+
+/* ---- driving ---- */
+
+/* Drives the loop; raises what leaves it. Whatever happens, the runtime can be driven again and
+ * the caller has its context back. [-0, +0, e] */
+static void drive_loop(lua_State *L, drive *d) {
+    tide_runtime *rt = d->rt;
+    tide_traceback_forget(L, rt, L);
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
+    tide_context_push(L, rt);
+    rt->running = true;
+    drive_protected(L, d);
+    rt->running = false;
+    rt->interrupt = false;
+    rt->tasks.waiter = NULL;
+    lua_insert(L, -2);
+    tide_context_set(L, rt);
+    if (d->failed)
+        lua_error(L);
+    lua_pop(L, 1);
+}
+
+static void drive_all(lua_State *L, tide_runtime *rt) {
+    drive d = {rt, DRIVE_ALL, NO_LIMIT, false, false};
+    drive_loop(L, &d);
+}
+
+static tide_runtime *check_top_level(lua_State *L, const char *name) {
+    tide_runtime *rt = tide_runtime_here(L);
+    if (rt->running)
+        luaL_error(L, "%s is not re-entrant: the loop is running", name);
+    if (rt->tasks.running.task != NULL)
+        luaL_error(L, "%s cannot be called inside an async function", name);
+    return rt;
+}
+
+/* run([main, ...]) -> what main returns */
+static int run(lua_State *L) {
+    tide_runtime *rt = check_top_level(L, "run");
+    rt->stopped = false;
+    if (lua_isnoneornil(L, 1)) {
+        drive_all(L, rt);
+        return 0;
+    }
+    tide_objects_check_callable(L, 1);
+    lua_rotate(L, 1, -1);
+    tide_task_start(L, rt);
+    if (!tide_task_drive(L, rt, 1))
+        return rt->stopped ? 0 : tide_task_deadlock(L, rt, "run");
+    if (((tide_promise *)lua_touserdata(L, 1))->state == TIDE_FULFILLED)
+        drive_all(L, rt);
+    return tide_task_outcome(L, rt, 1);
+}
+
+/* step([ms]) -> whether anything is left */
+static int step(lua_State *L) {
+    tide_runtime *rt = check_top_level(L, "step");
+    rt->stopped = false;
+    lua_Number ms = luaL_optnumber(L, 1, 0);
+    drive d = {rt, DRIVE_TURN, 0, false, false};
+    if (ms > 0)
+        d.longest = ms < 1e9 ? (uint64_t)(ms * 1e6) : NO_LIMIT;
+    if (rt->phase == TIDE_PHASE_END)
+        begin_turn(rt);
+    drive_loop(L, &d);
+    lua_pushboolean(L, alive(rt));
+    return 1;
+}
+
+static int stop(lua_State *L) {
+    tide_runtime_here(L)->stopped = true;
+    return 0;
+}
+
+static int is_alive(lua_State *L) {
+    lua_pushboolean(L, alive(tide_runtime_here(L)));
+    return 1;
+}
+
+static int backend_fd(lua_State *L) {
+    lua_pushinteger(L, uv_backend_fd(&tide_runtime_here(L)->loop));
+    return 1;
+}
+
+/* backend_timeout() -> ms that a host may wait for backend_fd, -1 without limit */
+static int backend_timeout(lua_State *L) {
+    uint64_t limit = patience(tide_runtime_here(L));
+    lua_pushinteger(L, limit == NO_LIMIT ? -1 : (lua_Integer)whole_ms(limit));
+    return 1;
+}
+
+/* now() -> ms of a monotonic clock */
+static int now(lua_State *L) {
+    lua_pushnumber(L, (lua_Number)tide_clock_now(tide_runtime_here(L)) / 1e6);
+    return 1;
+}
+
+const luaL_Reg tide_loop_functions[] = {{"run", run},
+                                        {"step", step},
+                                        {"stop", stop},
+                                        {"alive", is_alive},
+                                        {"backend_fd", backend_fd},
+                                        {"backend_timeout", backend_timeout},
+                                        {"now", now},
+                                        {NULL, NULL}};
+
+void tide_loop_open(tide_runtime *rt) {
+    rt->phase = TIDE_PHASE_END;
+    rt->drive = drive_all;
+}

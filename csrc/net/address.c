@@ -1,0 +1,83 @@
+#include "net/address.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+bool tide_address_parse(const char *text, tide_address *address) {
+    memset(address, 0, sizeof *address);
+    if (uv_ip4_addr(text, 0, &address->v4) == 0)
+        return true;
+    return uv_ip6_addr(text, 0, &address->v6) == 0 &&
+           (strchr(text, '%') == NULL || address->v6.sin6_scope_id != 0);
+}
+
+void tide_address_check(lua_State *L, int host, int port, tide_address *address) {
+    size_t length;
+    const char *text = luaL_checklstring(L, host, &length);
+    lua_Integer number = luaL_checkinteger(L, port);
+    luaL_argcheck(L, strlen(text) == length && tide_address_parse(text, address), host,
+                  "IP address expected");
+    luaL_argcheck(L, number >= 0 && number <= 65535, port, "port from 0 to 65535 expected");
+    if (address->any.sa_family == AF_INET)
+        address->v4.sin_port = htons((uint16_t)number);
+    else
+        address->v6.sin6_port = htons((uint16_t)number);
+}
+
+int tide_address_family(const struct sockaddr *a) {
+    return a->sa_family == AF_INET ? 4 : a->sa_family == AF_INET6 ? 6 : 0;
+}
+
+static int port_of(const struct sockaddr *a) {
+    return ntohs(a->sa_family == AF_INET ? ((const struct sockaddr_in *)a)->sin_port
+                                         : ((const struct sockaddr_in6 *)a)->sin6_port);
+}
+
+void tide_address_push(lua_State *L, const struct sockaddr *a) {
+    char text[INET6_ADDRSTRLEN], zone[UV_IF_NAMESIZE];
+    size_t size = sizeof zone;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)a;
+    if (tide_address_family(a) == 4) {
+        uv_ip4_name((const struct sockaddr_in *)a, text, sizeof text);
+        lua_pushstring(L, text);
+        return;
+    }
+    uv_ip6_name(v6, text, sizeof text);
+    if (v6->sin6_scope_id == 0)
+        lua_pushstring(L, text);
+    else if (uv_if_indextoname(v6->sin6_scope_id, zone, &size) == 0)
+        lua_pushfstring(L, "%s%%%s", text, zone);
+    else
+        lua_pushfstring(L, "%s%%%d", text, (int)v6->sin6_scope_id);
+}
+
+void tide_address_push_table(lua_State *L, const struct sockaddr *a) {
+    lua_createtable(L, 0, 3);
+    tide_address_push(L, a);
+    lua_setfield(L, -2, "address");
+    lua_pushinteger(L, tide_address_family(a));
+    lua_setfield(L, -2, "family");
+    lua_pushinteger(L, port_of(a));
+    lua_setfield(L, -2, "port");
+}
+
+void tide_address_push_name(lua_State *L, const struct sockaddr *a) {
+    tide_address_push(L, a);
+    const char *form = tide_address_family(a) == 6 ? "[%s]:%d" : "%s:%d";
+    lua_pushfstring(L, form, lua_tostring(L, -1), port_of(a));
+    lua_remove(L, -2);
+}
+
+int tide_address_share_port(const uv_handle_t *socket) {
+#ifdef SO_REUSEPORT
+    uv_os_fd_t fd;
+    int on = 1, status = uv_fileno(socket, &fd);
+    if (status == 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0)
+        status = uv_translate_sys_error(errno);
+    return status;
+#else
+    (void)socket;
+    return UV_ENOTSUP;
+#endif
+}

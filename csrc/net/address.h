@@ -1,0 +1,43 @@
+/*
+ * Addresses of the internet, as text and as the system has them.
+ */
+#ifndef TIDE_ADDRESS_H
+#define TIDE_ADDRESS_H
+
+#include "core/runtime.h"
+
+#pragma GCC visibility push(hidden)
+
+typedef union tide_address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+    struct sockaddr_storage storage;
+} tide_address;
+
+/* Whether the text is an address; with port 0. One with a zone, "fe80::1%eth0", is one only while
+ * there is such an interface. */
+bool tide_address_parse(const char *text, tide_address *address);
+
+/* The address literal and the port at two arguments; raises when they are none. */
+void tide_address_check(lua_State *L, int host, int port, tide_address *address);
+
+/* 4, 6, or 0 */
+int tide_address_family(const struct sockaddr *address);
+
+/* Pushes the text of an address, with its zone. [-0, +1, m] */
+void tide_address_push(lua_State *L, const struct sockaddr *address);
+
+/* Pushes {address=, family=, port=}. [-0, +1, m] */
+void tide_address_push_table(lua_State *L, const struct sockaddr *address);
+
+/* Before it is bound: several sockets, of several processes too, are to share the port. A status.
+ */
+int tide_address_share_port(const uv_handle_t *socket);
+
+/* Pushes "127.0.0.1:80" or "[::1]:80", for errors. [-0, +1, m] */
+void tide_address_push_name(lua_State *L, const struct sockaddr *address);
+
+#pragma GCC visibility pop
+
+#endif

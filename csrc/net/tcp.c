@@ -1,0 +1,126 @@
+#include "net/tcp.h"
+
+#include "net/address.h"
+#include "core/objects.h"
+#include "core/option.h"
+#include "net/server.h"
+#include "stream/stream.h"
+
+/* ---- connecting ---- */
+
+/* The fields local_address and local_port of the options; false: there are none. Without an address
+ * it is any of the remote one's family. */
+static bool check_local(lua_State *L, int options, const tide_address *remote,
+                        tide_address *local) {
+    int top = lua_gettop(L);
+    lua_Integer port = tide_option_integer(L, options, "local_port", -1);
+    bool given = lua_istable(L, options) && lua_getfield(L, options, "local_address") != LUA_TNIL;
+    lua_settop(L, given ? top + 1 : top);
+    if (!given && port < 0)
+        return false;
+    if (!given)
+        lua_pushstring(L, remote->any.sa_family == AF_INET ? "0.0.0.0" : "::");
+    lua_pushinteger(L, port < 0 ? 0 : port);
+    tide_address_check(L, top + 1, top + 2, local);
+    lua_settop(L, top);
+    return true;
+}
+
+/* tcp_connect(address, port, [options]) -> stream, promise of nothing: the stream is connected.
+ * Destroying the stream gives up. */
+static int tcp_connect(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    tide_address remote, local;
+    lua_settop(L, 3);
+    tide_address_check(L, 1, 2, &remote);
+    bool bound = check_local(L, 3, &remote, &local);
+    tide_address_push_name(L, &remote.any);
+    const char *name = lua_tostring(L, 4);
+    tide_stream *s = tide_stream_new(L, rt);
+    uv_connect_t *request = tide_stream_connect_new(L, s, 5, name);
+    int status = uv_tcp_init(&rt->loop, &s->uv.tcp);
+    if (status == 0)
+        tide_stream_opened(s);
+    if (status == 0 && bound)
+        status = uv_tcp_bind(&s->uv.tcp, &local.any, 0);
+    if (status == 0)
+        status = uv_tcp_connect(request, &s->uv.tcp, &remote.any, tide_stream_connect_done);
+    tide_stream_connect_begin(L, 6, status);
+    if (status == 0)
+        uv_tcp_nodelay(&s->uv.tcp, 1);
+    lua_remove(L, 6);
+    return 2;
+}
+
+/* ---- listening ---- */
+
+/* tcp_listen(address, port, [options]) -> server; raises a SystemError */
+static int tcp_listen(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    tide_address local;
+    lua_settop(L, 3);
+    tide_address_check(L, 1, 2, &local);
+    unsigned flags = tide_option_flag(L, 3, "ipv6_only") ? UV_TCP_IPV6ONLY : 0;
+    int backlog = tide_server_check_backlog(L, 3);
+    bool reuse_port = tide_option_flag(L, 3, "reuse_port");
+    tide_address_push_name(L, &local.any);
+    tide_server *server = tide_server_new(L, rt);
+    int status = uv_tcp_init_ex(&rt->loop, &server->uv.tcp, local.any.sa_family);
+    if (status == 0)
+        tide_handle_opened(&server->handle);
+    if (status == 0 && reuse_port)
+        status = tide_address_share_port(&server->uv.handle);
+    if (status == 0)
+        status = uv_tcp_bind(&server->uv.tcp, &local.any, flags);
+    tide_server_listen(L, server, status, backlog, lua_tostring(L, 4));
+    return 1;
+}
+
+/* ---- methods of streams ---- */
+
+/* Pushes nothing where it has worked; raises a SystemError. */
+static int check_status(lua_State *L, tide_runtime *rt, int status) {
+    lua_settop(L, 1);
+    if (status == 0)
+        return 1;
+    tide_uverror_push(L, rt, status, "setsockopt", NULL);
+    return lua_error(L);
+}
+
+static uv_tcp_t *check_tcp(lua_State *L) {
+    tide_stream *s = tide_stream_check(L, 1);
+    if (!tide_stream_is_open(s))
+        luaL_argerror(L, 1, "the stream is closed");
+    luaL_argcheck(L, s->uv.handle.type == UV_TCP, 1, "tcp stream expected");
+    return &s->uv.tcp;
+}
+
+/* s:set_nodelay(on) -> s */
+static int set_nodelay(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    luaL_checktype(L, 2, LUA_TBOOLEAN);
+    return check_status(L, rt, uv_tcp_nodelay(check_tcp(L), lua_toboolean(L, 2)));
+}
+
+/* s:set_keepalive(seconds or false) -> s */
+static int set_keepalive(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    uv_tcp_t *tcp = check_tcp(L);
+    lua_Integer seconds = 0;
+    if (!lua_isboolean(L, 2) || lua_toboolean(L, 2)) {
+        seconds = luaL_checkinteger(L, 2);
+        luaL_argcheck(L, seconds > 0 && seconds <= 32767, 2, "1 to 32767 seconds expected");
+    }
+    return check_status(L, rt, uv_tcp_keepalive(tcp, seconds > 0, (unsigned)seconds));
+}
+
+void tide_tcp_open(lua_State *L, tide_runtime *rt) {
+    static const luaL_Reg methods[] = {
+        {"set_keepalive", set_keepalive}, {"set_nodelay", set_nodelay}, {NULL, NULL}};
+    tide_stream_push_methods(L);
+    tide_objects_set_functions(L, rt, methods);
+    lua_pop(L, 1);
+}
+
+const luaL_Reg tide_tcp_functions[] = {
+    {"tcp_connect", tcp_connect}, {"tcp_listen", tcp_listen}, {NULL, NULL}};
