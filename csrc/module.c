@@ -3,39 +3,35 @@
  */
 #include "core/callback.h"
 #include "core/cancel.h"
-#include "core/combinator.h"
-#include "fs/directory.h"
-#include "net/dns.h"
+#include "core/context.h"
+#include "core/functions.h"
 #include "core/objects.h"
+#include "core/promise.h"
+#include "core/rejection.h"
+#include "core/runtime.h"
+#include "core/scope.h"
+#include "core/task.h"
+#include "core/traceback.h"
+#include "core/waiter.h"
+#include "fs/directory.h"
 #include "fs/file.h"
 #include "fs/path.h"
+#include "fs/watch.h"
+#include "lifecycle.h"
+#include "loop/clock.h"
 #include "loop/handle.h"
 #include "loop/immediate.h"
 #include "loop/loop.h"
 #include "loop/operation.h"
-#include "process/os.h"
-#include "net/pipe.h"
-#include "process/process.h"
-#include "core/promise.h"
-#include "stream/reader.h"
 #include "loop/poll.h"
-#include "core/rejection.h"
-#include "core/runtime.h"
-#include "core/scope.h"
-#include "net/server.h"
 #include "loop/signal.h"
-#include "core/waiter.h"
-#include "process/stdio.h"
-#include "stream/stream.h"
-#include "core/task.h"
-#include "net/tcp.h"
-#include "loop/clock.h"
 #include "loop/timer.h"
-#include "core/traceback.h"
-#include "fs/tree.h"
+#include "net/tcp.h"
 #include "net/udp.h"
-#include "fs/watch.h"
-#include "fs/contents.h"
+#include "process/process.h"
+#include "process/stdio.h"
+#include "stream/reader.h"
+#include "stream/stream.h"
 
 #if LUA_VERSION_NUM != 504
 #error "moontide needs Lua 5.4"
@@ -71,48 +67,6 @@ static int callable(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {{"callable", callable}, {"stats", stats}, {NULL, NULL}};
-
-/* Makes the metatable of handles: closing is also what <close> does. */
-static void open_handles(lua_State *L, tide_runtime *rt) {
-    lua_createtable(L, 0, 3);
-    lua_pushliteral(L, "moontide.Handle");
-    lua_setfield(L, -2, "__name");
-    lua_newtable(L);
-    tide_objects_set_functions(L, rt, tide_timer_methods);
-    lua_getfield(L, -1, "close");
-    lua_setfield(L, -3, "__close");
-    lua_setfield(L, -2, "__index");
-    rt->ref_callback_meta = luaL_ref(L, LUA_REGISTRYINDEX);
-}
-
-/* Makes the runtime of the state, or finds it when the module is loaded again. */
-static tide_runtime *open_runtime(lua_State *L) {
-    tide_runtime *rt = tide_runtime_find(L);
-    if (rt != NULL)
-        return rt->closed ? (luaL_error(L, "the runtime is closed"), NULL) : rt;
-    rt = tide_runtime_new(L);
-    tide_objects_open(L, rt);
-    tide_promise_open(L, rt);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_promise_meta);
-    lua_getfield(L, -1, "__index");
-    tide_objects_set_functions(L, rt, tide_task_methods);
-    lua_pop(L, 2);
-    open_handles(L, rt);
-    tide_poll_open(L, rt);
-    tide_process_open(L, rt);
-    tide_signal_open(L, rt);
-    tide_watch_open(L, rt);
-    tide_reader_open(L, rt);
-    tide_stream_open(L, rt);
-    tide_tcp_open(L, rt);
-    tide_stdio_open(L, rt);
-    tide_server_open(L, rt);
-    tide_udp_open(L, rt);
-    tide_rejection_open(rt);
-    tide_loop_open(rt);
-    tide_runtime_register(L);
-    return rt;
-}
 
 /* Sets a field of the table on top to a table of the functions. */
 static void set_module(lua_State *L, tide_runtime *rt, const char *name, const luaL_Reg *list) {
@@ -166,7 +120,7 @@ __attribute__((visibility("default"))) int luaopen_moontide_core(lua_State *L) {
         tide_traceback_functions,
         functions,
     };
-    tide_runtime *rt = open_runtime(L);
+    tide_runtime *rt = tide_lifecycle_open(L);
     lua_newtable(L);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         tide_objects_set_functions(L, rt, parts[i]);
@@ -184,5 +138,8 @@ __attribute__((visibility("default"))) int luaopen_moontide_core(lua_State *L) {
     set_files(L, rt);
     set_net(L, rt);
     set_module(L, rt, "testing", tide_clock_functions);
+    lua_getfield(L, -1, "testing");
+    tide_objects_set_functions(L, rt, tide_timer_test_functions);
+    lua_pop(L, 1);
     return 1;
 }

@@ -30,11 +30,9 @@ const tide_signame *tide_signame_find(const char *text) {
     return NULL;
 }
 
-void tide_signame_push(lua_State *L, int number) {
+const char *tide_signame_of(int number) {
     for (int i = 0; i < COUNT; i++)
-        if (names[i].number == number) {
-            lua_pushstring(L, names[i].name);
-            return;
-        }
-    lua_pushfstring(L, "SIG%d", number);
+        if (names[i].number == number)
+            return names[i].name;
+    return NULL;
 }

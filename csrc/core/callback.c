@@ -2,6 +2,9 @@
 
 #include <limits.h>
 
+#include "core/context.h"
+#include "core/objects.h"
+
 enum { SLOT_FUNCTION = 1, SLOT_CONTEXT, SLOT_ARGUMENTS };
 
 static void run_callback(lua_State *L, tide_runtime *rt, int job, void *self) {

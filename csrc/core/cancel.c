@@ -1,7 +1,5 @@
 #include "core/cancel.h"
 
-#include "loop/operation.h"
-
 void tide_cancel_call(lua_State *L, tide_runtime *rt, const char *name, int n, int results) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_cancel_policy);
     lua_getfield(L, -1, name);
@@ -30,45 +28,6 @@ bool tide_cancel_begin(lua_State *L, tide_runtime *rt, int options, const char *
         return true;
     lua_pop(L, 1);
     return false;
-}
-
-/* [runtime, operation, promise, signal, how] -> promise */
-static int call_attach(lua_State *L) {
-    tide_runtime *rt = lua_touserdata(L, 1);
-    const char *how = lua_touserdata(L, 5);
-    lua_settop(L, 4);
-    tide_cancel_call(L, rt, how, 3, 1);
-    return 1;
-}
-
-/* Nobody gets the promise of an operation whose signal could not be heeded: it must not go on for
- * ever. */
-static void attach(lua_State *L, tide_runtime *rt, int signal, const char *how) {
-    int operation = lua_gettop(L) - 1;
-    if (lua_isnil(L, signal)) {
-        lua_remove(L, operation);
-        return;
-    }
-    lua_pushcfunction(L, call_attach);
-    lua_pushlightuserdata(L, rt);
-    lua_pushvalue(L, operation);
-    lua_pushvalue(L, operation + 1);
-    lua_pushvalue(L, signal);
-    lua_pushlightuserdata(L, (void *)how);
-    if (lua_pcall(L, 5, 1, 0) != LUA_OK) {
-        tide_operation_abandon(lua_touserdata(L, operation));
-        lua_error(L);
-    }
-    lua_replace(L, operation);
-    lua_settop(L, operation);
-}
-
-void tide_cancel_attach(lua_State *L, tide_runtime *rt, int signal) {
-    attach(L, rt, signal, "attach");
-}
-
-void tide_cancel_attach_loosely(lua_State *L, tide_runtime *rt, int signal) {
-    attach(L, rt, signal, "attach_loosely");
 }
 
 /* set_cancel_policy(policy): a table of functions

@@ -15,14 +15,6 @@
  * what is wrong with the options, in the name of the function. */
 bool tide_cancel_begin(lua_State *L, tide_runtime *rt, int options, const char *name);
 
-/* The operation has been started; it and its promise are on top. Leaves the promise, which the
- * signal at the index, if not nil, rejects when it aborts. [-2, +1, m] */
-void tide_cancel_attach(lua_State *L, tide_runtime *rt, int signal);
-
-/* The same for what only asks and changes nothing: when it is cancelled, its group does not wait
- * for the thread. [-2, +1, m] */
-void tide_cancel_attach_loosely(lua_State *L, tide_runtime *rt, int signal);
-
 /* Calls a function of the policy by its name with the n values on top. [-n, +results, e] */
 void tide_cancel_call(lua_State *L, tide_runtime *rt, const char *name, int n, int results);
 

@@ -3,9 +3,11 @@
  * of keys as EXTRA. Each input promise gets an element among its reactions: an index and, as user
  * value, the aggregate.
  */
-#include "core/combinator.h"
-
+#include "core/functions.h"
+#include "core/microtask.h"
 #include "core/objects.h"
+#include "core/promise.h"
+#include "core/runtime.h"
 
 typedef struct element {
     tide_microtask job;

@@ -5,6 +5,8 @@
  */
 #include "core/microtask.h"
 
+#include "core/context.h"
+
 /* ---- chunks ---- */
 
 /* A new chunk, anchored. [-0, +0, m] */

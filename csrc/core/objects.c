@@ -1,5 +1,45 @@
 #include "core/objects.h"
 
+/* ---- classes ---- */
+
+void tide_objects_set_functions(lua_State *L, tide_runtime *rt, const luaL_Reg *functions) {
+    lua_pushlightuserdata(L, rt);
+    luaL_setfuncs(L, functions, 1);
+}
+
+void tide_objects_open_class(lua_State *L, tide_runtime *rt, const char *name,
+                             const luaL_Reg *metamethods, const luaL_Reg *methods) {
+    luaL_newmetatable(L, name);
+    tide_objects_set_functions(L, rt, metamethods);
+    lua_newtable(L);
+    tide_objects_set_functions(L, rt, methods);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
+}
+
+void tide_objects_push_methods(lua_State *L, const char *name) {
+    luaL_getmetatable(L, name);
+    lua_getfield(L, -1, "__index");
+    lua_replace(L, -2);
+}
+
+bool tide_objects_is_callable(lua_State *L, int index) {
+    int type = lua_type(L, index);
+    if (type == LUA_TFUNCTION || type <= LUA_TNIL)
+        return type == LUA_TFUNCTION;
+    if (luaL_getmetafield(L, index, "__call") == LUA_TNIL)
+        return false;
+    lua_pop(L, 1);
+    return true;
+}
+
+void tide_objects_check_callable(lua_State *L, int argument) {
+    if (!tide_objects_is_callable(L, argument))
+        luaL_typeerror(L, argument, "function");
+}
+
+/* ---- errors ---- */
+
 void tide_objects_new_error(lua_State *L, tide_runtime *rt, const char *name) {
     lua_createtable(L, 0, 2);
     lua_insert(L, -2);
@@ -8,35 +48,6 @@ void tide_objects_new_error(lua_State *L, tide_runtime *rt, const char *name) {
     lua_setfield(L, -2, "name");
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_error_meta);
     lua_setmetatable(L, -2);
-}
-
-void tide_uverror_push(lua_State *L, tide_runtime *rt, int status, const char *syscall,
-                       const char *path) {
-    tide_uverror_push_pair(L, rt, status, syscall, path, NULL);
-}
-
-void tide_uverror_push_pair(lua_State *L, tide_runtime *rt, int status, const char *syscall,
-                            const char *path, const char *dest) {
-    char code[64], text[256];
-    uv_err_name_r(status, code, sizeof code);
-    uv_strerror_r(status, text, sizeof text);
-    if (dest != NULL)
-        lua_pushfstring(L, "%s: %s, %s '%s' -> '%s'", code, text, syscall, path, dest);
-    else if (path != NULL)
-        lua_pushfstring(L, "%s: %s, %s '%s'", code, text, syscall, path);
-    else
-        lua_pushfstring(L, "%s: %s, %s", code, text, syscall);
-    tide_objects_new_error(L, rt, "SystemError");
-    lua_pushstring(L, code);
-    lua_setfield(L, -2, "code");
-    lua_pushinteger(L, status);
-    lua_setfield(L, -2, "errno");
-    lua_pushstring(L, syscall);
-    lua_setfield(L, -2, "syscall");
-    lua_pushstring(L, path);
-    lua_setfield(L, -2, "path");
-    lua_pushstring(L, dest);
-    lua_setfield(L, -2, "dest");
 }
 
 /* Does without metamethods of the fields' values: an error must always be printable. */

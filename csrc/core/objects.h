@@ -1,5 +1,6 @@
 /*
- * Error objects: tables with name, message and what else applies; tostring gives one line.
+ * What Lua sees of us: classes, which are metatables with a table of methods, and error objects,
+ * which are tables with name, message and what else applies; tostring gives one line.
  */
 #ifndef TIDE_OBJECTS_H
 #define TIDE_OBJECTS_H
@@ -8,18 +9,27 @@
 
 #pragma GCC visibility push(hidden)
 
+/* Registers functions with the runtime as their first upvalue in the table on top. [-0, +0, m] */
+void tide_objects_set_functions(lua_State *L, tide_runtime *rt, const luaL_Reg *functions);
+
+/* Registers a class: a metatable of that name, with a table of methods. [-0, +0, m] */
+void tide_objects_open_class(lua_State *L, tide_runtime *rt, const char *name,
+                             const luaL_Reg *metamethods, const luaL_Reg *methods);
+
+/* Pushes the table of methods of a class. [-0, +1, m] */
+void tide_objects_push_methods(lua_State *L, const char *name);
+
+/* Whether the value can be called: a function or anything with __call. [-0, +0, m] */
+bool tide_objects_is_callable(lua_State *L, int index);
+
+/* Raises a bad-argument error unless the value can be called. */
+void tide_objects_check_callable(lua_State *L, int argument);
+
+/* Makes the metatable of errors. [-0, +0, m] */
 void tide_objects_open(lua_State *L, tide_runtime *rt);
 
 /* Pops a message and pushes an error object. [-1, +1, m] */
 void tide_objects_new_error(lua_State *L, tide_runtime *rt, const char *name);
-
-/* Pushes a SystemError for a libuv status; path may be NULL. [-0, +1, m] */
-void tide_uverror_push(lua_State *L, tide_runtime *rt, int status, const char *syscall,
-                       const char *path);
-
-/* The same for a call with two paths; dest may be NULL. [-0, +1, m] */
-void tide_uverror_push_pair(lua_State *L, tide_runtime *rt, int status, const char *syscall,
-                            const char *path, const char *dest);
 
 extern const luaL_Reg tide_objects_functions[];
 

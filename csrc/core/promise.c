@@ -7,8 +7,9 @@
 
 #include <string.h>
 
+#include "core/context.h"
 #include "core/objects.h"
-#include "core/traceback.h"
+#include "core/trace.h"
 
 #define resolver_promise lua_upvalueindex(1)
 #define resolver_generation lua_upvalueindex(2)
@@ -208,8 +209,19 @@ static void reject_with_error(lua_State *L, tide_runtime *rt, int job, void *sel
         return;
     }
     p->flags |= TIDE_RESOLVED;
-    tide_traceback_take(L, rt, L);
+    tide_trace_take(L, rt, L);
     tide_promise_reject_traced(L, rt, job);
+}
+
+void tide_promise_note_trace(lua_State *L, tide_runtime *rt, int promise) {
+    tide_promise *p = lua_touserdata(L, promise);
+    if (!(p->flags & TIDE_TRACED))
+        return;
+    luaL_checkstack(L, 4, NULL);
+    lua_getiuservalue(L, promise, TIDE_SLOT_VALUE);
+    tide_trace_note(L, rt, L);
+    if (rt->tasks.running.task != NULL)
+        rt->tasks.running.task->flags |= TIDE_NOTED;
 }
 
 /* ---- resolving ---- */
@@ -585,7 +597,7 @@ static int new_promise(lua_State *L) {
     tide_objects_check_callable(L, 1);
     lua_settop(L, 1);
     tide_promise *p = tide_promise_new(L, rt);
-    lua_pushcfunction(L, tide_traceback_capture);
+    lua_pushcfunction(L, tide_trace_capture);
     lua_pushvalue(L, 1);
     tide_promise_functions(L, p, 2);
     if (lua_pcall(L, 2, 0, 3) != LUA_OK)
@@ -606,7 +618,7 @@ static int promise_try(lua_State *L) {
     tide_objects_check_callable(L, 1);
     tide_promise *p = tide_promise_new(L, rt);
     lua_insert(L, 1);
-    lua_pushcfunction(L, tide_traceback_capture);
+    lua_pushcfunction(L, tide_trace_capture);
     lua_insert(L, 2);
     int status = lua_pcall(L, lua_gettop(L) - 3, LUA_MULTRET, 2);
     luaL_checkstack(L, LUA_MINSTACK, "too many results");

@@ -24,7 +24,7 @@ enum { TIDE_SLOT_VALUE = 1, TIDE_SLOT_REACTIONS, TIDE_SLOT_CONTEXT, TIDE_SLOT_EX
 enum {
     TIDE_HANDLED = 1,      /* [[PromiseIsHandled]] */
     TIDE_RESOLVED = 2,     /* the resolving functions have been used */
-    TIDE_TRACED = 4,       /* rejected: VALUE is a trace box, see traceback.h */
+    TIDE_TRACED = 4,       /* rejected: VALUE is a trace box, see trace.h */
     TIDE_CONTEXT = 32,     /* its user value CONTEXT is not nil */
     TIDE_NOTED = 16,       /* async function: its coroutine is in the table of traces */
     TIDE_INTERRUPTED = 64, /* cancelled: its next await raises that; settled: none has */
@@ -38,7 +38,7 @@ typedef struct tide_promise {
     lua_State *co;    /* the coroutine of an async function that has not returned */
     int n;            /* settled: how many values; pending: how many reactions */
     uint8_t state, flags, user_values;
-    int8_t carrier; /* async function: where its coroutine came from, see task.c */
+    int8_t carrier; /* async function: where its coroutine came from, see coroutine.c */
     union {
         uint32_t generation; /* which pair of resolving functions is valid */
         uint32_t remaining;  /* combinator: elements that have not settled */
@@ -107,6 +107,9 @@ int tide_promise_push(lua_State *L, int promise);
 
 /* Notes that somebody looks after the promise's rejection. [-0, +0, m] */
 void tide_promise_mark_handled(lua_State *L, tide_runtime *rt, int promise);
+
+/* Notes that L is about to raise the rejection of the promise at the index. [-0, +0, m] */
+void tide_promise_note_trace(lua_State *L, tide_runtime *rt, int promise);
 
 /* Whether the value is a thenable; raises what reading its field raises. [-0, +(0|1), e] */
 bool tide_promise_get_then(lua_State *L, int index);

@@ -6,8 +6,11 @@
  */
 #include "core/rejection.h"
 
+#include "core/context.h"
+#include "core/objects.h"
+#include "core/promise.h"
 #include "core/scope.h"
-#include "core/traceback.h"
+#include "core/trace.h"
 
 static void set_entry(lua_State *L, int list, lua_Integer i, tide_promise *p) {
     p->rejection = (int32_t)i;
@@ -119,7 +122,7 @@ static bool notify(lua_State *L, tide_runtime *rt, int ref, int n) {
 
 /* Pops a reported promise off the stack and raises its reason; traceback() finds its trace. */
 static void raise_reason(lua_State *L, tide_runtime *rt, int promise) {
-    tide_traceback_note(L, rt, promise);
+    tide_promise_note_trace(L, rt, promise);
     tide_promise_push(L, promise);
     lua_error(L);
 }

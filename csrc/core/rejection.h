@@ -4,7 +4,7 @@
 #ifndef TIDE_REJECTION_H
 #define TIDE_REJECTION_H
 
-#include "core/promise.h"
+#include "core/runtime.h"
 
 #pragma GCC visibility push(hidden)
 

@@ -72,7 +72,7 @@ struct tide_runtime {
     int ref_rejected;      /* table: rejected promises without a handler, in order */
     int ref_reported;      /* table: those of them that are being reported */
     int ref_late;          /* table: reported promises that got a handler since */
-    int ref_traces;        /* table, weak keys: coroutine -> trace box, see traceback.h */
+    int ref_traces;        /* table, weak keys: coroutine -> trace box, see trace.h */
 
     struct { /* microtask.c */
         struct tide_microtask_chunk *first, *last, *spare;
@@ -96,7 +96,7 @@ struct tide_runtime {
         uint32_t call; /* what the next async function counts as, see watch_calls, or 0 */
     } tasks;
 
-    struct {
+    struct { /* coroutine.c */
         lua_State *idle[TIDE_CARRIERS_MAX];
         int count;
     } carriers;
@@ -154,6 +154,9 @@ struct tide_runtime {
     void (*drive)(lua_State *L, tide_runtime *rt);
     /* HostPromiseRejectionTracker; set by rejection.c. */
     void (*track)(lua_State *L, tide_runtime *rt, int promise, bool handled);
+    /* Streams that nobody reads from are nobody's but their users'; set by stream.c, called before
+     * a poll. */
+    void (*release_resting)(lua_State *L, tide_runtime *rt);
 };
 
 #ifdef TIDE_GC_STRESS
@@ -162,30 +165,8 @@ struct tide_runtime {
 #define tide_runtime_stress(L) ((void)(L))
 #endif
 
-/* What is done at once, without waiting for the system, so many times in one turn of the loop:
- * after that it waits for the next turn, so that who does nothing else lets the others go on. */
-typedef struct tide_burst {
-    uint32_t turn;
-    unsigned count;
-} tide_burst;
-
-enum { TIDE_BURST_MAX = 64 };
-
-static inline bool tide_burst_is_over(const tide_burst *burst, const tide_runtime *rt) {
-    return burst->turn == rt->turns && burst->count > TIDE_BURST_MAX;
-}
-
-/* Counts one more; whether it may be done at once. */
-static inline bool tide_burst_goes_on(tide_burst *burst, const tide_runtime *rt) {
-    if (burst->turn != rt->turns)
-        burst->count = 0;
-    burst->turn = rt->turns;
-    burst->count++;
-    return !tide_burst_is_over(burst, rt);
-}
-
-/* A new runtime, not yet open for use. [-0, +1, m] */
-tide_runtime *tide_runtime_new(lua_State *L);
+/* A new runtime, not yet open for use, whose __gc is the function. [-0, +1, m] */
+tide_runtime *tide_runtime_new(lua_State *L, lua_CFunction close);
 
 /* Pops a runtime and makes it, wholly set up now, the state's. [-1, +0, m] */
 void tide_runtime_register(lua_State *L);
@@ -201,57 +182,9 @@ static inline tide_runtime *tide_runtime_here(lua_State *L) {
     return rt;
 }
 
-/* The time that timers go by, ns. */
-static inline uint64_t tide_clock_now(const tide_runtime *rt) {
-    return rt->test.is_virtual ? rt->test.now : uv_hrtime();
-}
-
-/* A pseudo-random number below the limit (xorshift64); only while a test shuffles. */
-static inline uint64_t tide_clock_random(tide_runtime *rt, uint64_t limit) {
-    uint64_t x = rt->test.shuffle;
-    x ^= x << 13, x ^= x >> 7, x ^= x << 17;
-    rt->test.shuffle = x;
-    return x % limit;
-}
-
 /* lua_Alloc's realloc with the state's allocator, so that a host's limit and count hold for us
  * too; raises when there is no memory. [-0, +0, m] */
 void *tide_runtime_realloc(lua_State *L, void *block, size_t old_size, size_t new_size);
-
-/* Registers functions with the runtime as their first upvalue in the table on top. [-0, +0, m] */
-void tide_objects_set_functions(lua_State *L, tide_runtime *rt, const luaL_Reg *functions);
-
-/* Registers a class: a metatable of that name, with a table of methods. [-0, +0, m] */
-void tide_objects_open_class(lua_State *L, tide_runtime *rt, const char *name,
-                             const luaL_Reg *metamethods, const luaL_Reg *methods);
-
-/* Pushes the table of methods of a class. [-0, +1, m] */
-void tide_objects_push_methods(lua_State *L, const char *name);
-
-/* Whether the value can be called: a function or anything with __call. [-0, +0, m] */
-bool tide_objects_is_callable(lua_State *L, int index);
-
-/* Raises a bad-argument error unless the value can be called. */
-void tide_objects_check_callable(lua_State *L, int argument);
-
-/* Context: pops a table, or nil for none, and makes it the current one. [-1, +0, -] */
-void tide_context_set(lua_State *L, tide_runtime *rt);
-
-/* Context: makes the one in a user value of the object at the index current. [-0, +0, -] */
-void tide_context_enter(lua_State *L, tide_runtime *rt, int index, int user_value);
-
-/* Context: none is current from here on. [-0, +0, -] */
-static inline void tide_context_leave(lua_State *L, tide_runtime *rt) {
-    if (!rt->has_context)
-        return;
-    lua_pushnil(L);
-    tide_context_set(L, rt);
-}
-
-/* Context: pushes the current one. [-0, +1, -] */
-void tide_context_push(lua_State *L, tide_runtime *rt);
-
-extern const luaL_Reg tide_context_functions[];
 
 #pragma GCC visibility pop
 

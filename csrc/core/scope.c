@@ -6,6 +6,10 @@
 
 #include <stdlib.h>
 
+#include "core/context.h"
+#include "core/microtask.h"
+#include "core/promise.h"
+
 #define LEAST_LIMIT 16
 
 typedef struct scope_list {

@@ -8,7 +8,7 @@
 #ifndef TIDE_SCOPE_H
 #define TIDE_SCOPE_H
 
-#include "core/promise.h"
+#include "core/runtime.h"
 
 #pragma GCC visibility push(hidden)
 

@@ -14,8 +14,11 @@
 #include "core/task.h"
 
 #include "core/cancel.h"
+#include "core/context.h"
+#include "core/coroutine.h"
 #include "core/objects.h"
 #include "core/scope.h"
+#include "core/trace.h"
 #include "core/traceback.h"
 
 /* Coroutines resumed inside one another by us; each takes up to three of Lua's 200 C calls, and
@@ -28,53 +31,6 @@
 #if LUA_VERSION_RELEASE_NUM >= 50406
 #define lua_resetthread(co) lua_closethread((co), NULL)
 #endif
-
-/* ---- coroutines ---- */
-
-/* Pushes a coroutine with an empty stack, an idle one if there is one. The table of idle ones
- * goes on holding it until it suspends or its place is needed: most calls never suspend, and
- * take and return theirs without touching the table. Under a debug hook, which a new coroutine
- * inherits, none is used again. [-0, +1, m] */
-static lua_State *carrier_take(lua_State *L, tide_runtime *rt, tide_promise *task) {
-    if (rt->carriers.count > 0 && lua_gethook(L) == NULL) {
-        lua_State *co = rt->carriers.idle[--rt->carriers.count];
-        task->carrier = (int8_t)rt->carriers.count;
-        lua_pushthread(co);
-        lua_xmove(co, L, 1);
-        return co;
-    }
-    task->carrier = -1;
-    return lua_newthread(L);
-}
-
-/* The task suspends: only what will resume it may keep its coroutine alive. */
-static void carrier_release(lua_State *L, tide_runtime *rt, tide_promise *task) {
-    int i = task->carrier;
-    task->carrier = -1;
-    if (i < 0 || rt->carriers.idle[i] != task->co)
-        return;
-    rt->carriers.idle[i] = NULL;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_carriers);
-    lua_pushboolean(L, 0);
-    lua_rawseti(L, -2, i + 1);
-    lua_pop(L, 1);
-}
-
-/* Keeps a finished coroutine, whose stack is empty, so that it looks dead to everybody else. */
-static void carrier_return(lua_State *L, tide_runtime *rt, lua_State *co) {
-    int i = rt->carriers.count;
-    if (i == TIDE_CARRIERS_MAX || lua_gethook(co) != NULL)
-        return;
-    if (rt->carriers.idle[i] != co) {
-        lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_carriers);
-        lua_pushthread(co);
-        lua_xmove(co, L, 1);
-        lua_rawseti(L, -2, i + 1);
-        lua_pop(L, 1);
-        rt->carriers.idle[i] = co;
-    }
-    rt->carriers.count++;
-}
 
 /* ---- calls that are watched ---- */
 
@@ -150,7 +106,7 @@ static void task_fail(lua_State *L, tide_runtime *rt, int task) {
     lua_State *co = t->co;
     task_ended(L, rt, t);
     lua_xmove(co, L, 1);
-    tide_traceback_take(L, rt, co);
+    tide_trace_take(L, rt, co);
     tide_promise_reject_traced(L, rt, task);
 }
 
@@ -163,7 +119,7 @@ static void task_abandon(lua_State *L, tide_runtime *rt, int task) {
         lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
     lua_pushliteral(L, "an async function yielded without await");
     lua_concat(L, lua_gettop(L) - task);
-    tide_traceback_note_error(L, rt, t->co, 0);
+    tide_trace_note_error(L, rt, t->co, 0);
     lua_resetthread(t->co);
     lua_settop(t->co, 0);
     lua_xmove(L, t->co, 1);
@@ -183,7 +139,7 @@ typedef struct outcome {
 static void task_resumed(lua_State *L, tide_runtime *rt, int task, tide_promise *t, outcome o) {
     lua_State *co = t->co;
     if (o.status == LUA_YIELD) {
-        carrier_release(L, rt, t);
+        tide_coroutine_release(L, rt, t);
         if (o.yield == TIDE_YIELD_AWAIT) {
             lua_xmove(co, L, 1);
             lua_pushvalue(L, task);
@@ -209,8 +165,8 @@ static void task_resumed(lua_State *L, tide_runtime *rt, int task, tide_promise 
             lua_xmove(co, L, o.n);
         task_ended(L, rt, t);
         if (t->flags & TIDE_NOTED)
-            tide_traceback_forget(L, rt, co);
-        carrier_return(L, rt, co);
+            tide_trace_forget(L, rt, co);
+        tide_coroutine_return(L, rt, co);
         tide_promise_resolve(L, rt, task, o.n);
     }
 }
@@ -273,7 +229,7 @@ static void task_run(lua_State *L, tide_runtime *rt, int task, tide_promise *t, 
     for (int top = task;;) {
         outcome o = resume_in_context(L, rt, top, t, direct && top == task, nargs);
         if (o.status == LUA_YIELD && o.yield == TIDE_YIELD_START) {
-            carrier_release(L, rt, t);
+            tide_coroutine_release(L, rt, t);
             luaL_checkstack(L, LUA_MINSTACK, "too many nested async calls");
             lua_xmove(t->co, L, 1);
             t = lua_touserdata(L, ++top);
@@ -384,13 +340,13 @@ static void set_context(lua_State *L, tide_runtime *rt, tide_promise *t) {
  * coroutine they are then. [-(nargs + 1), +1, m] */
 static tide_promise *task_new(lua_State *L, tide_runtime *rt, int nargs) {
     tide_promise *t = tide_promise_new_of(L, rt, &task_type, TIDE_SLOT_CONTEXT);
-    lua_State *co = carrier_take(L, rt, t);
+    lua_State *co = tide_coroutine_take(L, rt, t);
     lua_setiuservalue(L, -2, SLOT_COROUTINE);
     if (nargs > LUA_MINSTACK / 2 && !lua_checkstack(co, nargs + LUA_MINSTACK))
         luaL_error(L, "too many arguments");
     t->co = co;
     lua_pushcfunction(co, task_body);
-    lua_pushcfunction(co, tide_traceback_capture);
+    lua_pushcfunction(co, tide_trace_capture);
     lua_insert(L, -2);
     lua_xmove(L, co, 1); /* the function */
     if (nargs > 0) {
@@ -523,7 +479,7 @@ int tide_task_outcome(lua_State *L, tide_runtime *rt, int promise) {
     if (p->state == TIDE_FULFILLED)
         return tide_promise_push(L, promise);
     tide_promise_mark_handled(L, rt, promise);
-    tide_traceback_note(L, rt, promise);
+    tide_promise_note_trace(L, rt, promise);
     tide_promise_push(L, promise);
     return lua_error(L);
 }

@@ -4,155 +4,8 @@
 
 #include <lualib.h>
 
-/* Of a stack, and of a chain of awaits, this many are shown at either end. */
-#define SHOWN_FIRST 10
-#define SHOWN_LAST 11
-
-/* ---- frames ---- */
-
-/* Appends a frame; C functions without a name are ours or Lua's own and say nothing. */
-static void add_frame(lua_State *L, luaL_Buffer *b, lua_State *co, lua_Debug *ar) {
-    lua_getinfo(co, "Sln", ar);
-    if (*ar->what == 'C' && ar->name == NULL)
-        return;
-    lua_pushfstring(L, "\n\t%s:", ar->short_src);
-    luaL_addvalue(b);
-    if (ar->currentline > 0) {
-        lua_pushfstring(L, "%d:", ar->currentline);
-        luaL_addvalue(b);
-    }
-    if (*ar->what == 'm')
-        lua_pushliteral(L, " in main chunk");
-    else if (*ar->namewhat != '\0')
-        lua_pushfstring(L, " in %s '%s'", ar->namewhat, ar->name);
-    else
-        lua_pushfstring(L, " in function <%s:%d>", ar->short_src, ar->linedefined);
-    luaL_addvalue(b);
-}
-
-static int last_level(lua_State *co) {
-    lua_Debug ar;
-    int low = 1, high = 1;
-    while (lua_getstack(co, high, &ar)) {
-        low = high;
-        high *= 2;
-    }
-    while (low < high) {
-        int middle = (low + high) / 2;
-        if (lua_getstack(co, middle, &ar))
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return high - 1;
-}
-
-/* Pushes a coroutine's frames from the level on, a line each. [-0, +1, m] */
-static void push_frames(lua_State *L, lua_State *co, int level) {
-    lua_Debug ar;
-    luaL_Buffer b;
-    int last = last_level(co);
-    level = level < 0 ? 0 : level;
-    int skip_from = last - level > SHOWN_FIRST + SHOWN_LAST ? level + SHOWN_FIRST : last + 1;
-    luaL_buffinit(L, &b);
-    for (; lua_getstack(co, level, &ar); level++) {
-        if (level == skip_from) {
-            int skipped = last - level - SHOWN_LAST + 1;
-            lua_pushfstring(L, "\n\t...\t(skipping %d levels)", skipped);
-            luaL_addvalue(&b);
-            level += skipped - 1;
-            continue;
-        }
-        add_frame(L, &b, co, &ar);
-    }
-    luaL_pushresult(&b);
-}
-
-/* ---- boxes ---- */
-
-/* Pushes the box noted for the coroutine, or nil. [-0, +1, m] */
-static void push_noted(lua_State *L, tide_runtime *rt, lua_State *co) {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_traces);
-    lua_pushthread(co);
-    lua_xmove(co, L, 1);
-    lua_rawget(L, -2);
-    lua_remove(L, -2);
-}
-
-/* Pops a box, or nil, and notes it for the coroutine. [-1, +0, m] */
-static void note(lua_State *L, tide_runtime *rt, lua_State *co) {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_traces);
-    lua_insert(L, -2);
-    lua_pushthread(co);
-    lua_xmove(co, L, 1);
-    lua_insert(L, -2);
-    lua_rawset(L, -3);
-    lua_pop(L, 1);
-}
-
-/* Whether there is a box at the index, of the reason at the other. */
-static bool is_box_of(lua_State *L, int box, int reason) {
-    if (!lua_istable(L, box))
-        return false;
-    reason = lua_absindex(L, reason);
-    lua_rawgeti(L, box, TIDE_BOX_REASON);
-    bool same = lua_rawequal(L, -1, reason);
-    lua_pop(L, 1);
-    return same;
-}
-
-void tide_traceback_note_error(lua_State *L, tide_runtime *rt, lua_State *co, int level) {
-    int reason = lua_gettop(L), inner = reason + 1, box = reason + 2;
-    push_noted(L, rt, co);
-    lua_createtable(L, 3, 0);
-    lua_pushvalue(L, reason);
-    lua_rawseti(L, box, TIDE_BOX_REASON);
-    push_frames(L, co, level);
-    lua_rawseti(L, box, TIDE_BOX_FRAMES);
-    if (is_box_of(L, inner, reason)) {
-        lua_pushvalue(L, inner);
-        lua_rawseti(L, box, TIDE_BOX_INNER);
-    }
-    note(L, rt, co);
-    lua_settop(L, reason);
-}
-
-int tide_traceback_capture(lua_State *L) {
-    lua_settop(L, 1);
-    tide_traceback_note_error(L, tide_runtime_find(L), L, 1);
-    return 1;
-}
-
-void tide_traceback_take(lua_State *L, tide_runtime *rt, lua_State *co) {
-    push_noted(L, rt, co);
-    if (is_box_of(L, -1, -2)) {
-        lua_replace(L, -2);
-    } else {
-        lua_pop(L, 1);
-        lua_createtable(L, 1, 0);
-        lua_insert(L, -2);
-        lua_rawseti(L, -2, TIDE_BOX_REASON);
-    }
-    tide_traceback_forget(L, rt, co);
-}
-
-void tide_traceback_note(lua_State *L, tide_runtime *rt, int promise) {
-    tide_promise *p = lua_touserdata(L, promise);
-    if (!(p->flags & TIDE_TRACED))
-        return;
-    luaL_checkstack(L, 4, NULL);
-    lua_getiuservalue(L, promise, TIDE_SLOT_VALUE);
-    note(L, rt, L);
-    if (rt->tasks.running.task != NULL)
-        rt->tasks.running.task->flags |= TIDE_NOTED;
-}
-
-void tide_traceback_forget(lua_State *L, tide_runtime *rt, lua_State *co) {
-    lua_pushnil(L);
-    note(L, rt, co);
-}
-
-/* ---- reports ---- */
+#include "core/promise.h"
+#include "core/trace.h"
 
 /* Collects the boxes from the one on top inwards into a table. [-1, +1, m] */
 static void unfold(lua_State *L) {
@@ -174,10 +27,10 @@ static void add_box(lua_State *L, luaL_Buffer *b, int box) {
     lua_replace(L, box);
     lua_Integer n = (lua_Integer)lua_rawlen(L, box);
     for (lua_Integer i = n; i >= 1; i--) {
-        if (n - i == SHOWN_FIRST && i > SHOWN_LAST) {
-            lua_pushfstring(L, "\n\t...\t(skipping %d awaits)", (int)(i - SHOWN_LAST));
+        if (n - i == TIDE_TRACE_FIRST && i > TIDE_TRACE_LAST) {
+            lua_pushfstring(L, "\n\t...\t(skipping %d awaits)", (int)(i - TIDE_TRACE_LAST));
             luaL_addvalue(b);
-            i = SHOWN_LAST;
+            i = TIDE_TRACE_LAST;
         }
         if (i < n)
             luaL_addstring(b, "\n\t[await]");
@@ -222,14 +75,14 @@ static void add_waiters(lua_State *L, tide_runtime *rt, luaL_Buffer *b, int prom
         if (!step_to_waiter(L, rt))
             return;
         lua_replace(L, promise);
-        if (shown == SHOWN_FIRST + SHOWN_LAST) {
+        if (shown == TIDE_TRACE_FIRST + TIDE_TRACE_LAST) {
             luaL_addstring(b, "\n\t...");
             return;
         }
         tide_promise *p = lua_touserdata(L, promise);
         if (p->co != NULL && lua_status(p->co) == LUA_YIELD) {
             luaL_addstring(b, "\n\t[await]");
-            push_frames(L, p->co, 1);
+            tide_trace_push_frames(L, p->co, 1);
             luaL_addvalue(b);
         } else {
             lua_pushfstring(L, "\n\t[%s]", p->job.type->name);
@@ -257,7 +110,7 @@ static void add_promise(lua_State *L, tide_runtime *rt, luaL_Buffer *b) {
         add_box(L, b, 3);
     }
     if (p->co != NULL) {
-        push_frames(L, p->co, lua_status(p->co) == LUA_YIELD ? 1 : 0);
+        tide_trace_push_frames(L, p->co, lua_status(p->co) == LUA_YIELD ? 1 : 0);
         luaL_addvalue(b);
     }
     lua_pushvalue(L, 2);
@@ -268,13 +121,13 @@ static void add_promise(lua_State *L, tide_runtime *rt, luaL_Buffer *b) {
 /* The trace from the level on of the running coroutine; if the message is the reason of what its
  * last await raised, with what led there. */
 static void add_running(lua_State *L, tide_runtime *rt, luaL_Buffer *b, int level) {
-    push_noted(L, rt, L);
+    tide_trace_push_noted(L, rt, L);
     lua_replace(L, 3);
-    if (!lua_isnoneornil(L, 1) && is_box_of(L, 3, 1)) {
+    if (!lua_isnoneornil(L, 1) && tide_trace_is_of(L, 3, 1)) {
         add_box(L, b, 3);
         luaL_addstring(b, "\n\t[await]");
     }
-    push_frames(L, L, level);
+    tide_trace_push_frames(L, L, level);
     luaL_addvalue(b);
     const struct tide_running *running = &rt->tasks.running;
     if (running->task == NULL || running->task->co != L)
@@ -318,8 +171,8 @@ static int traceback(lua_State *L) {
 static int trace_of(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     lua_settop(L, 1);
-    push_noted(L, rt, L);
-    if (!is_box_of(L, 2, 1)) {
+    tide_trace_push_noted(L, rt, L);
+    if (!tide_trace_is_of(L, 2, 1)) {
         lua_pushnil(L);
         return 1;
     }

@@ -6,6 +6,7 @@
 #include "core/waiter.h"
 
 #include "core/cancel.h"
+#include "core/context.h"
 #include "core/scope.h"
 
 void tide_waiter_run(lua_State *L, tide_runtime *rt, int job, void *self) {

@@ -1,5 +1,3 @@
-#include "fs/contents.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -12,7 +10,11 @@
 #include <linux/fs.h>
 #endif
 
+#include "core/functions.h"
+#include "core/option.h"
+#include "core/runtime.h"
 #include "fs/job.h"
+#include "fs/request.h"
 
 #define COPY "copyfile" /* what failed, whatever it was */
 

@@ -3,8 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/objects.h"
-#include "core/promise.h"
+#include "loop/uverror.h"
 
 enum { SLOT_PATH = 1, SLOT_CLOSED };
 

@@ -2,8 +2,10 @@
 
 #include <stdlib.h>
 
+#include "fs/descriptor.h"
 #include "fs/request.h"
 #include "fs/stat.h"
+#include "loop/operation.h"
 
 #define BATCH 64 /* entries in one request */
 

@@ -3,8 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/descriptor.h"
 #include "fs/request.h"
 #include "fs/stat.h"
+#include "loop/operation.h"
 
 /* ---- opening ---- */
 

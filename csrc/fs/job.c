@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "core/cancel.h"
-#include "core/objects.h"
+#include "loop/uverror.h"
 
 enum { SLOT_PATH = TIDE_SLOT_OPERATION, SLOT_DATA };
 
@@ -77,6 +77,6 @@ int tide_job_start(lua_State *L, const tide_job *checked, int options, int data)
         on_done(&job->uv, status);
     else
         job->operation.request = (uv_req_t *)&job->uv;
-    tide_cancel_attach(L, rt, signal);
+    tide_operation_attach(L, rt, signal);
     return 1;
 }

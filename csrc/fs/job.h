@@ -6,7 +6,7 @@
 #ifndef TIDE_JOB_H
 #define TIDE_JOB_H
 
-#include "fs/request.h"
+#include "loop/operation.h"
 
 #pragma GCC visibility push(hidden)
 

@@ -6,7 +6,8 @@
 #include <unistd.h>
 
 #include "core/cancel.h"
-#include "core/objects.h"
+#include "core/option.h"
+#include "loop/uverror.h"
 
 /* User values, after the promise. */
 enum { SLOT_HANDLE = TIDE_SLOT_OPERATION, SLOT_DATA };
@@ -189,7 +190,7 @@ static int request(lua_State *L) {
     hold_arguments(L, r, self);
     tide_operation_begin(L, &r->operation, self);
     start(L, r);
-    tide_cancel_attach(L, rt, options + 1);
+    tide_operation_attach(L, rt, options + 1);
     return 1;
 }
 

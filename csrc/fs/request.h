@@ -10,7 +10,6 @@
 #define TIDE_REQUEST_H
 
 #include "fs/descriptor.h"
-#include "core/option.h"
 
 #pragma GCC visibility push(hidden)
 

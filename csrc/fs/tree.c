@@ -1,5 +1,3 @@
-#include "fs/tree.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -8,7 +6,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/functions.h"
+#include "core/option.h"
 #include "fs/job.h"
+#include "fs/request.h"
 
 #define DEEPEST                                                                                    \
     1000 /* directories in one another that are removed: each one stays open meanwhile */

@@ -13,10 +13,13 @@
 
 #include "core/cancel.h"
 #include "core/objects.h"
-#include "loop/handle.h"
+#include "core/option.h"
 #include "core/promise.h"
-#include "fs/request.h"
 #include "core/task.h"
+#include "fs/request.h"
+#include "loop/handle.h"
+#include "loop/operation.h"
+#include "loop/uverror.h"
 
 #define METATABLE "moontide.Watch"
 
@@ -182,7 +185,7 @@ static int watch_next(lua_State *L) {
         return push_now(L, rt, w);
     tide_handle_new_wait(L, &w->handle, 1, sizeof(tide_wait), &wait_type);
     grant(w);
-    tide_cancel_attach(L, rt, 3);
+    tide_operation_attach(L, rt, 3);
     return 1;
 }
 

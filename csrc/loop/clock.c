@@ -1,7 +1,6 @@
 #include "loop/clock.h"
 
 #include "core/promise.h"
-#include "loop/timer.h"
 
 void tide_clock_release(lua_State *L, tide_runtime *rt) {
     int base = lua_gettop(L);
@@ -68,16 +67,6 @@ static int set_clock(lua_State *L) {
     return 0;
 }
 
-/* next_timer() -> when the next timer is due, ns, or nil */
-static int next_timer(lua_State *L) {
-    uint64_t due;
-    if (tide_timer_next(tide_runtime_here(L), &due))
-        lua_pushinteger(L, (lua_Integer)due);
-    else
-        lua_pushnil(L);
-    return 1;
-}
-
 /* shuffle(seed): nil for none */
 static int shuffle(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
@@ -85,7 +74,10 @@ static int shuffle(lua_State *L) {
     return 0;
 }
 
-const luaL_Reg tide_clock_functions[] = {{"blocked", blocked},       {"start_clock", start_clock},
-                                         {"stop_clock", stop_clock}, {"clock_ns", clock_ns},
-                                         {"set_clock", set_clock},   {"next_timer", next_timer},
-                                         {"shuffle", shuffle},       {NULL, NULL}};
+const luaL_Reg tide_clock_functions[] = {{"blocked", blocked},
+                                         {"start_clock", start_clock},
+                                         {"stop_clock", stop_clock},
+                                         {"clock_ns", clock_ns},
+                                         {"set_clock", set_clock},
+                                         {"shuffle", shuffle},
+                                         {NULL, NULL}};

@@ -1,5 +1,7 @@
 #include "loop/completion.h"
 
+#include "loop/clock.h"
+
 static tide_completion *entry(tide_list *link) {
     return tide_list_entry(link, tide_completion, link);
 }

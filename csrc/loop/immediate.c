@@ -5,6 +5,7 @@
 #include "loop/immediate.h"
 
 #include "core/callback.h"
+#include "core/objects.h"
 #include "core/promise.h"
 
 /* Queues what is on top. [-1, +0, m] */

@@ -8,16 +8,18 @@
  */
 #include "loop/loop.h"
 
+#include "core/context.h"
+#include "core/microtask.h"
+#include "core/objects.h"
+#include "core/promise.h"
+#include "core/rejection.h"
+#include "core/task.h"
+#include "core/trace.h"
+#include "loop/clock.h"
 #include "loop/completion.h"
 #include "loop/immediate.h"
-#include "core/microtask.h"
 #include "loop/poll.h"
-#include "core/rejection.h"
-#include "stream/stream.h"
-#include "core/task.h"
-#include "loop/clock.h"
 #include "loop/timer.h"
-#include "core/traceback.h"
 
 typedef enum drive_mode { DRIVE_ALL, DRIVE_TURN } drive_mode;
 
@@ -120,7 +122,7 @@ static bool advance(lua_State *L, tide_runtime *rt, uint64_t longest) {
             return true;
         }
         rt->phase = TIDE_PHASE_COMPLETIONS;
-        tide_stream_release_resting(L, rt);
+        rt->release_resting(L, rt);
         tide_poll_check(rt);
         poll(rt, longest);
         return true;
@@ -183,7 +185,7 @@ static int drive_body(lua_State *L) {
  * serves all jobs, up to the next error. [-0, +1, -] */
 static void drive_protected(lua_State *L, drive *d) {
     int handler = lua_gettop(L) + 1, status;
-    lua_pushcfunction(L, tide_traceback_capture);
+    lua_pushcfunction(L, tide_trace_capture);
     do { /* from the second time on, an error is on top */
         lua_pushcfunction(L, drive_body);
         lua_insert(L, handler + 1);
@@ -202,7 +204,7 @@ static void drive_protected(lua_State *L, drive *d) {
  * the caller has its context back. [-0, +0, e] */
 static void drive_loop(lua_State *L, drive *d) {
     tide_runtime *rt = d->rt;
-    tide_traceback_forget(L, rt, L);
+    tide_trace_forget(L, rt, L);
     luaL_checkstack(L, LUA_MINSTACK, NULL);
     tide_context_push(L, rt);
     rt->running = true;

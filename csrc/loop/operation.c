@@ -1,7 +1,8 @@
 #include "loop/operation.h"
 
-#include "core/objects.h"
+#include "core/cancel.h"
 #include "core/promise.h"
+#include "loop/uverror.h"
 
 enum { SLOT_PROMISE = 1, SLOT_AFTERWARDS };
 enum { POOL_MAX = 1024 }; /* libuv takes no more */
@@ -94,6 +95,47 @@ void tide_operation_abandon(tide_operation *operation) {
 
 void tide_operation_release_nothing(tide_operation *operation) {
     (void)operation;
+}
+
+/* ---- cancellation ---- */
+
+/* [runtime, operation, promise, signal, how] -> promise */
+static int call_attach(lua_State *L) {
+    tide_runtime *rt = lua_touserdata(L, 1);
+    const char *how = lua_touserdata(L, 5);
+    lua_settop(L, 4);
+    tide_cancel_call(L, rt, how, 3, 1);
+    return 1;
+}
+
+/* Nobody gets the promise of an operation whose signal could not be heeded: it must not go on for
+ * ever. */
+static void attach(lua_State *L, tide_runtime *rt, int signal, const char *how) {
+    int operation = lua_gettop(L) - 1;
+    if (lua_isnil(L, signal)) {
+        lua_remove(L, operation);
+        return;
+    }
+    lua_pushcfunction(L, call_attach);
+    lua_pushlightuserdata(L, rt);
+    lua_pushvalue(L, operation);
+    lua_pushvalue(L, operation + 1);
+    lua_pushvalue(L, signal);
+    lua_pushlightuserdata(L, (void *)how);
+    if (lua_pcall(L, 5, 1, 0) != LUA_OK) {
+        tide_operation_abandon(lua_touserdata(L, operation));
+        lua_error(L);
+    }
+    lua_replace(L, operation);
+    lua_settop(L, operation);
+}
+
+void tide_operation_attach(lua_State *L, tide_runtime *rt, int signal) {
+    attach(L, rt, signal, "attach");
+}
+
+void tide_operation_attach_loosely(lua_State *L, tide_runtime *rt, int signal) {
+    attach(L, rt, signal, "attach_loosely");
 }
 
 static tide_operation *check_operation(lua_State *L) {

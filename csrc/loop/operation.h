@@ -58,6 +58,14 @@ void tide_operation_abandon(tide_operation *operation);
 /* For types that have nothing to give back. */
 void tide_operation_release_nothing(tide_operation *operation);
 
+/* The operation has been started; it and its promise are on top. Leaves the promise, which the
+ * signal at the index, if not nil, rejects when it aborts. [-2, +1, m] */
+void tide_operation_attach(lua_State *L, tide_runtime *rt, int signal);
+
+/* The same for what only asks and changes nothing: when it is cancelled, its group does not wait
+ * for the thread. [-2, +1, m] */
+void tide_operation_attach_loosely(lua_State *L, tide_runtime *rt, int signal);
+
 extern const luaL_Reg tide_operation_functions[];
 
 /* Closing: asks libuv to give up what it has not begun. */

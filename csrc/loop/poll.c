@@ -11,9 +11,10 @@
 #include <sys/stat.h>
 
 #include "core/cancel.h"
-#include "core/objects.h"
-#include "loop/handle.h"
 #include "core/promise.h"
+#include "loop/handle.h"
+#include "loop/operation.h"
+#include "loop/uverror.h"
 
 #define METATABLE "moontide.Poll"
 
@@ -184,7 +185,7 @@ static int poll_fd(lua_State *L) {
     status = update(p);
     if (status < 0)
         tide_handle_complete_wait(&w->wait, status);
-    tide_cancel_attach(L, rt, 4);
+    tide_operation_attach(L, rt, 4);
     return 1;
 }
 

@@ -7,12 +7,14 @@
 
 #include <signal.h>
 
+#include "base/signame.h"
 #include "core/cancel.h"
 #include "core/objects.h"
-#include "loop/handle.h"
 #include "core/promise.h"
-#include "base/signame.h"
 #include "core/task.h"
+#include "loop/handle.h"
+#include "loop/operation.h"
+#include "loop/uverror.h"
 
 #define METATABLE "moontide.Signal"
 
@@ -95,7 +97,7 @@ static void push_next(lua_State *L, tide_runtime *rt, signals *s) {
     watched *pending = open ? find_pending(s) : NULL;
     if (open && pending == NULL) {
         tide_handle_new_wait(L, &s->handle, 1, sizeof(tide_wait), &wait_type);
-        tide_cancel_attach(L, rt, 3);
+        tide_operation_attach(L, rt, 3);
         return;
     }
     if (pending != NULL) {

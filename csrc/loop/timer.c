@@ -6,7 +6,10 @@
 #include "loop/timer.h"
 
 #include "core/callback.h"
+#include "core/objects.h"
+#include "core/promise.h"
 #include "core/waiter.h"
+#include "loop/clock.h"
 
 #define LONGEST_MS 9e12 /* 285 years; ns in 64 bits */
 
@@ -211,6 +214,16 @@ static int sleep_for(lua_State *L) {
     return 1;
 }
 
+/* next_timer() -> when the next timer is due, ns, or nil */
+static int next_timer(lua_State *L) {
+    uint64_t due;
+    if (tide_timer_next(tide_runtime_here(L), &due))
+        lua_pushinteger(L, (lua_Integer)due);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
 /* ---- firing ---- */
 
 /* Puts the interval that has just run back into the heap. */
@@ -331,5 +344,26 @@ const luaL_Reg tide_timer_functions[] = {{"set_timeout", set_timeout},
                                          {"sleep", sleep_for},
                                          {NULL, NULL}};
 
-const luaL_Reg tide_timer_methods[] = {
+const luaL_Reg tide_timer_test_functions[] = {{"next_timer", next_timer}, {NULL, NULL}};
+
+static const luaL_Reg methods[] = {
     {"ref", handle_ref}, {"unref", handle_unref}, {"close", handle_close}, {NULL, NULL}};
+
+/* Closing is also what <close> does. */
+void tide_timer_open(lua_State *L, tide_runtime *rt) {
+    lua_createtable(L, 0, 3);
+    lua_pushliteral(L, "moontide.Handle");
+    lua_setfield(L, -2, "__name");
+    lua_newtable(L);
+    tide_objects_set_functions(L, rt, methods);
+    lua_getfield(L, -1, "close");
+    lua_setfield(L, -3, "__close");
+    lua_setfield(L, -2, "__index");
+    rt->ref_callback_meta = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+void tide_timer_close(lua_State *L, tide_runtime *rt) {
+    tide_runtime_realloc(L, rt->timers.heap, rt->timers.capacity * sizeof *rt->timers.heap, 0);
+    rt->timers.heap = NULL;
+    rt->timers.capacity = rt->timers.count = 0;
+}

@@ -4,6 +4,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "core/objects.h"
+#include "stream/stream.h"
+
 bool tide_address_parse(const char *text, tide_address *address) {
     memset(address, 0, sizeof *address);
     if (uv_ip4_addr(text, 0, &address->v4) == 0)
@@ -80,4 +83,59 @@ int tide_address_share_port(const uv_handle_t *socket) {
     (void)socket;
     return UV_ENOTSUP;
 #endif
+}
+
+/* ---- of sockets ---- */
+
+/* Pushes the path of a pipe, nil where it has none. */
+static void push_path(lua_State *L, const uv_pipe_t *pipe, bool peer) {
+    char path[256];
+    size_t size = sizeof path;
+    int status = (peer ? uv_pipe_getpeername : uv_pipe_getsockname)(pipe, path, &size);
+    if (status == 0 && size > 0)
+        lua_pushlstring(L, path, size);
+    else
+        lua_pushnil(L);
+}
+
+int tide_address_push_of(lua_State *L, const uv_handle_t *handle, bool peer) {
+    tide_address address;
+    int size = sizeof address;
+    if (handle->type == UV_NAMED_PIPE) {
+        lua_createtable(L, 0, 1);
+        push_path(L, (const uv_pipe_t *)handle, peer);
+        lua_setfield(L, -2, "path");
+        return 1;
+    }
+    const uv_tcp_t *tcp = (const uv_tcp_t *)handle;
+    if (handle->type != UV_TCP ||
+        (peer ? uv_tcp_getpeername : uv_tcp_getsockname)(tcp, &address.any, &size) != 0)
+        return 0;
+    tide_address_push_table(L, &address.any);
+    return 1;
+}
+
+static int push_address(lua_State *L, bool peer) {
+    tide_runtime_here(L);
+    tide_stream *s = tide_stream_check(L, 1);
+    return tide_stream_is_open(s) ? tide_address_push_of(L, &s->uv.handle, peer) : 0;
+}
+
+/* s:local_address() -> {address=, family=, port=} or {path=}; nothing where there is none */
+static int stream_local_address(lua_State *L) {
+    return push_address(L, false);
+}
+
+/* s:peer_address(), the same */
+static int stream_peer_address(lua_State *L) {
+    return push_address(L, true);
+}
+
+void tide_address_open(lua_State *L, tide_runtime *rt) {
+    static const luaL_Reg methods[] = {{"local_address", stream_local_address},
+                                       {"peer_address", stream_peer_address},
+                                       {NULL, NULL}};
+    tide_stream_push_methods(L);
+    tide_objects_set_functions(L, rt, methods);
+    lua_pop(L, 1);
 }

@@ -38,6 +38,13 @@ int tide_address_share_port(const uv_handle_t *socket);
 /* Pushes "127.0.0.1:80" or "[::1]:80", for errors. [-0, +1, m] */
 void tide_address_push_name(lua_State *L, const struct sockaddr *address);
 
+/* Pushes {address=, family=, port=} or {path=} of one end of a socket and returns 1, or 0: it has
+ * none. [-0, +(0|1), m] */
+int tide_address_push_of(lua_State *L, const uv_handle_t *handle, bool peer);
+
+/* Adds methods to the type of streams. [-0, +0, m] */
+void tide_address_open(lua_State *L, tide_runtime *rt);
+
 #pragma GCC visibility pop
 
 #endif

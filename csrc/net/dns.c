@@ -4,15 +4,15 @@
  * in a line of their own: uv_cancel takes them out of it. What has only to be parsed needs no
  * thread.
  */
-#include "net/dns.h"
-
 #include <string.h>
 
-#include "net/address.h"
 #include "core/cancel.h"
-#include "core/objects.h"
-#include "loop/operation.h"
+#include "core/functions.h"
 #include "core/promise.h"
+#include "core/runtime.h"
+#include "loop/operation.h"
+#include "loop/uverror.h"
+#include "net/address.h"
 
 enum { SLOT_HOST = TIDE_SLOT_OPERATION };
 
@@ -177,7 +177,7 @@ static int start_lookup(lua_State *L, tide_runtime *rt, lookup_options options) 
         on_lookup(&l->request, status, NULL);
     else
         l->operation.request = (uv_req_t *)&l->request;
-    tide_cancel_attach_loosely(L, rt, 3);
+    tide_operation_attach_loosely(L, rt, 3);
     return 1;
 }
 
@@ -245,7 +245,7 @@ static int dns_reverse(lua_State *L) {
         on_reverse(&r->request, status, NULL, NULL);
     else
         r->operation.request = (uv_req_t *)&r->request;
-    tide_cancel_attach_loosely(L, rt, 3);
+    tide_operation_attach_loosely(L, rt, 3);
     return 1;
 }
 

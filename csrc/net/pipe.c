@@ -1,8 +1,9 @@
-#include "net/pipe.h"
-
 #include <string.h>
 #include <sys/un.h>
 
+#include "core/functions.h"
+#include "core/runtime.h"
+#include "loop/handle.h"
 #include "net/server.h"
 #include "stream/stream.h"
 

@@ -2,12 +2,14 @@
 
 #include <limits.h>
 
-#include "net/address.h"
 #include "core/cancel.h"
 #include "core/objects.h"
 #include "core/option.h"
 #include "core/promise.h"
 #include "core/task.h"
+#include "loop/uverror.h"
+#include "net/address.h"
+#include "stream/stream.h"
 
 #define METATABLE "moontide.Server"
 
@@ -110,7 +112,7 @@ static int server_accept(lua_State *L) {
     bool open = tide_handle_is_open(&server->handle);
     if (open && !server->ready) {
         tide_handle_new_wait(L, &server->handle, 1, sizeof(tide_wait), &accept_type);
-        tide_cancel_attach(L, rt, 3);
+        tide_operation_attach(L, rt, 3);
         return 1;
     }
     return tide_promise_push_settled(L, rt, open ? push_connection(L, rt, server) : 0);
@@ -145,7 +147,7 @@ static int server_address(lua_State *L) {
     tide_server *server = check_server(L);
     if (!tide_handle_is_open(&server->handle))
         return 0;
-    return tide_stream_push_address(L, &server->uv.handle, false);
+    return tide_address_push_of(L, &server->uv.handle, false);
 }
 
 tide_server *tide_server_new(lua_State *L, tide_runtime *rt) {

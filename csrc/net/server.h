@@ -7,7 +7,7 @@
 #ifndef TIDE_SERVER_H
 #define TIDE_SERVER_H
 
-#include "stream/stream.h"
+#include "loop/handle.h"
 
 #pragma GCC visibility push(hidden)
 

@@ -1,8 +1,10 @@
 #include "net/tcp.h"
 
-#include "net/address.h"
 #include "core/objects.h"
 #include "core/option.h"
+#include "loop/handle.h"
+#include "loop/uverror.h"
+#include "net/address.h"
 #include "net/server.h"
 #include "stream/stream.h"
 

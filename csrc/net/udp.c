@@ -11,12 +11,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "net/address.h"
 #include "core/cancel.h"
 #include "core/objects.h"
-#include "loop/handle.h"
 #include "core/promise.h"
 #include "core/task.h"
+#include "loop/burst.h"
+#include "loop/handle.h"
+#include "loop/operation.h"
+#include "loop/uverror.h"
+#include "net/address.h"
 
 #define METATABLE "moontide.net.UDP"
 
@@ -233,7 +236,7 @@ static int wait_for_datagram(lua_State *L, tide_runtime *rt, udp *s) {
         if (status < 0)
             tide_handle_complete_wait(&r->wait, status);
     }
-    tide_cancel_attach(L, rt, 3);
+    tide_operation_attach(L, rt, 3);
     return 1;
 }
 
@@ -306,7 +309,7 @@ static int queue_send(lua_State *L, udp *s, const uv_buf_t *data, const tide_add
     int status = uv_udp_send(&o->request, &s->uv, data, 1, to == NULL ? NULL : &o->to.any, on_send);
     if (status < 0)
         on_send(&o->request, status);
-    tide_cancel_attach(L, rt, signal);
+    tide_operation_attach(L, rt, signal);
     return 1;
 }
 

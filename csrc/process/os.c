@@ -4,15 +4,15 @@
  * Lists come from libuv in memory of its own, and pushing them can fail: that is done by a function
  * of its own under lua_pcall, so that the list is freed in any case.
  */
-#include "process/os.h"
-
 #include <stdio.h>
 #include <string.h>
 
 #include "core/cancel.h"
-#include "core/objects.h"
-#include "loop/operation.h"
+#include "core/functions.h"
 #include "core/promise.h"
+#include "core/runtime.h"
+#include "loop/operation.h"
+#include "loop/uverror.h"
 
 /* So many random bytes take no longer to get than a thread takes to begin; the system gives them
  * all at once or not at all. */
@@ -420,7 +420,7 @@ static int os_random_bytes(lua_State *L) {
         on_random(&r->request, status, NULL, 0);
     else
         r->operation.request = (uv_req_t *)&r->request;
-    tide_cancel_attach_loosely(L, rt, 3);
+    tide_operation_attach_loosely(L, rt, 3);
     return 1;
 }
 

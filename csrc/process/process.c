@@ -17,11 +17,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/cancel.h"
-#include "fs/descriptor.h"
-#include "core/objects.h"
-#include "core/promise.h"
 #include "base/signame.h"
+#include "core/promise.h"
+#include "fs/descriptor.h"
+#include "loop/operation.h"
+#include "loop/uverror.h"
 #include "stream/stream.h"
 
 #define METATABLE "moontide.Process"
@@ -134,11 +134,20 @@ static const tide_operation_type process_type = {finish_process, release};
 
 /* ---- waiting ---- */
 
+/* Pushes the name of a signal; one that has none is "SIG" and its number. [-0, +1, m] */
+static void push_signal(lua_State *L, int number) {
+    const char *name = tide_signame_of(number);
+    if (name != NULL)
+        lua_pushstring(L, name);
+    else
+        lua_pushfstring(L, "SIG%d", number);
+}
+
 /* Pushes what became of a child that has been reaped. [-0, +1, m] */
 static void push_outcome(lua_State *L, const process *p) {
     lua_createtable(L, 0, 1);
     if (p->signal != 0) {
-        tide_signame_push(L, p->signal);
+        push_signal(L, p->signal);
         lua_setfield(L, -2, "signal");
     } else {
         lua_pushinteger(L, p->code);
@@ -186,7 +195,7 @@ static int process_wait(lua_State *L) {
     tide_operation_begin(L, &w->operation, 3);
     tide_list_append(&p->waits, &w->link);
     uv_ref((uv_handle_t *)&p->uv);
-    tide_cancel_attach(L, rt, 2);
+    tide_operation_attach(L, rt, 2);
     return 1;
 }
 
@@ -470,7 +479,7 @@ static int spawn(lua_State *L) {
     }
     lua_pushvalue(L, self);
     lua_replace(L, 1);
-    tide_cancel_attach(L, rt, 5);
+    tide_operation_attach(L, rt, 5);
     lua_pushvalue(L, 1);
     for (int i = 6; i <= 8; i++)
         lua_pushvalue(L, i);

@@ -12,8 +12,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "fs/descriptor.h"
 #include "core/objects.h"
+#include "fs/descriptor.h"
+#include "loop/uverror.h"
 #include "stream/stream.h"
 
 #define KEEPER "moontide.FlagsKeeper"

@@ -4,9 +4,12 @@
  */
 #include "stream/reader.h"
 
+#include "core/microtask.h"
 #include "core/objects.h"
-#include "core/waiter.h"
+#include "core/promise.h"
 #include "core/task.h"
+#include "core/waiter.h"
+#include "loop/uverror.h"
 
 #define METATABLE "moontide.Reader"
 #define LINE_LIMIT ((size_t)1 << 20) /* unless the caller says another one */

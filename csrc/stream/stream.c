@@ -11,11 +11,11 @@
 
 #include <signal.h>
 
-#include "net/address.h"
 #include "core/cancel.h"
 #include "core/objects.h"
 #include "core/promise.h"
 #include "core/waiter.h"
+#include "loop/uverror.h"
 
 #define METATABLE "moontide.Stream"
 
@@ -108,7 +108,7 @@ static void release(lua_State *L, tide_stream *s) {
     tide_handle_set_slot(L, &s->reader.handle);
 }
 
-void tide_stream_release_resting(lua_State *L, tide_runtime *rt) {
+static void release_resting(lua_State *L, tide_runtime *rt) {
     while (!tide_list_empty(&rt->resting))
         release(L, tide_list_entry(rt->resting.next, tide_stream, resting));
 }
@@ -299,7 +299,7 @@ static int push_wait(lua_State *L, tide_stream *s, int options) {
     if (tide_cancel_begin(L, rt, options, "write"))
         return 1;
     tide_handle_new_wait(L, &s->reader.handle, 1, sizeof(tide_wait), &wait_type);
-    tide_cancel_attach(L, rt, options + 1);
+    tide_operation_attach(L, rt, options + 1);
     return 1;
 }
 
@@ -455,7 +455,7 @@ static int stream_shutdown(lua_State *L) {
     o->status = uv_shutdown(&o->uv.shutdown, &s->uv.stream, on_shutdown);
     if (o->status < 0)
         tide_operation_complete(&o->operation);
-    tide_cancel_attach_loosely(L, rt, 3);
+    tide_operation_attach_loosely(L, rt, 3);
     return 1;
 }
 
@@ -492,50 +492,6 @@ static int stream_destroy(lua_State *L) {
     tide_handle_push_closed(L, &s->reader.handle, 1);
     tide_stream_destroy(L, s, 1);
     return 1;
-}
-
-/* Pushes the path of a pipe, nil where it has none. */
-static void push_path(lua_State *L, const uv_pipe_t *pipe, bool peer) {
-    char path[256];
-    size_t size = sizeof path;
-    int status = (peer ? uv_pipe_getpeername : uv_pipe_getsockname)(pipe, path, &size);
-    if (status == 0 && size > 0)
-        lua_pushlstring(L, path, size);
-    else
-        lua_pushnil(L);
-}
-
-int tide_stream_push_address(lua_State *L, const uv_handle_t *handle, bool peer) {
-    tide_address address;
-    int size = sizeof address;
-    if (handle->type == UV_NAMED_PIPE) {
-        lua_createtable(L, 0, 1);
-        push_path(L, (const uv_pipe_t *)handle, peer);
-        lua_setfield(L, -2, "path");
-        return 1;
-    }
-    const uv_tcp_t *tcp = (const uv_tcp_t *)handle;
-    if (handle->type != UV_TCP ||
-        (peer ? uv_tcp_getpeername : uv_tcp_getsockname)(tcp, &address.any, &size) != 0)
-        return 0;
-    tide_address_push_table(L, &address.any);
-    return 1;
-}
-
-static int push_address(lua_State *L, bool peer) {
-    tide_runtime_here(L);
-    tide_stream *s = tide_stream_check(L, 1);
-    return tide_stream_is_open(s) ? tide_stream_push_address(L, &s->uv.handle, peer) : 0;
-}
-
-/* s:local_address() -> {address=, family=, port=} or {path=}; nothing where there is none */
-static int stream_local_address(lua_State *L) {
-    return push_address(L, false);
-}
-
-/* s:peer_address(), the same */
-static int stream_peer_address(lua_State *L) {
-    return push_address(L, true);
 }
 
 /* <close>: an error, a cancellation among them, leaves no time for what is queued. */
@@ -586,12 +542,11 @@ void tide_stream_push_methods(lua_State *L) {
 }
 
 void tide_stream_open(lua_State *L, tide_runtime *rt) {
+    rt->release_resting = release_resting;
     static const luaL_Reg metamethods[] = {
         {"__close", stream_leave}, {"__gc", stream_gc}, {NULL, NULL}};
     static const luaL_Reg methods[] = {{"close", stream_close},
                                        {"destroy", stream_destroy},
-                                       {"local_address", stream_local_address},
-                                       {"peer_address", stream_peer_address},
                                        {"shutdown", stream_shutdown},
                                        {"write", stream_write},
                                        {NULL, NULL}};

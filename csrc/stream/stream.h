@@ -4,6 +4,7 @@
 #ifndef TIDE_STREAM_H
 #define TIDE_STREAM_H
 
+#include "loop/burst.h"
 #include "stream/reader.h"
 
 #pragma GCC visibility push(hidden)
@@ -62,13 +63,6 @@ void tide_stream_connect_begin(lua_State *L, int index, int started);
 
 /* The uv callback of connecting. */
 void tide_stream_connect_done(uv_connect_t *request, int status);
-
-/* Pushes {address=, family=, port=} or {path=} of one end of a socket and returns 1, or 0: it has
- * none. [-0, +(0|1), m] */
-int tide_stream_push_address(lua_State *L, const uv_handle_t *handle, bool peer);
-
-/* Before a poll: streams that nobody reads from are nobody's but their users'. [-0, +0, -] */
-void tide_stream_release_resting(lua_State *L, tide_runtime *rt);
 
 /* Registers the type; methods of one kind are added to the table that is the field Stream. */
 void tide_stream_open(lua_State *L, tide_runtime *rt);

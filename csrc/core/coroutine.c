@@ -1,0 +1,40 @@
+#include "core/coroutine.h"
+
+lua_State *tide_coroutine_take(lua_State *L, tide_runtime *rt, tide_promise *task) {
+    if (rt->carriers.count > 0 && lua_gethook(L) == NULL) {
+        lua_State *co = rt->carriers.idle[--rt->carriers.count];
+        task->carrier = (int8_t)rt->carriers.count;
+        lua_pushthread(co);
+        lua_xmove(co, L, 1);
+        return co;
+    }
+    task->carrier = -1;
+    return lua_newthread(L);
+}
+
+void tide_coroutine_release(lua_State *L, tide_runtime *rt, tide_promise *task) {
+    int i = task->carrier;
+    task->carrier = -1;
+    if (i < 0 || rt->carriers.idle[i] != task->co)
+        return;
+    rt->carriers.idle[i] = NULL;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_carriers);
+    lua_pushboolean(L, 0);
+    lua_rawseti(L, -2, i + 1);
+    lua_pop(L, 1);
+}
+
+void tide_coroutine_return(lua_State *L, tide_runtime *rt, lua_State *co) {
+    int i = rt->carriers.count;
+    if (i == TIDE_CARRIERS_MAX || lua_gethook(co) != NULL)
+        return;
+    if (rt->carriers.idle[i] != co) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_carriers);
+        lua_pushthread(co);
+        lua_xmove(co, L, 1);
+        lua_rawseti(L, -2, i + 1);
+        lua_pop(L, 1);
+        rt->carriers.idle[i] = co;
+    }
+    rt->carriers.count++;
+}

@@ -1,0 +1,49 @@
+/*
+ * Traces: where errors came from.
+ *
+ * The frames of an uncaught error are noted when it happens, by a message handler, in a trace
+ * box: a table { reason, frames, inner }, where inner is the box of the rejection that an await
+ * of the same coroutine had raised with that same reason. A rejected promise keeps the box in
+ * place of its reason. Text is made only for a report.
+ */
+#ifndef TIDE_TRACE_H
+#define TIDE_TRACE_H
+
+#include "core/runtime.h"
+
+#pragma GCC visibility push(hidden)
+
+/* Of a stack, and of a chain of awaits, this many are shown at either end. */
+enum { TIDE_TRACE_FIRST = 10, TIDE_TRACE_LAST = 11 };
+
+enum { TIDE_BOX_REASON = 1, TIDE_BOX_FRAMES, TIDE_BOX_INNER };
+
+/* Pushes a coroutine's frames from the level on, a line each. [-0, +1, m] */
+void tide_trace_push_frames(lua_State *L, lua_State *co, int level);
+
+/* Message handler: notes the frames of the running coroutine; returns the error unchanged. */
+int tide_trace_capture(lua_State *L);
+
+/* Replaces the reason on top by the trace box noted for the coroutine co, or by one without
+ * frames. [-1, +1, m] */
+void tide_trace_take(lua_State *L, tide_runtime *rt, lua_State *co);
+
+/* Notes the reason on top for the coroutine co, with co's frames from the level on, for
+ * tide_trace_take. [-0, +0, m] */
+void tide_trace_note_error(lua_State *L, tide_runtime *rt, lua_State *co, int level);
+
+/* Forgets what was noted for the coroutine co. [-0, +0, m] */
+void tide_trace_forget(lua_State *L, tide_runtime *rt, lua_State *co);
+
+/* Pops a box, or nil, and notes it for the coroutine. [-1, +0, m] */
+void tide_trace_note(lua_State *L, tide_runtime *rt, lua_State *co);
+
+/* Pushes the box noted for the coroutine, or nil. [-0, +1, m] */
+void tide_trace_push_noted(lua_State *L, tide_runtime *rt, lua_State *co);
+
+/* Whether there is a box at the index, of the reason at the other. */
+bool tide_trace_is_of(lua_State *L, int box, int reason);
+
+#pragma GCC visibility pop
+
+#endif

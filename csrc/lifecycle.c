@@ -1,0 +1,106 @@
+/*
+ * A runtime is made by the first who asks for it, and closed by its __gc. Closing runs no Lua:
+ * handles are closed, the loop runs dry, what libuv gives back is freed.
+ */
+#include "lifecycle.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "core/microtask.h"
+#include "core/objects.h"
+#include "core/promise.h"
+#include "core/rejection.h"
+#include "core/task.h"
+#include "fs/descriptor.h"
+#include "fs/watch.h"
+#include "loop/completion.h"
+#include "loop/loop.h"
+#include "loop/operation.h"
+#include "loop/poll.h"
+#include "loop/signal.h"
+#include "loop/timer.h"
+#include "net/address.h"
+#include "net/server.h"
+#include "net/tcp.h"
+#include "net/udp.h"
+#include "process/process.h"
+#include "process/stdio.h"
+#include "stream/reader.h"
+#include "stream/stream.h"
+
+static void on_walk_close(uv_handle_t *handle, void *arg) {
+    (void)arg;
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+static int close_runtime(lua_State *L) {
+    tide_runtime *rt = lua_touserdata(L, 1);
+    rt->closed = true;
+    if (rt->loop_open) {
+        rt->loop_open = false;
+        tide_operation_cancel_all(rt);
+        uv_walk(&rt->loop, on_walk_close, NULL);
+        uv_run(&rt->loop, UV_RUN_DEFAULT);
+        tide_completion_discard_all(rt);
+        tide_descriptor_close_all(rt);
+        if (uv_loop_close(&rt->loop) != 0)
+            abort(); /* a handle survived its runtime: memory is about to be corrupted */
+    }
+    tide_microtask_close(L, rt);
+    tide_bytes_close_pool(&rt->blocks);
+    tide_timer_close(L, rt);
+    return 0;
+}
+
+/* A process may be started without standard streams. What is opened then would get their numbers,
+ * be written to by whoever prints, and libuv refuses to close it. */
+static void fill_standard_descriptors(void) {
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
+static void open_loop(lua_State *L, tide_runtime *rt) {
+    fill_standard_descriptors();
+    int status = uv_loop_init(&rt->loop);
+    if (status != 0)
+        luaL_error(L, "cannot open an event loop: %s", uv_strerror(status));
+    rt->loop_open = true;
+    uv_timer_init(&rt->loop, &rt->alarm);
+}
+
+tide_runtime *tide_lifecycle_open(lua_State *L) {
+    tide_runtime *rt = tide_runtime_find(L);
+    if (rt != NULL)
+        return rt->closed ? (luaL_error(L, "the runtime is closed"), NULL) : rt;
+    rt = tide_runtime_new(L, close_runtime);
+    open_loop(L, rt);
+    tide_objects_open(L, rt);
+    tide_promise_open(L, rt);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_promise_meta);
+    lua_getfield(L, -1, "__index");
+    tide_objects_set_functions(L, rt, tide_task_methods);
+    lua_pop(L, 2);
+    tide_timer_open(L, rt);
+    tide_poll_open(L, rt);
+    tide_process_open(L, rt);
+    tide_signal_open(L, rt);
+    tide_watch_open(L, rt);
+    tide_reader_open(L, rt);
+    tide_stream_open(L, rt);
+    tide_address_open(L, rt);
+    tide_tcp_open(L, rt);
+    tide_stdio_open(L, rt);
+    tide_server_open(L, rt);
+    tide_udp_open(L, rt);
+    tide_rejection_open(rt);
+    tide_loop_open(rt);
+    tide_runtime_register(L);
+    return rt;
+}
