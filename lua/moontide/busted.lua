@@ -80,9 +80,15 @@ local function state_of(promise)
     or "an async function, waiting for the promise that it returned"
 end
 
--- Files that no trace should show. Only the ends of their names are sure: Lua shortens them.
+-- Files that no trace should show. Only the ends of their names are sure: Lua shortens them. The
+-- folders are named, since a user's project may stand in one that is called moontide.
 local HIDDEN = {
   "^\t[^\n]-moontide[/\\]%w+%.lua:%d",
+  "^\t[^\n]-moontide[/\\]async[/\\]%w+%.lua:%d",
+  "^\t[^\n]-moontide[/\\]internal[/\\]%w+%.lua:%d",
+  "^\t[^\n]-moontide[/\\]luasocket[/\\]%w+%.lua:%d",
+  "^\t[^\n]-moontide[/\\]net[/\\]%w+%.lua:%d",
+  "^\t[^\n]-moontide[/\\]tls[/\\]%w+%.lua:%d",
   "^\t[^\n]-busted[/\\]core%.lua:%d",
   "^\t[^\n]-busted[/\\]init%.lua:%d",
   "^\t[^\n]-luassert[/\\]%w+%.lua:%d",

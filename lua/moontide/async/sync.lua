@@ -3,7 +3,7 @@
 --- What is given back is handed to whoever has waited longest, in the same job: as long as anybody
 --- waits, there is nothing that a newcomer could take. See line.lua for cancellation.
 local core = require "moontide.core"
-local line = require "moontide.line"
+local line = require "moontide.async.line"
 
 local M = {}
 

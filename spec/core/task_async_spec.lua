@@ -157,7 +157,7 @@ describe("async", function()
     end)
     local ok, err = pcall(await, p)
     assert.is_false(ok)
-    assert.matches("async_spec%.lua:%d+: attempt to index a nil value", err)
+    assert.matches("task_async_spec%.lua:%d+: attempt to index a nil value", err)
   end)
 
   it("S03 closes its variables before the rejection is seen", function()
@@ -270,7 +270,7 @@ describe("async", function()
     }) do
       local ok, err = pcall(await, spawn(f))
       assert.is_false(ok)
-      assert.matches("async_spec%.lua:%d+: [^\n]*yield", err)
+      assert.matches("task_async_spec%.lua:%d+: [^\n]*yield", err)
     end
   end)
 

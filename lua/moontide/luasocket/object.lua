@@ -5,7 +5,7 @@
 --- object can do; _waits, the options of the polls that wait for it; _spare, such options that can
 --- be used again.
 local core = require "moontide.core"
-local abort = require "moontide.abort"
+local abort = require "moontide.async.abort"
 local real_socket = require "socket.core"
 
 local await, now, poll, set_timeout, yield =

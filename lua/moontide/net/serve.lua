@@ -6,10 +6,10 @@
 local core = require "moontide.core"
 local dns = require "moontide.dns"
 local fs = require "moontide.fs"
-local group = require "moontide.group"
-local line = require "moontide.line"
-local options_of = require "moontide.options"
-local sync = require "moontide.sync"
+local group = require "moontide.async.group"
+local line = require "moontide.async.line"
+local options_of = require "moontide.internal.options"
+local sync = require "moontide.async.sync"
 
 local M = {}
 

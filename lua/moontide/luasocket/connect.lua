@@ -4,8 +4,8 @@
 --- either family; _tried, the family that its descriptor is for then, nil if there has been none,
 --- or STALE.
 local core = require "moontide.core"
-local object = require "moontide.luasocket_object"
-local names = require "moontide.luasocket_names"
+local object = require "moontide.luasocket.object"
+local names = require "moontide.luasocket.names"
 
 local M = {}
 

@@ -364,7 +364,7 @@ end)
 describe("await in the wrong place", function()
   after_each(leak.check)
 
-  local outside = "await_spec%.lua:%d+: await outside an async function"
+  local outside = "task_await_spec%.lua:%d+: await outside an async function"
 
   it("S10 raises in a timer, an immediate and a microtask", function()
     local function f()
@@ -432,7 +432,7 @@ describe("await in the wrong place", function()
 
   obstructed(
     "table.sort",
-    "await cannot suspend inside table%.sort, called from [^\n]*await_spec%.lua:%d+",
+    "await cannot suspend inside table%.sort, called from [^\n]*task_await_spec%.lua:%d+",
     function(make)
       table.sort({ 3, 2, 1 }, function(a, b)
         await(make())
@@ -443,7 +443,7 @@ describe("await in the wrong place", function()
 
   obstructed(
     "string.gsub",
-    "await cannot suspend inside string%.gsub, called from [^\n]*await_spec%.lua:%d+",
+    "await cannot suspend inside string%.gsub, called from [^\n]*task_await_spec%.lua:%d+",
     function(make)
       return (string.gsub("abc", "%w", function()
         return await(make())
@@ -539,7 +539,7 @@ describe("await in the wrong place", function()
       end))
     end)
     assert.is_false(ok)
-    assert.matches("^[^\n]*await_spec%.lua:%d+: await [^\n]+", err)
+    assert.matches("^[^\n]*task_await_spec%.lua:%d+: await [^\n]+", err)
   end)
 
   it("S11 works in pcall and xpcall, and in nested ones", function()

@@ -6,8 +6,8 @@
 --- Field of an object, besides those of luasocket_object and luasocket_connect: _left, what a call
 --- had received when its await was cancelled, and nobody has been given; or nil.
 local core = require "moontide.core"
-local object = require "moontide.luasocket_object"
-local connecting = require "moontide.luasocket_connect"
+local object = require "moontide.luasocket.object"
+local connecting = require "moontide.luasocket.connect"
 
 local check_class, check_number, check_string =
   object.check_class, object.check_number, object.check_string

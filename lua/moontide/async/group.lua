@@ -17,7 +17,7 @@
 --- that: the parent waits), inherited (cancelled because a scope around it was), interrupted (then:
 --- the group's functions that were alive, or made later), stand_in (what is awaited for the group).
 local core = require "moontide.core"
-local abort = require "moontide.abort"
+local abort = require "moontide.async.abort"
 
 local M = {}
 

@@ -208,7 +208,7 @@ describe("group", function()
     await(group(function(g)
       kept = g
     end))
-    assert.matches("^spec/group_spec.lua:%d+: the group is closed$", raised(function()
+    assert.matches("^spec/async/group_spec.lua:%d+: the group is closed$", raised(function()
       kept:spawn(print)
     end))
     kept:cancel()
@@ -250,7 +250,7 @@ describe("group", function()
   end)
 
   it("says what is wrong with the arguments, before anything runs", function()
-    local at = "^spec/group_spec.lua:%d+: bad argument "
+    local at = "^spec/async/group_spec.lua:%d+: bad argument "
     local function check(text, f, ...)
       local args = table.pack(...)
       assert.matches(at .. text, raised(function()

@@ -1,7 +1,7 @@
 --- UDP sockets for moontide.luasocket: LuaSocket's methods, which await where LuaSocket's block.
 local core = require "moontide.core"
-local object = require "moontide.luasocket_object"
-local connecting = require "moontide.luasocket_connect"
+local object = require "moontide.luasocket.object"
+local connecting = require "moontide.luasocket.connect"
 
 local check_class, check_number, check_string =
   object.check_class, object.check_number, object.check_string

@@ -4,8 +4,8 @@
 --- Whoever waits here asks for connections below, under the same signal and in the same scope: a
 --- cancellation ends both. A connection goes to who is first in line when it is ready.
 local core = require "moontide.core"
-local abort = require "moontide.abort"
-local line = require "moontide.line"
+local abort = require "moontide.async.abort"
+local line = require "moontide.async.line"
 
 local M = {}
 

@@ -162,7 +162,7 @@ describe("AbortSignal:on_abort", function()
 
   it("wants a function", function()
     local signal = AbortController().signal
-    assert.matches("^spec/abort_spec.lua:%d+: bad argument #1 to 'on_abort' "
+    assert.matches("^spec/async/abort_spec.lua:%d+: bad argument #1 to 'on_abort' "
       .. "%(function expected, got nil%)", raised(function()
       signal:on_abort()
     end))
@@ -509,7 +509,7 @@ describe("sleep with a signal", function()
     local err = raised(function()
       sleep(1, 7)
     end)
-    assert.matches("^spec/abort_spec.lua:%d+: bad argument #2 to 'sleep' "
+    assert.matches("^spec/async/abort_spec.lua:%d+: bad argument #2 to 'sleep' "
       .. "%(table expected, got number%)$", err)
     assert.matches("bad argument #2 to 'sleep' %(field 'signal': AbortSignal expected, got table%)",
       raised(sleep, 1, { signal = AbortController() }))

@@ -11,8 +11,8 @@
 --- works on; _task, the body's promise; _scope it is in; _wake() ends its waiting at a yield;
 --- _woken: it has been woken, and has not yielded since; _closing: the error that unwinds it.
 local core = require "moontide.core"
-local abort = require "moontide.abort"
-local line = require "moontide.line"
+local abort = require "moontide.async.abort"
+local line = require "moontide.async.line"
 
 local M = {}
 

@@ -4,10 +4,10 @@
 --- aborted, all streams but the winner's are destroyed, in the same job. So an attempt that would
 --- have succeeded later leaves nothing.
 local core = require "moontide.core"
-local abort = require "moontide.abort"
+local abort = require "moontide.async.abort"
 local dns = require "moontide.dns"
-local line = require "moontide.line"
-local options_of = require "moontide.options"
+local line = require "moontide.async.line"
+local options_of = require "moontide.internal.options"
 
 local M = {}
 

@@ -6,7 +6,7 @@
 --- same job: a cancellation interrupts the await of a pending promise only, and an abort takes the
 --- place out of the line before the promise is rejected.
 local core = require "moontide.core"
-local abort = require "moontide.abort"
+local abort = require "moontide.async.abort"
 
 local M = {}
 

@@ -690,9 +690,9 @@ local IS_NONE = {
   ["Directory:close"] = "clean-up",
   ["File:close"] = "clean-up",
   ["Generator:close"] = "clean-up",
-  ["Generator:next"] = "its function is cancelled: spec/generator_spec.lua",
-  ["Generator:throw"] = "its function is cancelled: spec/generator_spec.lua",
-  ["Group:spawn"] = "its function is cancelled: spec/group_spec.lua",
+  ["Generator:next"] = "its function is cancelled: spec/async/generator_spec.lua",
+  ["Generator:throw"] = "its function is cancelled: spec/async/generator_spec.lua",
+  ["Group:spawn"] = "its function is cancelled: spec/async/group_spec.lua",
   ["Server:close"] = "clean-up",
   ["Service:close"] = "clean-up",
   ["Stream:close"] = "clean-up",
@@ -704,15 +704,15 @@ local IS_NONE = {
   ["tls.context"] = "what it reads is cancelled: fs.read_file",
   ["tls.listen"] = "what it reads is cancelled: fs.read_file",
   ["tls.server"] = not has_tls and "not built" or nil,
-  ["tide.collect"] = "its function is cancelled: spec/generator_spec.lua",
-  ["tide.each"] = "its functions are cancelled: spec/group_spec.lua",
-  ["tide.group"] = "its functions are cancelled: spec/group_spec.lua",
+  ["tide.collect"] = "its function is cancelled: spec/async/generator_spec.lua",
+  ["tide.each"] = "its functions are cancelled: spec/async/group_spec.lua",
+  ["tide.group"] = "its functions are cancelled: spec/async/group_spec.lua",
   ["tide.import"] = "what the module awaits is cancelled",
-  ["tide.map"] = "its functions are cancelled: spec/group_spec.lua",
-  ["tide.move_on_after"] = "its function is cancelled: spec/group_spec.lua",
-  ["tide.shield"] = "it is there not to be cancelled: spec/group_spec.lua",
-  ["tide.spawn"] = "its function is cancelled: spec/group_spec.lua",
-  ["tide.timeout"] = "its function is cancelled: spec/group_spec.lua",
+  ["tide.map"] = "its functions are cancelled: spec/async/group_spec.lua",
+  ["tide.move_on_after"] = "its function is cancelled: spec/async/group_spec.lua",
+  ["tide.shield"] = "it is there not to be cancelled: spec/async/group_spec.lua",
+  ["tide.spawn"] = "its function is cancelled: spec/async/group_spec.lua",
+  ["tide.timeout"] = "its function is cancelled: spec/async/group_spec.lua",
   ["tide.yield"] = "over after one turn",
 }
 
@@ -746,7 +746,7 @@ describe("the table of operations", function()
       end
     end
     table.sort(missing)
-    assert.same({}, missing, "to be added to spec/every_operation_spec.lua")
+    assert.same({}, missing, "to be added to spec/cross/every_operation_spec.lua")
   end)
 
   it("has none that are not", function()

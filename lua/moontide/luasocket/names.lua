@@ -1,7 +1,7 @@
 --- Names of hosts for moontide.luasocket: LuaSocket's functions, by moontide.dns.
 local core = require "moontide.core"
 local dns = require "moontide.dns"
-local object = require "moontide.luasocket_object"
+local object = require "moontide.luasocket.object"
 local real = require("socket.core").dns
 
 local await, check_string = core.await, object.check_string
