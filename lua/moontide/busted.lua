@@ -1,5 +1,5 @@
 --- A helper for busted, unmodified: `busted --helper=moontide.busted`; see docs/testing.md. The
---- annotations are in meta.lua.
+--- annotations are in meta/busted.lua.
 ---
 --- busted runs specs on the main thread, so they may await as they are. This file adds what busted
 --- cannot know: that a test hangs, that something went wrong which nobody awaited, and that a test

@@ -1,4 +1,4 @@
---- The public face of moontide; its annotations are in meta.lua.
+--- The public face of moontide; its annotations are in meta/moontide.lua.
 local core = require "moontide.core"
 local abort = require "moontide.async.abort"
 local group = require "moontide.async.group"

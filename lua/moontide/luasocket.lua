@@ -1,7 +1,7 @@
 --- LuaSocket's `socket` module for async functions: what waits, awaits.
 ---
 --- This is what socket.core has to offer; the rest is LuaSocket's own socket.lua, run upon it. The
---- annotations are in meta.lua.
+--- annotations are in meta/luasocket.lua.
 local core = require "moontide.core"
 local abort = require "moontide.async.abort"
 local names = require "moontide.luasocket.names"

@@ -1,4 +1,4 @@
---- Sockets; the annotations are in meta.lua.
+--- Sockets; the annotations are in meta/net.lua.
 local core = require "moontide.core"
 local serve = require "moontide.net.serve"
 

@@ -1,12 +1,11 @@
--- Public names and their annotations in lua/moontide/meta.lua, each way.
+-- Public names and their annotations in lua/moontide/meta/, each way.
 local core = require "moontide.core"
 local tide = require "moontide"
+local annotations = require "spec.support.annotations"
 local leak = require "spec.support.leak"
 local sockets = require "spec.support.sockets"
 
-local META = "lua/moontide/meta.lua"
-
--- What each table of the meta file stands for: receiver -> the public names that it must declare.
+-- What each table of the meta files stands for: receiver -> the public names that it must declare.
 -- Metamethods are no names.
 local function names_of(t)
   local names = {}
@@ -30,6 +29,7 @@ local function declared_classes(text)
     local name = line:match("^local%s+([%w_]+)%s*=%s*{}")
     if name then
       assert(class, "no class for " .. name)
+      assert(not classes[name], "two of the name " .. name)
       classes[name], class = class, nil
     end
   end
@@ -67,7 +67,7 @@ local function read(path)
   return file:read("a")
 end
 
-local text = read(META)
+local text = annotations.text()
 local classes = declared_classes(text)
 
 local function check(receiver, public)
@@ -135,7 +135,7 @@ local receivers = {
   dns = function() return names_of(require "moontide.dns") end,
   fs = function() return names_of(require "moontide.fs") end,
   File = function()
-    local file <close> = tide.await(require("moontide.fs").open(META))
+    local file <close> = tide.await(require("moontide.fs").open("Makefile"))
     return methods_of(file)
   end,
   Directory = function()
@@ -191,12 +191,36 @@ local receivers = {
   end,
 }
 
+-- Raises unless each parameter of each function in the file is described, and no other.
+local function check_parameters(path)
+  local documented, number = {}, 0
+  for line in io.lines(path) do
+    number = number + 1
+    local param = line:match("^%-%-%-@param%s+([%w_.]+)%??%s")
+    if param then
+      documented[param] = true
+    end
+    local params = line:match("^function%s+[%w_.:]+%(([^)]*)%)")
+      or line:match("=%s*function%s*%(([^)]*)%)")
+    for name in (params or ""):gmatch("[%w_.]+") do
+      assert.is_true(documented[name], ("%s:%d: %s"):format(path, number, name))
+      documented[name] = nil
+    end
+    if not line:match("^%-%-%-") then
+      assert.is_nil(next(documented), ("%s:%d: %s"):format(path, number, next(documented)))
+      documented = {}
+    end
+  end
+end
+
 describe("the annotations", function()
   after_each(leak.check)
 
-  it("are in a meta file, which is never run", function()
-    assert.matches("^%-%-%-@meta", text)
-    assert.is_truthy(load(text, "@" .. META))
+  it("are in meta files, which are never run", function()
+    for _, path in ipairs(annotations.paths()) do
+      assert.matches("^%-%-%-@meta _\n", read(path), path)
+      assert.is_truthy(loadfile(path), path)
+    end
   end)
 
   for receiver, public in pairs(receivers) do
@@ -219,26 +243,11 @@ describe("the annotations", function()
     end
   end)
 
-  it("describe each parameter of each function", function()
-    local documented, number = {}, 0
-    for line in (text .. "\n"):gmatch("([^\n]*)\n") do
-      number = number + 1
-      local param = line:match("^%-%-%-@param%s+([%w_.]+)%??%s")
-      if param then
-        documented[param] = true
-      end
-      local params = line:match("^function%s+[%w_.:]+%(([^)]*)%)")
-        or line:match("=%s*function%s*%(([^)]*)%)")
-      for name in (params or ""):gmatch("[%w_.]+") do
-        assert.is_true(documented[name], ("%s:%d: %s"):format(META, number, name))
-        documented[name] = nil
-      end
-      if not line:match("^%-%-%-") then
-        assert.is_nil(next(documented), ("%s:%d: %s"):format(META, number, next(documented)))
-        documented = {}
-      end
-    end
-  end)
+  for _, path in ipairs(annotations.paths()) do
+    it("describe each parameter of each function in " .. path, function()
+      check_parameters(path)
+    end)
+  end
 
   it("would be missed if a name had none", function()
     local with_one_more = names_of(tide)

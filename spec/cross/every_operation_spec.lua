@@ -1,6 +1,7 @@
 --- Every operation that waits, cancelled in every way at every stage: its promise is rejected with
 --- exactly the reason, and nothing is left. The last specs compare the table with the annotations,
 --- so that no operation can be forgotten.
+local annotations = require "spec.support.annotations"
 local certificates = require "spec.support.certificates"
 local core = require "moontide.core"
 local dns = require "moontide.dns"
@@ -719,7 +720,7 @@ local IS_NONE = {
 --- The annotated functions that give promises or take options, but those of promises themselves.
 local function annotated()
   local found, gives_promise = {}, false
-  for line in io.lines "lua/moontide/meta.lua" do
+  for line in annotations.text():gmatch "[^\n]*" do
     gives_promise = gives_promise or line:find("^%-%-%-@return moontide%.Promise") ~= nil
       or line:find("^%-%-%-@return moontide%.Callable") ~= nil
     local name, parameters = line:match("^function ([%w_.:]+)%(([^)]*)%)")

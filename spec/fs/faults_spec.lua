@@ -215,7 +215,7 @@ describe("moontide.fs, a path with a NUL", function()
   local ARE_PATHS = { path = true, dest = true, prefix = true, text = true }
   local checked = 0
 
-  for line in io.lines "lua/moontide/meta.lua" do
+  for line in io.lines "lua/moontide/meta/fs.lua" do
     local name, parameters = line:match("^function fs%.([%w_]+)%(([^)]*)%)")
     local values, names = {}, {}
     for parameter in (parameters or ""):gmatch("[%w_]+") do
