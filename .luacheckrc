@@ -10,7 +10,7 @@ files["spec/**/*.lua"] = { std = "+busted" }
 files["spec/host/*.lua"] = { std = "lua54" }
 files["**/*.rockspec"] = { std = "+rockspec" }
 files[".busted"] = { std = "lua54" }
-files["lua/moontide/meta.lua"] = {
+files["lua/moontide/meta/*.lua"] = {
   -- Declarations without bodies: parameters are there for the language server only.
   ignore = { "111", "112", "113", "121", "122", "131", "142", "143", "211", "212", "221", "241",
     "311", "412", "631" },

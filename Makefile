@@ -27,6 +27,8 @@ LAYERS  := base core loop stream fs net process
 CSRC    := $(wildcard csrc/*.c $(LAYERS:%=csrc/%/*.c))
 TLSSRC  := $(wildcard csrc/tls/*.c)
 HEADERS := $(wildcard csrc/*.h csrc/*/*.h)
+SPECS   := $(sort $(wildcard spec/*_spec.lua spec/*/*_spec.lua))
+LUADIRS := $(sort $(dir $(wildcard lua/moontide/*.lua lua/moontide/*/*.lua)))
 HOSTSRC := $(wildcard spec/host/*.c)
 BENCHSRC := $(wildcard bench/io/*.c)
 BENCHHDR := $(wildcard bench/io/*.h)
@@ -132,7 +134,7 @@ test: deps-test
 ifeq ($(BUILD)$(BUSTED_ARGS),gcstress)
 specs: core
 	@echo "== specs ($(BUILD)), file by file"
-	@failed=; for file in spec/*_spec.lua; do \
+	@failed=; for file in $(SPECS); do \
 		echo "$$file"; $(BUSTED) "$$file" || failed="$$failed $$file"; \
 	done; [ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
 else
@@ -231,9 +233,12 @@ format:
 	clang-format -i $(CSRC) $(TLSSRC) $(HEADERS) $(HOSTSRC) $(BENCHSRC) $(BENCHHDR)
 
 install: core
-	install -d "$(DESTDIR)$(LIBDIR)/moontide" "$(DESTDIR)$(LUADIR)/moontide" "$(DESTDIR)$(BINDIR)"
+	install -d "$(DESTDIR)$(LIBDIR)/moontide" "$(DESTDIR)$(BINDIR)"
 	install -m 755 $(CORE) $(TLS) "$(DESTDIR)$(LIBDIR)/moontide/"
-	install -m 644 $(wildcard lua/moontide/*.lua) "$(DESTDIR)$(LUADIR)/moontide/"
+	for folder in $(LUADIRS:lua/%/=%); do \
+		install -d "$(DESTDIR)$(LUADIR)/$$folder" && \
+		install -m 644 lua/$$folder/*.lua "$(DESTDIR)$(LUADIR)/$$folder/" || exit; \
+	done
 	install -m 755 bin/moontide "$(DESTDIR)$(BINDIR)/"
 
 clean:

@@ -1,5 +1,5 @@
 --- A helper for busted, unmodified: `busted --helper=moontide.busted`; see docs/testing.md. The
---- annotations are in meta.lua.
+--- annotations are in meta/busted.lua.
 ---
 --- busted runs specs on the main thread, so they may await as they are. This file adds what busted
 --- cannot know: that a test hangs, that something went wrong which nobody awaited, and that a test
@@ -80,9 +80,15 @@ local function state_of(promise)
     or "an async function, waiting for the promise that it returned"
 end
 
--- Files that no trace should show. Only the ends of their names are sure: Lua shortens them.
+-- Files that no trace should show. Only the ends of their names are sure: Lua shortens them. The
+-- folders are named, since a user's project may stand in one that is called moontide.
 local HIDDEN = {
   "^\t[^\n]-moontide[/\\]%w+%.lua:%d",
+  "^\t[^\n]-moontide[/\\]async[/\\]%w+%.lua:%d",
+  "^\t[^\n]-moontide[/\\]internal[/\\]%w+%.lua:%d",
+  "^\t[^\n]-moontide[/\\]luasocket[/\\]%w+%.lua:%d",
+  "^\t[^\n]-moontide[/\\]net[/\\]%w+%.lua:%d",
+  "^\t[^\n]-moontide[/\\]tls[/\\]%w+%.lua:%d",
   "^\t[^\n]-busted[/\\]core%.lua:%d",
   "^\t[^\n]-busted[/\\]init%.lua:%d",
   "^\t[^\n]-luassert[/\\]%w+%.lua:%d",

@@ -1,4 +1,4 @@
---- Names and addresses of hosts; the annotations are in meta.lua.
+--- Names and addresses of hosts; the annotations are in meta/dns.lua.
 ---@type moontide.dns
 local M = require("moontide.core").dns
 

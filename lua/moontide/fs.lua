@@ -1,5 +1,5 @@
 --- Files. The requests are the core's; here are the iterators over what they read.
-local abort = require "moontide.abort"
+local abort = require "moontide.async.abort"
 local core = require "moontide.core"
 
 local await = core.await

@@ -1,9 +1,9 @@
---- The public face of moontide; its annotations are in meta.lua.
+--- The public face of moontide; its annotations are in meta/moontide.lua.
 local core = require "moontide.core"
-local abort = require "moontide.abort"
-local group = require "moontide.group"
-local generator = require "moontide.generator"
-local sync = require "moontide.sync"
+local abort = require "moontide.async.abort"
+local group = require "moontide.async.group"
+local generator = require "moontide.async.generator"
+local sync = require "moontide.async.sync"
 
 ---@class moontide
 local M = {
@@ -47,8 +47,8 @@ local M = {
   queue = sync.queue,
   generator = generator.generator,
   collect = generator.collect,
-  import = require "moontide.import",
-  ContextVar = require "moontide.context",
+  import = require "moontide.async.import",
+  ContextVar = require "moontide.async.context",
 }
 
 function M.join(...)

@@ -1,12 +1,12 @@
 --- LuaSocket's `socket` module for async functions: what waits, awaits.
 ---
 --- This is what socket.core has to offer; the rest is LuaSocket's own socket.lua, run upon it. The
---- annotations are in meta.lua.
+--- annotations are in meta/luasocket.lua.
 local core = require "moontide.core"
-local abort = require "moontide.abort"
-local names = require "moontide.luasocket_names"
-local tcp = require "moontide.luasocket_tcp"
-local udp = require "moontide.luasocket_udp"
+local abort = require "moontide.async.abort"
+local names = require "moontide.luasocket.names"
+local tcp = require "moontide.luasocket.tcp"
+local udp = require "moontide.luasocket.udp"
 local real = require "socket.core"
 
 local await, now, poll = core.await, core.now, core.poll

@@ -1,10 +1,10 @@
---- Sockets; the annotations are in meta.lua.
+--- Sockets; the annotations are in meta/net.lua.
 local core = require "moontide.core"
-local serve = require "moontide.net_serve"
+local serve = require "moontide.net.serve"
 
 ---@class moontide.net
 local M = {
-  connect = require("moontide.net_connect").connect,
+  connect = require("moontide.net.connect").connect,
   listen = serve.listen,
   serve = serve.serve,
   udp = core.net.udp,

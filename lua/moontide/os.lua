@@ -1,4 +1,4 @@
---- Facts about the system and the process; the annotations are in meta.lua.
+--- Facts about the system and the process; the annotations are in meta/os.lua.
 ---@type moontide.os
 local M = require("moontide.core").os
 

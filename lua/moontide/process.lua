@@ -1,7 +1,7 @@
 --- Child processes. Starting and reaping are the core's; here are the options, and what is made of
 --- a child's streams.
 local core = require "moontide.core"
-local abort = require "moontide.abort"
+local abort = require "moontide.async.abort"
 
 local M = {}
 

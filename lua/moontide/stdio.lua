@@ -1,7 +1,7 @@
 --- The standard streams of the process. Terminals, pipes and sockets are streams of the core; files
 --- get an object with the same methods here. Each is opened when it is first asked for.
 local core = require "moontide.core"
-local line = require "moontide.line"
+local line = require "moontide.async.line"
 
 local Promise = core.Promise
 

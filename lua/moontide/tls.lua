@@ -4,10 +4,10 @@
 --- with what has been decrypted. Nothing is read from below unless somebody reads here; what is
 --- written is encrypted at once and in order, and waits below.
 local core = require "moontide.core"
-local abort = require "moontide.abort"
+local abort = require "moontide.async.abort"
 local fs = require "moontide.fs"
-local line = require "moontide.line"
-local tls_server = require "moontide.tls_server"
+local line = require "moontide.async.line"
+local tls_server = require "moontide.tls.server"
 
 local found, engine = pcall(require, "moontide.tls_core")
 if not found then

@@ -197,26 +197,35 @@ static void load_file(lua_State *L, const char *path) {
         lua_error(L);
 }
 
-/* Fills the table on top, module name -> compiled file. */
-static void load_sources(lua_State *L) {
+/* The files of a folder and of those in it go into the table: prefix and name -> compiled file. */
+static void load_folder(lua_State *L, int table, const char *folder, const char *prefix) {
     const struct dirent *entry;
-    DIR *dir = opendir(LUA_SOURCES);
+    int top = lua_gettop(L);
+    DIR *dir = opendir(folder);
     if (dir == NULL) {
-        luaL_error(L, "%s: to be run from the root of the checkout", LUA_SOURCES);
+        luaL_error(L, "%s: to be run from the root of the checkout", folder);
         return;
     }
     while ((entry = readdir(dir)) != NULL) {
         const char *dot = strrchr(entry->d_name, '.');
-        if (dot == NULL || strcmp(dot, ".lua") != 0)
-            continue;
-        lua_pushliteral(L, "moontide.");
-        lua_pushlstring(L, entry->d_name, (size_t)(dot - entry->d_name));
-        lua_concat(L, 2);
-        load_file(L, lua_pushfstring(L, "%s/%s", LUA_SOURCES, entry->d_name));
-        lua_remove(L, -2);
-        lua_settable(L, -3);
+        const char *path = lua_pushfstring(L, "%s/%s", folder, entry->d_name);
+        if (dot == NULL) {
+            load_folder(L, table, path, lua_pushfstring(L, "%s%s.", prefix, entry->d_name));
+        } else if (strcmp(dot, ".lua") == 0) {
+            lua_pushstring(L, prefix);
+            lua_pushlstring(L, entry->d_name, (size_t)(dot - entry->d_name));
+            lua_concat(L, 2);
+            load_file(L, path);
+            lua_settable(L, table);
+        }
+        lua_settop(L, top);
     }
     closedir(dir);
+}
+
+/* Fills the table on top, module name -> compiled file. */
+static void load_sources(lua_State *L) {
+    load_folder(L, lua_gettop(L), LUA_SOURCES, "moontide.");
     lua_getfield(L, -1, "moontide.init");
     lua_setfield(L, -2, "moontide");
 }

@@ -1,0 +1,353 @@
+--- Async generators, after ECMA-262's AsyncGenerator objects.
+---
+--- The body is an async function. `yield` settles the promise of the request that the body works on
+--- and awaits the next one. A request made while the body runs stands in a line.
+---
+--- A generator belongs to the cancellation scope (see group.lua) of the request that it works on,
+--- and to none while it waits at a yield. So a cancellation of whoever asks reaches the innermost
+--- await, that of the body, and the asker gets what the body makes of it.
+---
+--- Fields: _state "new", "running", "yielded" or "done"; _line of requests; _request that the body
+--- works on; _task, the body's promise; _scope it is in; _wake() ends its waiting at a yield;
+--- _woken: it has been woken, and has not yielded since; _closing: the error that unwinds it.
+local core = require "moontide.core"
+local abort = require "moontide.async.abort"
+local line = require "moontide.async.line"
+
+local M = {}
+
+local with_resolvers = core.Promise.with_resolvers
+
+local Generator = { __name = "moontide.Generator" }
+local methods = {}
+Generator.__index = methods
+
+local function check_self(self, name)
+  if getmetatable(self) ~= Generator then
+    local text = "bad argument #1 to '%s' (moontide.Generator expected, got %s)"
+    error(text:format(name, type(self)), 3)
+  end
+end
+
+---- scopes ----
+
+local function enlist(self)
+  if self._scope and self._task then
+    self._scope.guests[self._task] = true
+  end
+end
+
+--- The request's promise needs no interruption, since the body is interrupted.
+local function enter_scope(self, request)
+  local scope = request.scope
+  self._scope = scope
+  if scope then
+    scope.promises[request.promise] = scope
+    enlist(self)
+  end
+end
+
+local function leave_scope(self)
+  local scope = self._scope
+  self._scope = nil
+  if scope and self._task then
+    scope.guests[self._task] = nil
+  end
+end
+
+---- the body ----
+
+local advance
+
+--- The request that the body works on has been dealt with.
+local function take_request(self, state)
+  local request = self._request
+  self._request, self._state = nil, state
+  leave_scope(self)
+  return request
+end
+
+--- A cancellation that has not arrived yet must not wait for an await that may never come.
+local function check_interrupted()
+  if core.interrupted() then
+    core.await()
+  end
+end
+
+local function finish(self, ...)
+  check_interrupted()
+  local request = take_request(self, "done")
+  if not request then
+    return -- a function that the body has started waits at a yield, in vain
+  elseif select("#", ...) == 0 or request.kind == "close" then
+    request.resolve()
+  else
+    request.resolve(nil, ...)
+  end
+  advance(self)
+end
+
+local function finish_awaited(self, ...)
+  if select("#", ...) == 0 then
+    return finish(self)
+  end
+  return finish(self, core.await(...))
+end
+
+--- The request follows the body's promise rather than being rejected with the reason: so traces
+--- lead into the body. The next ones are answered when it has got there.
+local function fail(self, reason)
+  local request = take_request(self, "running")
+  local function go_on()
+    self._state = "done"
+    advance(self)
+  end
+  if not request then
+    go_on()
+    error(reason, 0)
+  elseif self._closing and rawequal(reason, self._closing) then
+    request.resolve()
+    go_on()
+  else
+    request.resolve(self._task)
+    local behind, resolve = with_resolvers()
+    behind:next(nil, go_on)
+    resolve(self._task)
+  end
+end
+
+--- Whether the value is as well without an await: certainly no promise, no thenable.
+local function is_plain(value)
+  local kind = type(value)
+  return kind ~= "userdata"
+    and (kind ~= "table" or getmetatable(value) == nil and value["then"] == nil)
+end
+
+--- A yield takes a tick, as in ECMA-262. Being woken has taken it already: there a generator goes
+--- on at once when it is asked, which a function that awaits cannot.
+local function settle_yielded(self, ...)
+  if self._woken and is_plain((...)) then
+    return ...
+  end
+  return core.await(...)
+end
+
+--- Waits for a request, if there is none yet, and works on it from now on.
+local function next_request(self, scope)
+  local request = self._line:take()
+  self._woken = not request
+  if request then
+    self._state = "running"
+    self._request = request
+    request.forget()
+    enter_scope(self, request)
+  else
+    local woken
+    woken, self._wake = with_resolvers()
+    core.await(woken)
+    request = self._request
+  end
+  -- In a group of its own the body stays in that.
+  if abort.current_scope() == scope then
+    core.swap_context(abort.with_scope(core.context(), request.scope))
+  end
+  return request
+end
+
+--- The body goes on as the request says.
+local function obey(self, request)
+  if request.kind == "next" then
+    return table.unpack(request, 1, request.n)
+  elseif request.kind == "close" then
+    self._closing = core.new_error("AbortError", "the generator was closed")
+    error(self._closing, 0)
+  end
+  error(request[1], 0)
+end
+
+--- The body has caught what should unwind it: it is left standing, or it might never end.
+local function give_up(self)
+  local request = take_request(self, "done")
+  local text = "yield in a generator that is being closed"
+  request.reject(core.new_error("GeneratorError", text))
+  advance(self)
+  core.await(core.Promise.new(function() end))
+end
+
+local function answer(self, ...)
+  local scope = self._scope
+  take_request(self, "yielded").resolve(...)
+  return obey(self, next_request(self, scope))
+end
+
+--- @return string? error
+local function check_yield(self, value)
+  if self._state ~= "running" then
+    return "yield outside its generator"
+  elseif value == nil then
+    return "bad argument #1 to 'yield' (value expected, got nil)"
+  end
+end
+
+local function new_yield(self)
+  return function(...)
+    local err = check_yield(self, (...))
+    if not err and self._closing then
+      give_up(self)
+    end
+    local values = err or table.pack(settle_yielded(self, ...))
+    err = err or check_yield(self, values[1])
+    if err then
+      error(err, 2)
+    end
+    check_interrupted()
+    return answer(self, table.unpack(values, 1, values.n))
+  end
+end
+
+local function start(self)
+  local outside = core.swap_context(abort.with_scope(self._context, self._scope))
+  local f, args = self._f, self._args
+  self._f, self._args = nil, nil
+  self._task = core.spawn(function()
+    finish_awaited(self, f(new_yield(self), table.unpack(args, 1, args.n)))
+  end)
+  core.swap_context(outside)
+  core.leave_scope(self._task)
+  enlist(self)
+  self._task:next(nil, function(reason)
+    fail(self, reason)
+  end)
+end
+
+---- requests ----
+
+local function work_on(self, request)
+  local is_new = self._state == "new"
+  request.forget()
+  self._request, self._state = request, "running"
+  enter_scope(self, request)
+  if is_new then
+    start(self)
+  else
+    self._wake()
+  end
+end
+
+--- Works on the line as far as that goes without the body.
+function advance(self)
+  while self._state ~= "running" do
+    local request = self._line:take()
+    if not request then
+      return
+    elseif self._state == "yielded" or self._state == "new" and request.kind == "next" then
+      work_on(self, request)
+    else
+      self._state = "done"
+      request.forget()
+      if request.kind == "throw" then
+        request.reject(request[1])
+      else
+        request.resolve()
+      end
+    end
+  end
+end
+
+local function nothing() end
+
+local function make_request(self, kind, ...)
+  local request = table.pack(...)
+  request.kind, request.scope, request.forget = kind, abort.current_scope(), nothing
+  request.promise, request.resolve, request.reject = with_resolvers()
+  self._line:append(request)
+  advance(self)
+  return request
+end
+
+local function ask(self, kind, ...)
+  local _, refused = line.heed()
+  if refused then
+    return refused
+  end
+  local request = make_request(self, kind, ...)
+  local signal = request.next and abort.effective_signal()
+  if signal then
+    request.forget = signal:on_abort(function(reason)
+      line.remove(request)
+      request.reject(reason)
+      request.promise:catch(nothing)
+    end)
+  end
+  return request.promise
+end
+
+function methods:next(...)
+  check_self(self, "next")
+  return ask(self, "next", ...)
+end
+
+function methods:throw(reason)
+  check_self(self, "throw")
+  return ask(self, "throw", reason)
+end
+
+function methods:close()
+  check_self(self, "close")
+  return make_request(self, "close").promise
+end
+
+function Generator:__call()
+  return core.await(ask(self, "next"))
+end
+
+--- The clean-up is waited for also when a cancellation comes in between. An error that has led here
+--- is not replaced by one of the clean-up.
+function Generator:__close(err)
+  if self._state == "done" then
+    return
+  end
+  local promise = make_request(self, "close").promise
+  local ok, reason = pcall(core.await, promise)
+  if promise:state() == "pending" then
+    pcall(core.await, promise)
+  end
+  if not ok and err == nil then
+    error(reason, 0)
+  end
+end
+
+---- public functions ----
+
+function M.generator(f)
+  if not core.callable(f) then
+    error("bad argument #1 to 'generator' (function expected, got " .. type(f) .. ")", 2)
+  end
+  return function(...)
+    local self = setmetatable({
+      _state = "new",
+      _line = line.new(),
+      _f = f,
+      _args = table.pack(...),
+      _context = core.context(),
+    }, Generator)
+    return self, nil, nil, self
+  end
+end
+
+local function collect(iterator, state, control, closing)
+  local list = {}
+  for value in iterator, state, control, closing do
+    list[#list + 1] = value
+  end
+  return list
+end
+
+function M.collect(iterator, ...)
+  if not core.callable(iterator) then
+    error("bad argument #1 to 'collect' (function expected, got " .. type(iterator) .. ")", 2)
+  end
+  return core.spawn(collect, iterator, ...)
+end
+
+return M

@@ -1,0 +1,258 @@
+--- Connecting to a name: all its addresses are tried, as RFC 8305 ("Happy Eyeballs") has it.
+---
+--- The attempts of one call are a race: each has a stream of its own; when one is won, lost or
+--- aborted, all streams but the winner's are destroyed, in the same job. So an attempt that would
+--- have succeeded later leaves nothing.
+local core = require "moontide.core"
+local abort = require "moontide.async.abort"
+local dns = require "moontide.dns"
+local line = require "moontide.async.line"
+local options_of = require "moontide.internal.options"
+
+local M = {}
+
+local await, new_error = core.await, core.new_error
+
+local ATTEMPT_DELAY = 250 -- ms: RFC 8305, section 8
+
+---- the race ----
+
+--- Ends the race: nothing is begun any more, and every stream but one is destroyed.
+local function finish(race, winner)
+  race.over = true
+  if race.timer then
+    race.timer:close()
+  end
+  if race.remove then
+    race.remove()
+  end
+  for stream in pairs(race.streams) do
+    if stream ~= winner then
+      stream:destroy()
+    end
+  end
+end
+
+--- Why nothing could be reached.
+local function combine(race)
+  local failures = race.failures
+  if failures.n == 1 then
+    return failures[1]
+  end
+  local texts = {}
+  for i = 1, failures.n do
+    texts[i] = tostring(failures[i])
+  end
+  local text = ("cannot connect to %s: %s"):format(race.name, table.concat(texts, "; "))
+  local err = new_error("AggregateError", text)
+  err.errors = failures
+  return err
+end
+
+local begin_next
+
+local function fail(race, stream, reason)
+  if race.over then
+    return
+  end
+  local failures = race.failures
+  race.streams[stream] = nil
+  failures.n = failures.n + 1
+  failures[failures.n] = reason
+  if race.attempts[race.next] then
+    race.timer:close()
+    begin_next(race)
+  elseif next(race.streams) == nil then
+    finish(race)
+    race.reject(combine(race))
+  end
+end
+
+local function win(race, stream)
+  if not race.over then
+    finish(race, stream)
+    race.resolve(stream)
+  end
+end
+
+function begin_next(race)
+  local attempt = race.attempts[race.next]
+  race.next = race.next + 1
+  if race.attempts[race.next] then
+    race.timer = core.set_timeout(begin_next, race.delay, race)
+  end
+  local ok, stream, connected = pcall(attempt)
+  if not ok then
+    fail(race, attempt, stream)
+    return
+  end
+  race.streams[stream] = true
+  connected:next(function()
+    win(race, stream)
+  end, function(reason)
+    fail(race, stream, reason)
+  end)
+end
+
+--- A promise of the stream of the first attempt that succeeds. An attempt, when called, returns a
+--- stream and the promise that it is connected.
+local function run(attempts, delay, name, signal)
+  if signal then
+    signal:throw_if_aborted() -- during the lookup: nobody will be called any more
+  end
+  local race = {
+    attempts = attempts,
+    delay = delay,
+    name = name,
+    next = 1,
+    streams = {},
+    failures = { n = 0 },
+  }
+  local promise
+  promise, race.resolve, race.reject = core.Promise.with_resolvers()
+  race.remove = signal and signal:on_abort(function(reason)
+    finish(race)
+    race.reject(reason)
+  end)
+  begin_next(race)
+  return promise
+end
+
+---- addresses ----
+
+--- The addresses in an order in which the families alternate, beginning with that of the first: the
+--- system puts first what it would use. RFC 8305, section 4.
+local function interleave(entries)
+  local same, other = {}, {}
+  for _, entry in ipairs(entries) do
+    local list = entry.family == entries[1].family and same or other
+    list[#list + 1] = entry.address
+  end
+  local result = {}
+  for i = 1, math.max(#same, #other) do
+    result[#result + 1] = same[i]
+    result[#result + 1] = other[i]
+  end
+  return result
+end
+
+local function family_of(address)
+  return address and (address:find(":", 1, true) and 6 or 4)
+end
+
+--- An attempt at an address. Its error tells that, where the core has a path.
+local function attempt_at(address, options)
+  return function()
+    local stream, connected = core.net.tcp_connect(address, options.port, options)
+    return stream, connected:catch(function(err)
+      err.path, err.address, err.port = nil, address, options.port
+      error(err, 0)
+    end)
+  end
+end
+
+local function connect_to_host(options, signal)
+  local entries = await((options.lookup or dns.lookup)(options.host, {
+    all = true,
+    family = options.family or family_of(options.local_address),
+    signal = signal,
+  }))
+  local attempts = {}
+  for i, address in ipairs(interleave(entries)) do
+    attempts[i] = attempt_at(address, options)
+  end
+  if #attempts == 0 then
+    local text = ("EAI_NODATA: no address, getaddrinfo '%s'"):format(options.host)
+    local err = new_error("SystemError", text)
+    err.code, err.syscall = "EAI_NODATA", "getaddrinfo"
+    error(err, 0)
+  end
+  local name = ("%s port %d"):format(options.host, options.port)
+  return run(attempts, options.attempt_delay or ATTEMPT_DELAY, name, signal)
+end
+
+local function connect_to_path(options, signal)
+  return run({
+    function()
+      return core.net.pipe_connect(options.path)
+    end,
+  }, 0, options.path, signal)
+end
+
+---- the whole ----
+
+local FIELDS = {
+  attempt_delay = "ms",
+  family = "family",
+  host = "text",
+  keepalive = "seconds",
+  local_address = "text",
+  local_port = "port",
+  lookup = "callable",
+  nodelay = "boolean",
+  path = "text",
+  port = "port",
+  timeout = "ms",
+}
+
+--- What can never work, or nil.
+local function mistake(options)
+  if (options.host == nil) == (options.path == nil) then
+    return "field 'host' or 'path' expected"
+  elseif options.host and not options.port then
+    return "field 'port' expected"
+  elseif options.tls ~= nil and type(options.tls) ~= "table" and type(options.tls) ~= "boolean" then
+    return "field 'tls': table or boolean expected"
+  end
+end
+
+--- The stream with TLS on it, verified for the host unless the options name another one.
+local function secure(stream, options, signal)
+  local copy = {}
+  for key, value in pairs(options.tls == true and {} or options.tls) do
+    copy[key] = value
+  end
+  copy.server_name = copy.server_name or options.host
+  copy.signal = signal
+  return await(require("moontide.tls").client(stream, copy))
+end
+
+local function configure(stream, options)
+  if options.nodelay ~= nil and options.host then
+    stream:set_nodelay(options.nodelay)
+  end
+  if options.keepalive and options.host then
+    stream:set_keepalive(options.keepalive)
+  end
+end
+
+--- The signal of the options, and that of their timeout.
+local function signal_of(options)
+  local signals = { options.signal }
+  if options.timeout then
+    signals[#signals + 1] = abort.AbortSignal.timeout(options.timeout)
+  end
+  return signals[2] and abort.AbortSignal.any(signals) or signals[1]
+end
+
+local begin = core.async(function(options)
+  local signal = line.heed({ signal = signal_of(options) }, 1, "connect")
+  local stream = await((options.host and connect_to_host or connect_to_path)(options, signal))
+  configure(stream, options)
+  if options.tls then
+    stream = secure(stream, options, signal)
+  end
+  return stream
+end)
+
+function M.connect(options)
+  options_of.check(options, FIELDS, 1, "connect")
+  local problem = mistake(options)
+  if problem then
+    options_of.complain(problem, 1, "connect", 2)
+  end
+  local _, refused = line.heed(options, 1, "connect")
+  return refused or begin(options)
+end
+
+return M

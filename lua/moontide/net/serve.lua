@@ -1,0 +1,358 @@
+--- Listening, and serving what comes.
+---
+--- A service is a group whose body accepts, and then waits until no connection is left: so it keeps
+--- the group around it open, and a cancellation of that reaches every handler. Each connection is a
+--- group of its own inside; its failure is reported and goes no further.
+local core = require "moontide.core"
+local dns = require "moontide.dns"
+local fs = require "moontide.fs"
+local group = require "moontide.async.group"
+local line = require "moontide.async.line"
+local options_of = require "moontide.internal.options"
+local sync = require "moontide.async.sync"
+
+local M = {}
+
+local await, new_error, Promise = core.await, core.new_error, core.Promise
+
+---- listening ----
+
+local LISTEN_FIELDS = {
+  backlog = "count",
+  family = "family",
+  host = "text",
+  ipv6_only = "boolean",
+  path = "text",
+  port = "port",
+  reuse_port = "boolean",
+  tls = "table",
+}
+
+--- Whether a socket file has nobody behind it.
+local function is_dead(path)
+  local stat = await(fs.lstat(path))
+  if stat.type ~= "socket" then
+    return false
+  end
+  local stream, connected = core.net.pipe_connect(path)
+  local _ <close> = stream
+  return await(connected:next(function()
+    return false
+  end, function(err)
+    return err.code == "ECONNREFUSED"
+  end))
+end
+
+--- The file of a socket that nobody listens at any more is replaced.
+local function listen_at_path(options)
+  local ok, result = pcall(core.net.pipe_listen, options.path, options)
+  if ok then
+    return result
+  elseif type(result) ~= "table" or result.code ~= "EADDRINUSE" or not is_dead(options.path) then
+    error(result, 0)
+  end
+  await(fs.unlink(options.path))
+  return core.net.pipe_listen(options.path, options)
+end
+
+--- Everywhere: by IPv6, which takes IPv4 as well, where the machine has it.
+local function listen_anywhere(options)
+  local port = options.port or 0
+  if options.family ~= 4 then
+    local ok, result = pcall(core.net.tcp_listen, "::", port, options)
+    if ok then
+      return result
+    elseif options.family == 6 or options.ipv6_only or type(result) ~= "table"
+      or result.code ~= "EAFNOSUPPORT" and result.code ~= "EADDRNOTAVAIL" then
+      error(result, 0)
+    end
+  end
+  return core.net.tcp_listen("0.0.0.0", port, options)
+end
+
+local function listen_at_host(options)
+  local wanted = { family = options.family, signal = options.signal }
+  local address = await(dns.lookup(options.host, wanted))
+  return core.net.tcp_listen(address, options.port or 0, options)
+end
+
+--- Who has aborted meanwhile gets no server.
+local function unless_aborted(server, signal)
+  if signal and signal.aborted then
+    server:close()
+    error(signal.reason, 0)
+  end
+  return server
+end
+
+local function listen(options)
+  local how = options.path and listen_at_path or options.host and listen_at_host or listen_anywhere
+  return unless_aborted(how(options), options.signal)
+end
+
+--- What each connection's handshake is told: with a context made once.
+local function prepare_tls(given)
+  if given.context then
+    return given
+  end
+  local options = { server = true }
+  for key, value in pairs(given) do
+    options[key] = value
+  end
+  return { context = await(require("moontide.tls").context(options)), timeout = given.timeout }
+end
+
+local begin_listening = core.async(function(options)
+  local server = listen(options)
+  if not options.tls then
+    return server
+  end
+  local ok, secured = pcall(function()
+    return await(require("moontide.tls").listen(server, options.tls))
+  end)
+  if not ok then
+    server:close()
+    error(secured, 0)
+  end
+  return unless_aborted(secured, options.signal)
+end)
+
+local function check_listen(options, name)
+  if options.host and options.path then
+    options_of.complain("field 'host' or 'path' expected, not both", 1, name, 3)
+  end
+end
+
+function M.listen(options)
+  options_of.check(options, LISTEN_FIELDS, 1, "listen")
+  check_listen(options, "listen")
+  local _, refused = line.heed(options, 1, "listen")
+  return refused or begin_listening(options)
+end
+
+---- connections ----
+
+-- Fields: _server; _tls: options, or nil; _group, of the service; _handler, _options; _permits, a
+-- semaphore or nil; _connections: set of those that are not over; _count: how many; _resolve_idle,
+-- while somebody waits for the last of them; _closed: promise; _timer: of the grace.
+-- Of a connection: stream, permit, trace of what its handler raised, flushing: only what has been
+-- written is waited for.
+local Service = { __name = "moontide.net.Service" }
+local methods = {}
+Service.__index = methods
+
+--- What a handler raised, with where that was: only its own frames know.
+local function call_handler(self, connection, g)
+  if self._options.on_error then
+    return self._handler(connection.stream, g)
+  end
+  local ok, reason = xpcall(self._handler, function(reason)
+    connection.trace = core.traceback(reason, 2)
+    return reason
+  end, connection.stream, g)
+  if not ok then
+    error(reason, 0)
+  end
+end
+
+local function report(self, reason, connection)
+  if self._options.on_error then
+    return self._options.on_error(reason, connection.stream)
+  end
+  local text = connection.trace or reason
+  local ok, described = pcall(tostring, text)
+  text = ok and described or type(reason)
+  io.stderr:write("moontide.net: the handler of a connection has failed: ", text, "\n")
+end
+
+local function leave(self, connection)
+  self._connections[connection] = nil
+  self._count = self._count - 1
+  if connection.permit then
+    connection.permit:release()
+  end
+  if self._count == 0 and self._resolve_idle then
+    self._resolve_idle()
+  end
+end
+
+--- What has been written is still sent, unless the service is cancelled; that takes as long as the
+--- peer does.
+local function close_gently(self, connection)
+  connection.flushing = true
+  if self._group.signal.aborted then
+    connection.stream:destroy()
+  end
+  connection.stream:close():next(function()
+    leave(self, connection)
+  end)
+end
+
+local function fail(self, connection, reason)
+  local signal = self._group.signal
+  connection.stream:destroy()
+  leave(self, connection)
+  if not (signal.aborted and rawequal(reason, signal.reason)) then
+    report(self, reason, connection)
+  end
+end
+
+local function serve_one(self, stream, permit)
+  local connection = { stream = stream, permit = permit }
+  self._connections[connection] = true
+  self._count = self._count + 1
+  local promise = group.group(function(g)
+    if self._tls then
+      connection.stream = await(require("moontide.tls").server(stream, self._tls))
+    end
+    return call_handler(self, connection, g)
+  end)
+  promise:next(function()
+    close_gently(self, connection)
+  end, function(reason)
+    fail(self, connection, reason)
+  end)
+end
+
+---- the service ----
+
+--- Takes no connection beyond the limit: the others wait in the system's queue.
+local function accept_all(self)
+  while true do
+    local permit = self._permits and await(self._permits:acquire())
+    local stream = await(self._server:accept())
+    if not stream then
+      return
+    end
+    serve_one(self, stream, permit)
+  end
+end
+
+--- Handlers that are cancelled may still clean up: they are waited for.
+local function await_rest(self)
+  local idle
+  idle, self._resolve_idle = Promise.with_resolvers()
+  if self._count == 0 then
+    return
+  end
+  local ok, reason = pcall(await, idle)
+  if not ok then
+    await(idle)
+    error(reason, 0)
+  end
+end
+
+local function run(self)
+  local ok, reason = pcall(accept_all, self)
+  self._server:close()
+  await_rest(self)
+  if not ok then
+    error(reason, 0)
+  end
+end
+
+--- What is only waiting for its peer is not waited for any more.
+local function drop_flushing(self)
+  for connection in pairs(self._connections) do
+    if connection.flushing then
+      connection.stream:destroy()
+    end
+  end
+end
+
+local function start(server, options, handler, tls)
+  local self = setmetatable({
+    _server = server,
+    _tls = tls,
+    _handler = handler,
+    _options = options,
+    _permits = options.max_connections and sync.semaphore(options.max_connections),
+    _connections = {},
+    _count = 0,
+  }, Service)
+  local signal = options.signal
+  local done = group.group(function(g)
+    self._group = g
+    g.signal:on_abort(function()
+      drop_flushing(self)
+    end)
+    run(self)
+  end)
+  local remove = signal and signal:on_abort(function(reason)
+    self._group:cancel(reason)
+  end)
+  self._closed = done:finally(function()
+    if self._timer then
+      self._timer:close()
+    end
+    if remove then
+      remove()
+    end
+  end):catch(function(reason)
+    if not rawequal(reason, self._group.signal.reason) then
+      error(reason, 0)
+    end
+  end)
+  return self
+end
+
+local begin_serving = core.async(function(options, handler)
+  local tls = options.tls and prepare_tls(options.tls)
+  return start(listen(options), options, handler, tls)
+end)
+
+local SERVE_FIELDS = { max_connections = "count", on_error = "callable" }
+for field, kind in pairs(LISTEN_FIELDS) do
+  SERVE_FIELDS[field] = kind
+end
+
+function M.serve(options, handler)
+  options_of.check(options, SERVE_FIELDS, 1, "serve")
+  check_listen(options, "serve")
+  if not core.callable(handler) then
+    options_of.complain("function expected, got " .. type(handler), 2, "serve", 2)
+  end
+  local _, refused = line.heed(options, 1, "serve")
+  return refused or begin_serving(options, handler)
+end
+
+local function check_self(self, name)
+  if getmetatable(self) ~= Service then
+    options_of.complain("service expected, got " .. type(self), 1, name, 3)
+  end
+end
+
+function methods:address()
+  check_self(self, "address")
+  return self._server:address()
+end
+
+function methods:connections()
+  check_self(self, "connections")
+  return self._count
+end
+
+function methods:close(options)
+  check_self(self, "close")
+  options = options or {}
+  options_of.check(options, { grace = "ms" }, 1, "close")
+  self._server:close()
+  local function cancel()
+    self._group:cancel(new_error("AbortError", "the server was closed"))
+  end
+  if options.grace == 0 then
+    cancel()
+  elseif options.grace and self._count > 0 then
+    if self._timer then
+      self._timer:close()
+    end
+    self._timer = core.set_timeout(cancel, options.grace)
+  end
+  return self._closed
+end
+
+function Service:__close()
+  self:close({ grace = 0 })
+end
+
+return M

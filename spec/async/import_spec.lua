@@ -1,0 +1,60 @@
+local tide = require "moontide"
+local leak = require "spec.support.leak"
+
+local await, spawn, sleep = tide.await, tide.spawn, tide.sleep
+
+describe("import", function()
+  after_each(leak.check)
+
+  local function module(body)
+    package.preload["spec.imported"] = body
+    finally(function()
+      package.preload["spec.imported"] = nil
+      package.loaded["spec.imported"] = nil
+    end)
+  end
+
+  it("is a promise of a module whose chunk may await", function()
+    module(function(name)
+      await(sleep(1))
+      return { name = name }
+    end)
+    local m = await(spawn(function()
+      return (await(tide.import("spec.imported")))
+    end))
+    assert.equal("spec.imported", m.name)
+    assert.equal(m, require("spec.imported"))
+  end)
+
+  it("loads a module once, for all who import it meanwhile", function()
+    local count = 0
+    module(function()
+      count = count + 1
+      await(sleep(1))
+      return {}
+    end)
+    local a, b = tide.join(tide.import("spec.imported"), tide.import("spec.imported"))
+    assert.equal(a, b)
+    assert.equal(a, (await(tide.import("spec.imported"))))
+    assert.equal(1, count)
+  end)
+
+  it("gives a module that is loaded already", function()
+    assert.equal(string, (await(tide.import("string"))))
+  end)
+
+  it("rejects when there is no such module, and with what its chunk throws", function()
+    local ok, err = pcall(await, tide.import("spec.no_such_module"))
+    assert.is_false(ok)
+    assert.matches("spec%.no_such_module", tostring(err))
+    local reason = {}
+    module(function()
+      await(nil)
+      error(reason)
+    end)
+    ok, err = pcall(await, tide.import("spec.imported"))
+    assert.is_false(ok)
+    assert.equal(reason, err)
+    assert.is_nil(package.loaded["spec.imported"])
+  end)
+end)
