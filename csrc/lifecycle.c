@@ -8,14 +8,17 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "core/group.h"
 #include "core/microtask.h"
 #include "core/objects.h"
 #include "core/promise.h"
 #include "core/rejection.h"
+#include "core/scope.h"
 #include "core/task.h"
 #include "fs/descriptor.h"
 #include "fs/watch.h"
 #include "loop/completion.h"
+#include "loop/immediate.h"
 #include "loop/loop.h"
 #include "loop/operation.h"
 #include "loop/poll.h"
@@ -100,6 +103,9 @@ tide_runtime *tide_lifecycle_open(lua_State *L) {
     tide_server_open(L, rt);
     tide_udp_open(L, rt);
     tide_rejection_open(rt);
+    tide_scope_open(rt);
+    tide_group_open(L, rt);
+    tide_immediate_open(rt);
     tide_loop_open(rt);
     tide_runtime_register(L);
     return rt;

@@ -5,11 +5,11 @@
 #include "core/cancel.h"
 #include "core/context.h"
 #include "core/functions.h"
+#include "core/group.h"
 #include "core/objects.h"
 #include "core/promise.h"
 #include "core/rejection.h"
 #include "core/runtime.h"
-#include "core/scope.h"
 #include "core/task.h"
 #include "core/traceback.h"
 #include "core/waiter.h"
@@ -112,7 +112,7 @@ __attribute__((visibility("default"))) int luaopen_moontide_core(lua_State *L) {
         tide_promise_bare,
         tide_reader_functions,
         tide_rejection_functions,
-        tide_scope_functions,
+        tide_group_functions,
         tide_signal_functions,
         tide_waiter_functions,
         tide_task_functions,
@@ -131,6 +131,8 @@ __attribute__((visibility("default"))) int luaopen_moontide_core(lua_State *L) {
     tide_objects_set_functions(L, rt, tide_promise_class_methods);
     lua_setmetatable(L, -2);
     lua_setfield(L, -2, "Promise");
+    tide_group_push_methods(L);
+    lua_setfield(L, -2, "Group");
     set_module(L, rt, "dns", tide_dns_functions);
     set_module(L, rt, "os", tide_os_functions);
     set_module(L, rt, "process", tide_process_functions);

@@ -12,7 +12,7 @@ static void run_callback(lua_State *L, tide_runtime *rt, int job, void *self) {
     tide_callback_call(L, rt, job, false);
 }
 
-static const tide_microtask_type callback_type = {"callback", run_callback, NULL};
+static const tide_microtask_type callback_type = {"callback", run_callback, NULL, NULL};
 
 tide_callback *tide_callback_new(lua_State *L, tide_runtime *rt, tide_callback_kind kind, int f,
                                  int n) {

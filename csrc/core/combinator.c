@@ -129,11 +129,11 @@ static void fail_element(lua_State *L, tide_runtime *rt, int job, void *self) {
     tide_promise_reject(L, rt, lua_gettop(L) - 1);
 }
 
-static const tide_microtask_type all_type = {"Promise.all", run_all, fail_element};
+static const tide_microtask_type all_type = {"Promise.all", run_all, fail_element, NULL};
 static const tide_microtask_type all_settled_type = {"Promise.all_settled", run_all_settled,
-                                                     fail_element};
-static const tide_microtask_type any_type = {"Promise.any", run_any, fail_element};
-static const tide_microtask_type race_type = {"Promise.race", run_race, fail_element};
+                                                     fail_element, NULL};
+static const tide_microtask_type any_type = {"Promise.any", run_any, fail_element, NULL};
+static const tide_microtask_type race_type = {"Promise.race", run_race, fail_element, NULL};
 
 /* Attaches an element to the promise for the value on top. [-1, +0, m] */
 static void attach(lua_State *L, tide_runtime *rt, int aggregate, const tide_microtask_type *type,

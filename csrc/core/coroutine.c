@@ -1,21 +1,21 @@
 #include "core/coroutine.h"
 
-lua_State *tide_coroutine_take(lua_State *L, tide_runtime *rt, tide_promise *task) {
+lua_State *tide_coroutine_take(lua_State *L, tide_runtime *rt, tide_node *task) {
     if (rt->carriers.count > 0 && lua_gethook(L) == NULL) {
         lua_State *co = rt->carriers.idle[--rt->carriers.count];
-        task->carrier = (int8_t)rt->carriers.count;
+        task->promise.at.carrier = rt->carriers.count;
         lua_pushthread(co);
         lua_xmove(co, L, 1);
         return co;
     }
-    task->carrier = -1;
+    task->promise.at.carrier = -1;
     return lua_newthread(L);
 }
 
-void tide_coroutine_release(lua_State *L, tide_runtime *rt, tide_promise *task) {
-    int i = task->carrier;
-    task->carrier = -1;
-    if (i < 0 || rt->carriers.idle[i] != task->co)
+void tide_coroutine_release(lua_State *L, tide_runtime *rt, tide_node *task) {
+    int i = task->promise.at.carrier;
+    task->promise.at.carrier = -1;
+    if (i < 0 || rt->carriers.idle[i] != task->is.co)
         return;
     rt->carriers.idle[i] = NULL;
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_carriers);

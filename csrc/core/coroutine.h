@@ -12,10 +12,10 @@
  * goes on holding it until it suspends or its place is needed: most calls never suspend, and
  * take and return theirs without touching the table. Under a debug hook, which a new coroutine
  * inherits, none is used again. [-0, +1, m] */
-lua_State *tide_coroutine_take(lua_State *L, tide_runtime *rt, tide_promise *task);
+lua_State *tide_coroutine_take(lua_State *L, tide_runtime *rt, tide_node *task);
 
 /* The task suspends: only what will resume it may keep its coroutine alive. */
-void tide_coroutine_release(lua_State *L, tide_runtime *rt, tide_promise *task);
+void tide_coroutine_release(lua_State *L, tide_runtime *rt, tide_node *task);
 
 /* Keeps a finished coroutine, whose stack is empty, so that it looks dead to everybody else. */
 void tide_coroutine_return(lua_State *L, tide_runtime *rt, lua_State *co);

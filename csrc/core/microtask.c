@@ -83,9 +83,12 @@ void tide_microtask_close(lua_State *L, tide_runtime *rt) {
 static void pick_from_list(lua_State *L, tide_runtime *rt, int list) {
     if (rt->jobs.batch_size == 0)
         rt->jobs.batch_size = (lua_Integer)lua_rawlen(L, list);
-    if (!rt->jobs.running)
-        rt->jobs.batch++;
-    lua_rawgeti(L, list, rt->jobs.batch);
+    if (rt->jobs.running) {
+        lua_rawgeti(L, list, rt->jobs.batch);
+    } else {
+        while (lua_rawgeti(L, list, ++rt->jobs.batch) == LUA_TBOOLEAN)
+            lua_pop(L, 1); /* it has left; the last one never has */
+    }
     lua_replace(L, list);
 }
 

@@ -18,6 +18,9 @@ typedef struct tide_microtask_type {
     void (*run)(lua_State *L, tide_runtime *rt, int job, void *self);
     /* Takes the error that run raised, on top. NULL: the error leaves the loop. [-1, +0, m] */
     void (*fail)(lua_State *L, tide_runtime *rt, int job, void *self);
+    /* Nodes: a cancellation has come to the one at the index; the other is that of a promise rejected
+     * with the reason. NULL: it has no place where that could be raised. [-0, +0, m] */
+    void (*cancel)(lua_State *L, tide_runtime *rt, int node, int rejected);
 } tide_microtask_type;
 
 typedef struct tide_microtask {
@@ -39,18 +42,25 @@ typedef struct tide_microtask_chunk {
 
 void tide_microtask_grow(lua_State *L, tide_runtime *rt);
 
-/* Makes room for one more job; the next enqueue cannot fail. [-0, +0, m] */
+/* Makes room for two more jobs: that a promise has settled, and that its scope may be over now.
+ * [-0, +0, m] */
 static inline void tide_microtask_reserve(lua_State *L, tide_runtime *rt) {
-    while (rt->jobs.last == NULL || rt->jobs.last->tail == TIDE_CHUNK_SLOTS)
+    while (rt->jobs.last == NULL || rt->jobs.last->tail > TIDE_CHUNK_SLOTS - 4)
         tide_microtask_grow(L, rt);
 }
 
-/* Pops an object and an argument, in this order below the top, and queues them. [-2, +0, m] */
-static inline void tide_microtask_enqueue(lua_State *L, tide_runtime *rt) {
-    tide_microtask_reserve(L, rt);
+/* Pops an object and an argument, in this order below the top, and queues them: there is room.
+ * [-2, +0, -] */
+static inline void tide_microtask_enqueue_reserved(lua_State *L, tide_runtime *rt) {
     lua_xmove(L, rt->jobs.last->slots, 2);
     rt->jobs.last->tail += 2;
     rt->jobs.count++;
+}
+
+/* The same, and makes the room. [-2, +0, m] */
+static inline void tide_microtask_enqueue(lua_State *L, tide_runtime *rt) {
+    tide_microtask_reserve(L, rt);
+    tide_microtask_enqueue_reserved(L, rt);
 }
 
 /* Runs jobs until none is left, or the interrupt. An error of a job leaves it at the head, to be

@@ -22,18 +22,33 @@ static void run_nothing(lua_State *L, tide_runtime *rt, int job, void *self) {
     (void)L, (void)rt, (void)job, (void)self;
 }
 
-static const tide_microtask_type plain_type = {"Promise", run_nothing, reject_with_error};
+static const tide_microtask_type plain_type = {"Promise", run_nothing, reject_with_error, NULL};
 
-tide_promise *tide_promise_new_of(lua_State *L, tide_runtime *rt, const tide_microtask_type *type,
-                                  int user_values) {
-    tide_promise *p = lua_newuserdatauv(L, sizeof *p, user_values);
-    memset(p, 0, sizeof *p);
+void *tide_promise_new_struct(lua_State *L, tide_runtime *rt, const tide_microtask_type *type,
+                              tide_promise_kind kind, size_t size, int user_values) {
+    tide_promise *p = lua_newuserdatauv(L, size, user_values);
+    memset(p, 0, size);
     p->job.type = type;
     p->rt = rt;
+    p->kind = (uint8_t)kind;
     p->user_values = (uint8_t)user_values;
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_promise_meta);
     lua_setmetatable(L, -2);
     return p;
+}
+
+tide_promise *tide_promise_new_of(lua_State *L, tide_runtime *rt, const tide_microtask_type *type,
+                                  int user_values) {
+    return tide_promise_new_struct(L, rt, type, TIDE_PLAIN, sizeof(tide_promise), user_values);
+}
+
+tide_node *tide_promise_new_node(lua_State *L, tide_runtime *rt, const tide_microtask_type *type,
+                                 tide_promise_kind kind, bool member, int user_values) {
+    size_t size = member ? sizeof(tide_node) : offsetof(tide_node, member);
+    tide_node *node = tide_promise_new_struct(L, rt, type, kind, size, user_values);
+    if (member)
+        node->promise.flags |= TIDE_MEMBER;
+    return node;
 }
 
 tide_promise *tide_promise_new(lua_State *L, tide_runtime *rt) {
@@ -58,23 +73,26 @@ static void settle(lua_State *L, tide_runtime *rt, int promise, tide_promise *p,
         lua_pop(L, 1);
         return;
     }
+    p->at.rejection = 0;
     if (state == TIDE_REJECTED && !(p->flags & TIDE_HANDLED))
         rt->track(L, rt, promise, false);
     lua_setiuservalue(L, promise, TIDE_SLOT_VALUE);
     p->state = (uint8_t)state;
     p->n = n;
     p->job.type = &plain_type;
+    if (reactions != 0) {
+        lua_getiuservalue(L, promise, TIDE_SLOT_REACTIONS);
+        lua_pushnil(L);
+        lua_setiuservalue(L, promise, TIDE_SLOT_REACTIONS);
+        lua_pushvalue(L, promise);
+        tide_microtask_enqueue_reserved(L, rt);
+    }
+    if (p->flags & TIDE_MEMBER)
+        rt->leave(L, rt, promise);
     if (p->user_values >= TIDE_SLOT_EXTRA) {
         lua_pushnil(L);
         lua_setiuservalue(L, promise, TIDE_SLOT_EXTRA);
     }
-    if (reactions == 0)
-        return;
-    lua_getiuservalue(L, promise, TIDE_SLOT_REACTIONS);
-    lua_pushnil(L);
-    lua_setiuservalue(L, promise, TIDE_SLOT_REACTIONS);
-    lua_pushvalue(L, promise);
-    tide_microtask_enqueue(L, rt);
 }
 
 /* Replaces n values by one: nil, the value itself, or a table of them. [-n, +1, m] */
@@ -145,17 +163,22 @@ void tide_promise_settle_like(lua_State *L, tide_runtime *rt, int promise, int s
     tide_promise *p = lua_touserdata(L, promise), *s = lua_touserdata(L, source);
     tide_microtask_reserve(L, rt);
     lua_getiuservalue(L, source, TIDE_SLOT_VALUE);
-    if (p->state == TIDE_PENDING)
-        p->flags |= s->flags & TIDE_TRACED;
+    if (p->state == TIDE_PENDING) {
+        p->flags |= s->flags & (TIDE_TRACED | TIDE_EXCUSED);
+        if (s->flags & TIDE_EXCUSED)
+            p->flags |= TIDE_HANDLED;
+    }
     settle(L, rt, promise, p, s->state, s->n);
 }
 
 /* ---- reactions ---- */
 
-/* Turns the only reaction into a list. Making the table can run finalizers, and they can do
+/* Turns the only reaction into a list, with room for the number of holes. Making the table can run finalizers, and they can do
  * anything to the promise: its state is looked at only after that. [-0, +0, m] */
 static void make_list(lua_State *L, tide_promise *p, int promise) {
-    lua_createtable(L, 4, 0);
+    lua_createtable(L, 4, 1);
+    lua_pushinteger(L, 0);
+    lua_rawseti(L, -2, 0);
     if (p->state != TIDE_PENDING || p->n != 1 ||
         lua_getiuservalue(L, promise, TIDE_SLOT_REACTIONS) == LUA_TTABLE) {
         lua_settop(L, lua_gettop(L) - (p->state != TIDE_PENDING || p->n != 1 ? 1 : 2));
@@ -167,6 +190,9 @@ static void make_list(lua_State *L, tide_promise *p, int promise) {
 
 /* Pops an object and appends it to the promise's list. [-1, +0, m] */
 static void append_reaction(lua_State *L, tide_promise *p, int promise) {
+    tide_promise *waiting = tide_promise_test(L, p->rt, -1);
+    if (waiting != NULL)
+        waiting->at.place = p->n + 1;
     if (p->n == 0) {
         lua_setiuservalue(L, promise, TIDE_SLOT_REACTIONS);
     } else {
@@ -176,6 +202,65 @@ static void append_reaction(lua_State *L, tide_promise *p, int promise) {
         lua_pop(L, 1);
     }
     p->n++;
+}
+
+/* Moves what is left in the list on top together. [-0, +0, -] */
+static void compact_list(lua_State *L, tide_promise *p) {
+    int kept = 0, list = lua_gettop(L);
+    for (int i = 1; i <= p->n; i++) {
+        lua_rawgeti(L, list, i);
+        if (!lua_toboolean(L, -1)) {
+            lua_pop(L, 1);
+            continue;
+        }
+        tide_promise *waiting = tide_promise_test(L, p->rt, -1);
+        if (waiting != NULL)
+            waiting->at.place = kept + 1;
+        lua_rawseti(L, list, ++kept);
+    }
+    for (int i = kept + 1; i <= p->n; i++) {
+        lua_pushnil(L);
+        lua_rawseti(L, list, i);
+    }
+    p->n = kept;
+}
+
+/* Takes an entry out of the list on top. It leaves a hole, false; how many there are is at 0. The last
+ * entry is never one, so that who runs the list finds something at its end. [-0, +0, -] */
+static void leave_list(lua_State *L, tide_promise *p, int32_t place) {
+    lua_pushboolean(L, 0);
+    lua_rawseti(L, -2, place);
+    lua_rawgeti(L, -1, 0);
+    lua_Integer holes = lua_tointeger(L, -1) + 1;
+    lua_pop(L, 1);
+    for (; p->n > 0; p->n--, holes--) {
+        bool hole = lua_rawgeti(L, -1, p->n) == LUA_TBOOLEAN;
+        lua_pop(L, 1);
+        if (!hole)
+            break;
+        lua_pushnil(L);
+        lua_rawseti(L, -2, p->n);
+    }
+    if (holes > 8 && holes > p->n / 2) {
+        compact_list(L, p);
+        holes = 0;
+    }
+    lua_pushinteger(L, holes);
+    lua_rawseti(L, -2, 0);
+}
+
+void tide_promise_leave(lua_State *L, tide_runtime *rt, int promise, int32_t place) {
+    tide_promise *p = lua_touserdata(L, promise);
+    (void)rt;
+    if (lua_getiuservalue(L, promise, TIDE_SLOT_REACTIONS) == LUA_TTABLE)
+        leave_list(L, p, place);
+    else
+        p->n = 0;
+    lua_pop(L, 1);
+    if (p->n == 0) {
+        lua_pushnil(L);
+        lua_setiuservalue(L, promise, TIDE_SLOT_REACTIONS);
+    }
 }
 
 void tide_promise_mark_handled(lua_State *L, tide_runtime *rt, int promise) {
@@ -221,7 +306,7 @@ void tide_promise_note_trace(lua_State *L, tide_runtime *rt, int promise) {
     lua_getiuservalue(L, promise, TIDE_SLOT_VALUE);
     tide_trace_note(L, rt, L);
     if (rt->tasks.running.task != NULL)
-        rt->tasks.running.task->flags |= TIDE_NOTED;
+        rt->tasks.running.task->promise.flags |= TIDE_NOTED;
 }
 
 /* ---- resolving ---- */
@@ -250,44 +335,35 @@ static int get_then(lua_State *L) {
     return tide_promise_get_then(L, 1);
 }
 
-/* Takes over the outcome of the job's argument, and a cancellation that was not received there. */
+/* Takes over the outcome of the job's argument; what has come to that has come to the promise. */
 static void take_over(lua_State *L, tide_runtime *rt, int job) {
     tide_promise *source = lua_touserdata(L, job + 1);
-    ((tide_promise *)lua_touserdata(L, job))->flags |= source->flags & TIDE_INTERRUPTED;
+    if (((tide_promise *)lua_touserdata(L, job))->flags & TIDE_MEMBER)
+        rt->awaited(L, rt, job, job + 1);
     if (source->state == TIDE_FULFILLED && source->n > 0)
         tide_promise_resolve(L, rt, job, tide_promise_push(L, job + 1));
     else
         tide_promise_settle_like(L, rt, job, job + 1);
 }
 
-/* Whether the job's argument is what the promise adopts: an async function may still stand in the
- * reactions of what it awaited when it was interrupted. */
-static bool is_adopted(lua_State *L, int job) {
-    lua_getiuservalue(L, job, TIDE_SLOT_VALUE);
-    bool same = lua_rawequal(L, -1, job + 1);
-    lua_pop(L, 1);
-    return same;
-}
-
 static void run_adopt(lua_State *L, tide_runtime *rt, int job, void *self) {
     (void)self;
-    if (is_adopted(L, job))
-        take_over(L, rt, job);
+    take_over(L, rt, job);
 }
 
-static const tide_microtask_type adopt_type = {"Promise", run_adopt, reject_with_error};
+static const tide_microtask_type adopt_type = {"Promise", run_adopt, reject_with_error, NULL};
 
 /* NewPromiseResolveThenableJob for a promise: what its method next would do. */
 static void run_adopt_promise(lua_State *L, tide_runtime *rt, int job, void *self) {
-    if (!is_adopted(L, job))
-        return;
+    lua_getiuservalue(L, job, TIDE_SLOT_VALUE); /* a cancellation may have put another one there */
+    lua_replace(L, job + 1);
     ((tide_promise *)self)->job.type = &adopt_type;
     lua_pushvalue(L, job);
     tide_promise_then(L, rt, job + 1, lua_touserdata(L, job + 1));
 }
 
 static const tide_microtask_type adopt_promise_type = {"Promise", run_adopt_promise,
-                                                       reject_with_error};
+                                                       reject_with_error, NULL};
 
 bool tide_promise_adopts(const tide_promise *p) {
     return p->job.type == &adopt_promise_type || p->job.type == &adopt_type;
@@ -295,9 +371,15 @@ bool tide_promise_adopts(const tide_promise *p) {
 
 void tide_promise_adopt_settled(lua_State *L, tide_runtime *rt, int promise, int source) {
     tide_promise *p = lua_touserdata(L, promise);
+    if (p->job.type == &adopt_type) {
+        lua_getiuservalue(L, promise, TIDE_SLOT_VALUE);
+        tide_promise_leave(L, rt, lua_gettop(L), p->at.place);
+        lua_pop(L, 1);
+    }
     lua_pushvalue(L, source);
     lua_setiuservalue(L, promise, TIDE_SLOT_VALUE);
-    p->job.type = &adopt_type;
+    if (p->job.type != &adopt_type)
+        return; /* the job that is queued will find it */
     lua_pushvalue(L, promise);
     tide_promise_then(L, rt, source, lua_touserdata(L, source));
 }
@@ -314,8 +396,7 @@ static void fail_adopt_thenable(lua_State *L, tide_runtime *rt, int job, void *s
 /* NewPromiseResolveThenableJob: the function read from the thenable is the promise's VALUE. */
 static void run_adopt_thenable(lua_State *L, tide_runtime *rt, int job, void *self) {
     tide_promise *p = self;
-    if (tide_promise_test(L, rt, job + 1) != NULL)
-        return; /* no thenable: see is_adopted */
+    (void)rt;
     p->u.generation++;
     p->flags &= (uint8_t)~TIDE_RESOLVED;
     lua_getiuservalue(L, job, TIDE_SLOT_VALUE);
@@ -327,7 +408,7 @@ static void run_adopt_thenable(lua_State *L, tide_runtime *rt, int job, void *se
 }
 
 static const tide_microtask_type adopt_thenable_type = {"Promise", run_adopt_thenable,
-                                                        fail_adopt_thenable};
+                                                        fail_adopt_thenable, NULL};
 
 /* Queues the job by which the promise adopts the first of n values; pops them all. */
 static void adopt(lua_State *L, tide_runtime *rt, int promise, int n,
@@ -335,7 +416,7 @@ static void adopt(lua_State *L, tide_runtime *rt, int promise, int n,
     tide_promise *p = lua_touserdata(L, promise);
     lua_pop(L, n - 1);
     tide_microtask_reserve(L, rt);
-    if (p->user_values >= TIDE_SLOT_EXTRA) {
+    if (p->kind == TIDE_PLAIN && p->user_values >= TIDE_SLOT_EXTRA) {
         lua_pushnil(L);
         lua_setiuservalue(L, promise, TIDE_SLOT_EXTRA);
     }
@@ -481,7 +562,7 @@ static void run_reaction(lua_State *L, tide_runtime *rt, int job, void *self) {
     tide_promise_resolve(L, rt, job, n);
 }
 
-static const tide_microtask_type reaction_type = {"Promise:next", run_reaction, reject_with_error};
+static const tide_microtask_type reaction_type = {"Promise:next", run_reaction, reject_with_error, NULL};
 
 /* The thunk of finally: settles as the promise in VALUE did, whatever its own source says. */
 static void run_thunk(lua_State *L, tide_runtime *rt, int job, void *self) {
@@ -496,7 +577,7 @@ static void run_thunk(lua_State *L, tide_runtime *rt, int job, void *self) {
     take_over(L, rt, job);
 }
 
-static const tide_microtask_type thunk_type = {"Promise:finally", run_thunk, reject_with_error};
+static const tide_microtask_type thunk_type = {"Promise:finally", run_thunk, reject_with_error, NULL};
 
 /* Then Finally / Catch Finally Functions: the handler is VALUE. */
 static void run_finally(lua_State *L, tide_runtime *rt, int job, void *self) {
@@ -515,7 +596,7 @@ static void run_finally(lua_State *L, tide_runtime *rt, int job, void *self) {
     tide_promise_resolve(L, rt, job, 1);
 }
 
-static const tide_microtask_type finally_type = {"Promise:finally", run_finally, reject_with_error};
+static const tide_microtask_type finally_type = {"Promise:finally", run_finally, reject_with_error, NULL};
 
 /* A derived promise that keeps the handlers at two indices, 0 for none. [-0, +1, m] */
 static tide_promise *derive(lua_State *L, tide_runtime *rt, const tide_microtask_type *type, int f,

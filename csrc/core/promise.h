@@ -18,36 +18,75 @@ typedef enum tide_state { TIDE_PENDING, TIDE_FULFILLED, TIDE_REJECTED } tide_sta
 
 /* User values. VALUE: when settled, the value (a table where there are several, a trace box where
  * TIDE_TRACED); while pending, whatever its job type keeps there. REACTIONS: while pending, the
- * one object that waits, or a table of them. */
+ * one object that waits, or a list of them: see leave_list in promise.c. */
 enum { TIDE_SLOT_VALUE = 1, TIDE_SLOT_REACTIONS, TIDE_SLOT_CONTEXT, TIDE_SLOT_EXTRA };
+
+/* What stands behind a promise. All but the plain ones are nodes, see below. */
+typedef enum tide_promise_kind {
+    TIDE_PLAIN,
+    TIDE_TASK,   /* the call of an async function */
+    TIDE_WAITER, /* something that a time or a peer ends, see waiter.h */
+    TIDE_STEP,   /* a step of a generator: a task of the node's scope works for it */
+    TIDE_SCOPE   /* a group, see scope.h */
+} tide_promise_kind;
 
 enum {
     TIDE_HANDLED = 1,      /* [[PromiseIsHandled]] */
     TIDE_RESOLVED = 2,     /* the resolving functions have been used */
     TIDE_TRACED = 4,       /* rejected: VALUE is a trace box, see trace.h */
+    TIDE_REPORTED = 8,     /* its rejection was reported as unhandled */
+    TIDE_NOTED = 16,       /* task: its coroutine is in the table of traces */
     TIDE_CONTEXT = 32,     /* its user value CONTEXT is not nil */
-    TIDE_NOTED = 16,       /* async function: its coroutine is in the table of traces */
-    TIDE_INTERRUPTED = 64, /* cancelled: its next await raises that; settled: none has */
-    TIDE_CHILD = 128,      /* async function: its group looks after what becomes of it */
-    TIDE_REPORTED = 8      /* its rejection was reported as unhandled */
+    TIDE_MEMBER = 64,      /* it has a tide_member, which need not be in a scope */
+    TIDE_RECEIVED = 128,   /* the cancellation of its scope has come to it */
+    TIDE_LATE = 256,       /* task: it was given a result that came before the cancellation */
+    TIDE_CHILD = 512,      /* task: body or child of a group, which looks after what becomes of it */
+    TIDE_STOPPED = 1024,   /* child: its group has stopped it */
+    TIDE_PASSED_ON = 2048, /* settled: rejected with the reason of its scope's cancellation */
+    TIDE_EXCUSED = 4096    /* rejected by a cancellation: that nobody handles it is no matter */
 };
 
 typedef struct tide_promise {
     tide_microtask job;
     tide_runtime *rt; /* also tells a promise from other userdata, see tide_promise_test */
-    lua_State *co;    /* the coroutine of an async function that has not returned */
     int n;            /* settled: how many values; pending: how many reactions */
-    uint8_t state, flags, user_values;
-    int8_t carrier; /* async function: where its coroutine came from, see coroutine.c */
+    uint8_t state, kind : 4, user_values : 4;
+    uint16_t flags;
     union {
         uint32_t generation; /* which pair of resolving functions is valid */
         uint32_t remaining;  /* combinator: elements that have not settled */
-        uint32_t call;       /* async function that has not returned: see watch_calls, or 0 */
+        uint32_t call;       /* task that has not returned: see watch_calls, or 0 */
     } u;
-    int32_t rejection; /* place in the list of unhandled rejections, or 0 */
-    uint32_t order;    /* in which it was entered into a scope, or 0, see scope.h */
-    int slot;          /* of sleep: of the anchor table; child of a group: of its keeper's */
+    union {
+        int32_t place;     /* pending, and in a list of reactions: where in that */
+        int32_t carrier;   /* task that runs: where its coroutine came from, see coroutine.c */
+        int32_t rejection; /* settled: place in the list of unhandled rejections, or 0 */
+    } at;
 } tide_promise;
+
+/* Where a node stands in the tree of scopes, see scope.h. */
+typedef struct tide_member {
+    struct tide_scope *scope; /* a user value of the node holds it; NULL: in none */
+    /* While it is in a scope: the number of the child that it belongs to, or 0. Afterwards: which
+     * cancellation of the scope was in force, or 0. */
+    uint64_t child_or_cancellation;
+    uint32_t place; /* in the scope's list, or 0 */
+} tide_member;
+
+/* A promise for which something goes on. Where TIDE_MEMBER is not set, it ends before member. */
+typedef struct tide_node {
+    tide_promise promise;
+    union {
+        lua_State *co; /* task: its coroutine, until that has returned */
+        int slot;      /* waiter of a time, scope with an alarm: in the anchor table */
+    } is;
+    tide_member member;
+} tide_node;
+
+/* The coroutine of a task that has not returned; NULL for all others. */
+static inline lua_State *tide_promise_coroutine(const tide_promise *p) {
+    return p->kind == TIDE_TASK ? ((const tide_node *)p)->is.co : NULL;
+}
 
 void tide_promise_open(lua_State *L, tide_runtime *rt);
 
@@ -58,12 +97,20 @@ tide_promise *tide_promise_new(lua_State *L, tide_runtime *rt);
 tide_promise *tide_promise_new_of(lua_State *L, tide_runtime *rt, const tide_microtask_type *type,
                                   int user_values);
 
+/* A new node, with or without a member. [-0, +1, m] */
+tide_node *tide_promise_new_node(lua_State *L, tide_runtime *rt, const tide_microtask_type *type,
+                                 tide_promise_kind kind, bool member, int user_values);
+
+/* The same for a struct that begins with a node; the rest is zero. [-0, +1, m] */
+void *tide_promise_new_struct(lua_State *L, tide_runtime *rt, const tide_microtask_type *type,
+                              tide_promise_kind kind, size_t size, int user_values);
+
 /* The promise at the index, or NULL. Much called: instead of comparing metatables it asks for a
- * userdata of this very size with the address of the runtime in the second place, which nothing
+ * userdata of that size at least with the address of the runtime in the second place, which nothing
  * else has. [-0, +0, -] */
 static inline tide_promise *tide_promise_test(lua_State *L, const tide_runtime *rt, int index) {
     tide_promise *p = lua_touserdata(L, index);
-    return p != NULL && lua_rawlen(L, index) == sizeof *p && p->rt == rt ? p : NULL;
+    return p != NULL && lua_rawlen(L, index) >= sizeof *p && p->rt == rt ? p : NULL;
 }
 
 /* Raises a bad-argument error unless there is a promise at the index. */
@@ -95,12 +142,16 @@ void tide_promise_settle_like(lua_State *L, tide_runtime *rt, int promise, int s
 /* Whether the promise, still pending, is resolved with another one, which is its VALUE. */
 bool tide_promise_adopts(const tide_promise *p);
 
-/* Such a promise is to adopt another, settled one instead. [-0, +0, m] */
+/* Such a promise, where that one is pending, is to adopt another, settled one instead. [-0, +0, m] */
 void tide_promise_adopt_settled(lua_State *L, tide_runtime *rt, int promise, int source);
 
 /* PerformPromiseThen: pops the object whose job is to run when the promise has settled.
  * [-1, +0, m] */
 void tide_promise_then(lua_State *L, tide_runtime *rt, int promise, tide_promise *p);
+
+/* An object that waits, whose place that is, leaves the reactions of a pending promise at the index.
+ * [-0, +0, -] */
+void tide_promise_leave(lua_State *L, tide_runtime *rt, int promise, int32_t place);
 
 /* Pushes what a settled promise holds: its values or its reason; returns how many. [-0, +n, m] */
 int tide_promise_push(lua_State *L, int promise);

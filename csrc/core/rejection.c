@@ -13,7 +13,7 @@
 #include "core/trace.h"
 
 static void set_entry(lua_State *L, int list, lua_Integer i, tide_promise *p) {
-    p->rejection = (int32_t)i;
+    p->at.rejection = (int32_t)i;
     lua_rawseti(L, list, i);
 }
 
@@ -47,8 +47,8 @@ static void take_out(lua_State *L, tide_runtime *rt, tide_promise *p) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_rejected);
     int list = lua_gettop(L);
     lua_pushboolean(L, 0);
-    set_entry(L, list, p->rejection, p);
-    p->rejection = 0;
+    set_entry(L, list, p->at.rejection, p);
+    p->at.rejection = 0;
     rt->rejections.live--;
     while (rt->rejections.count > 0) {
         lua_rawgeti(L, list, rt->rejections.count);
@@ -71,34 +71,14 @@ static void append_late(lua_State *L, tide_runtime *rt, int promise) {
     lua_pop(L, 1);
 }
 
-/* Whether the promise is that of an async function which passes on the cancellation of its scope;
- * what it is about to be rejected with is on top. */
-static bool is_passed_on(lua_State *L, int promise, const tide_promise *p) {
-    int payload = lua_gettop(L);
-    if (p->order == 0 || !(p->flags & TIDE_CONTEXT))
-        return false;
-    lua_getiuservalue(L, promise, TIDE_SLOT_CONTEXT);
-    bool same = false;
-    if (tide_scope_push(L, payload + 1) && lua_rawgeti(L, -1, TIDE_SCOPE_REASON) != LUA_TNIL) {
-        if (p->flags & TIDE_TRACED)
-            lua_rawgeti(L, payload, TIDE_BOX_REASON);
-        else
-            lua_pushvalue(L, payload);
-        same = lua_rawequal(L, -1, -2);
-    }
-    lua_settop(L, payload);
-    return same;
-}
-
-/* HostPromiseRejectionTracker. That a function passes a cancellation on need not be handled: it was
- * called, not spawned. */
+/* HostPromiseRejectionTracker. What a cancellation has rejected need not be handled. */
 static void track(lua_State *L, tide_runtime *rt, int promise, bool handled) {
     tide_promise *p = lua_touserdata(L, promise);
-    if (!handled && is_passed_on(L, promise, p))
-        p->flags |= TIDE_HANDLED;
+    if (!handled && (p->flags & (TIDE_CONTEXT | TIDE_MEMBER)) && tide_scope_excuses(L, rt, promise))
+        p->flags |= TIDE_HANDLED | TIDE_EXCUSED;
     else if (!handled)
         append(L, rt, promise);
-    else if (p->rejection != 0)
+    else if (p->at.rejection != 0)
         take_out(L, rt, p);
     else if (p->flags & TIDE_REPORTED)
         append_late(L, rt, promise);
@@ -153,7 +133,7 @@ static void take_list(lua_State *L, tide_runtime *rt) {
         lua_rawgeti(L, -1, i);
         tide_promise *p = lua_touserdata(L, -1);
         if (p != NULL)
-            p->rejection = 0;
+            p->at.rejection = 0;
         lua_pop(L, 1);
     }
     lua_pop(L, 1);

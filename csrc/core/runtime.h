@@ -32,7 +32,8 @@ typedef enum tide_yield {
     TIDE_YIELD_AWAIT, /* the yielded value is the promise to wait for */
     TIDE_YIELD_VALUE, /* the yielded values are the results, one microtask later */
     TIDE_YIELD_HELD,  /* nothing is yielded: somebody holds the task and will continue it */
-    TIDE_YIELD_START  /* the yielded value is a task to start first */
+    TIDE_YIELD_GIVE_UP, /* nothing is yielded: it is to be closed */
+    TIDE_YIELD_START    /* the yielded value is a task to start first */
 } tide_yield;
 
 typedef enum tide_phase {
@@ -84,7 +85,7 @@ struct tide_runtime {
 
     struct { /* task.c */
         struct tide_running {
-            struct tide_promise *task; /* the async function that runs now */
+            struct tide_node *task; /* the async function that runs now */
             lua_State *host;           /* who resumed it: the task stands on its stack, */
             int index;                 /* there */
             bool direct;               /* resumed by the queue: nobody waits for it to suspend */
@@ -102,7 +103,7 @@ struct tide_runtime {
     } carriers;
 
     bool has_context;
-    uint32_t entered; /* into lists of scopes, so far: their order */
+    uint64_t cancellations; /* so far, each of which has its number */
 
     struct {                         /* rejection.c */
         lua_Integer count, live;     /* of the list of unhandled ones: with holes, and without */
@@ -152,6 +153,15 @@ struct tide_runtime {
 
     /* Drives the loop until the interrupt; set by loop.c, so that task.c need not know it. */
     void (*drive)(lua_State *L, tide_runtime *rt);
+    /* A node has settled, and leaves its scope; what it awaited or adopted has. Set by scope.c, so that
+     * promises need not know scopes. */
+    void (*leave)(lua_State *L, tide_runtime *rt, int node);
+    void (*awaited)(lua_State *L, tide_runtime *rt, int node, int source);
+    /* Starts the alarm of a scope; stops it; pushes a promise for when a turn has passed. Set by
+     * timer.c and immediate.c. */
+    void (*set_alarm)(lua_State *L, tide_runtime *rt, int scope, lua_Number ms);
+    void (*clear_alarm)(lua_State *L, tide_runtime *rt, int scope);
+    void (*push_turn)(lua_State *L, tide_runtime *rt);
     /* HostPromiseRejectionTracker; set by rejection.c. */
     void (*track)(lua_State *L, tide_runtime *rt, int promise, bool handled);
     /* Streams that nobody reads from are nobody's but their users'; set by stream.c, called before

@@ -1,232 +1,872 @@
 /*
- * A list has a table of what was entered, in that order; its values may be weak. What is done is
- * not taken out; it goes when the list has grown to twice what was left in it the last time.
+ * A list is a table, the order of which is that of beginning. Who leaves it leaves a hole, false,
+ * and the holes go when they are more than what is left. While lists are walked over nothing is
+ * allocated that could run a finalizer: so nobody enters or leaves meanwhile.
  */
 #include "core/scope.h"
 
-#include <stdlib.h>
+#include <math.h>
+#include <stdio.h>
 
+#include "core/cancel.h"
 #include "core/context.h"
-#include "core/microtask.h"
-#include "core/promise.h"
+#include "core/objects.h"
 
-#define LEAST_LIMIT 16
-
-typedef struct scope_list {
-    uint32_t n; /* of the table: entered, with holes where the collector was */
-    uint32_t limit;
-} scope_list;
-
-/* What is known of a member while members are put in order. */
-typedef struct member {
-    uint32_t order;
-    uint32_t place;    /* in the list */
-    lua_Integer scope; /* in the table of scopes */
-} member;
+#ifndef DEFAULT_GRACE
+#define DEFAULT_GRACE 5000
+#endif
 
 /* The key, as light userdata, under which a context has its scope. */
 static const char scope_key = 0;
 
-bool tide_scope_push(lua_State *L, int context) {
-    if (lua_isnil(L, context))
-        return false;
-    if (lua_rawgetp(L, context, &scope_key) == LUA_TTABLE)
-        return true;
-    lua_pop(L, 1);
-    return false;
+/* ---- finding ---- */
+
+static int slot_of_scope(const tide_promise *p) {
+    return p->kind == TIDE_TASK ? TIDE_SLOT_EXTRA : TIDE_SLOT_CONTEXT;
 }
 
-/* Pushes the table of a list of the scope at the index. [-0, +1, -] */
-static scope_list *push_list(lua_State *L, int scope, int list) {
-    lua_rawgeti(L, scope, list);
-    scope_list *l = lua_touserdata(L, -1);
-    lua_getiuservalue(L, -1, 1);
+void tide_scope_push_of(lua_State *L, int node) {
+    lua_getiuservalue(L, node, slot_of_scope(lua_touserdata(L, node)));
+}
+
+/* Replaces the scope on top by the innermost one around it that is open; NULL: there is none, it is
+ * popped. [-1, +(0|1), -] */
+static tide_scope *find_open(lua_State *L) {
+    tide_scope *s = lua_touserdata(L, -1);
+    while (s != NULL && s->closed) {
+        lua_getiuservalue(L, -1, TIDE_SLOT_PARENT);
+        lua_replace(L, -2);
+        s = lua_touserdata(L, -1);
+    }
+    if (s == NULL)
+        lua_pop(L, 1);
+    return s;
+}
+
+/* Replaces the context on top, or nil, by its scope, or nil. */
+static void scope_of_context(lua_State *L) {
+    if (lua_isnil(L, -1))
+        return;
+    lua_rawgetp(L, -1, &scope_key);
     lua_replace(L, -2);
-    return l;
 }
 
-/* The promise at a place of the table on top, or NULL when it has settled or left. [-0, +0, -] */
-static tide_promise *pending_at(lua_State *L, lua_Integer place) {
-    lua_rawgeti(L, -1, place);
-    tide_promise *p = lua_touserdata(L, -1);
-    lua_pop(L, 1);
-    return p != NULL && p->state == TIDE_PENDING && p->order != 0 ? p : NULL;
+tide_scope *tide_scope_push_current(lua_State *L, tide_runtime *rt) {
+    if (!rt->has_context)
+        return NULL;
+    tide_context_push(L, rt);
+    scope_of_context(L);
+    return find_open(L);
 }
 
-/* Moves what is pending to the front of the list, whose table is on top. [-0, +0, -] */
-static void compact(lua_State *L, scope_list *l) {
-    uint32_t kept = 0;
-    for (uint32_t i = 1; i <= l->n; i++) {
-        if (pending_at(L, i) == NULL || ++kept == i)
+bool tide_scope_contains(const tide_scope *s, const tide_promise *p) {
+    if (!(p->flags & TIDE_MEMBER) || p->kind == TIDE_WAITER)
+        return false;
+    const tide_member *m = &((const tide_node *)p)->member;
+    if (p->state != TIDE_PENDING)
+        return s->cancellation != 0 && m->child_or_cancellation == s->cancellation;
+    const tide_scope *at = p->kind == TIDE_SCOPE ? (const tide_scope *)p : m->scope;
+    while (at != NULL && at != s)
+        at = at->parent;
+    return at != NULL;
+}
+
+uint64_t tide_scope_child(const tide_runtime *rt, const tide_scope *s) {
+    const tide_node *t = rt->tasks.running.task;
+    bool inside = t != NULL && t->promise.flags & TIDE_MEMBER && t->member.scope == s;
+    return inside ? t->member.child_or_cancellation : 0;
+}
+
+bool tide_scope_refuses(const tide_runtime *rt, const tide_scope *s) {
+    const tide_node *t = rt->tasks.running.task;
+    if (s->cancellation == 0 || s->expired)
+        return s->expired;
+    if (t == NULL || !(t->promise.flags & TIDE_MEMBER) || t->member.scope == NULL ||
+        t->member.scope->cancellation != s->cancellation)
+        return true;
+    return !(t->promise.flags & TIDE_RECEIVED);
+}
+
+/* ---- contexts ---- */
+
+void tide_scope_push_context(lua_State *L, int context, int scope) {
+    context = lua_absindex(L, context);
+    lua_createtable(L, 0, 1);
+    if (scope != 0) {
+        lua_pushvalue(L, scope < 0 ? scope - 1 : scope);
+        lua_rawsetp(L, -2, &scope_key);
+    }
+    if (lua_isnil(L, context))
+        return;
+    lua_pushnil(L);
+    while (lua_next(L, context)) {
+        if (lua_touserdata(L, -2) == &scope_key) {
+            lua_pop(L, 1);
             continue;
-        lua_rawgeti(L, -1, i);
-        lua_rawseti(L, -2, kept);
+        }
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_rawset(L, -4);
     }
-    for (uint32_t i = kept + 1; i <= l->n; i++) {
-        lua_pushnil(L);
-        lua_rawseti(L, -2, i);
-    }
-    l->n = kept;
-    l->limit = kept * 2 < LEAST_LIMIT ? LEAST_LIMIT : kept * 2;
 }
 
-void tide_scope_enter(lua_State *L, tide_runtime *rt, int scope, int list) {
-    tide_promise *p = lua_touserdata(L, -1);
-    scope_list *l = push_list(L, scope, list);
-    if (l->n == l->limit)
-        compact(L, l);
-    lua_pushvalue(L, -2);
-    lua_rawseti(L, -2, (lua_Integer)l->n + 1);
-    l->n++;
-    p->order = ++rt->entered;
+/* Children are mostly started one like the other, from the body or from one place elsewhere. */
+void tide_scope_push_context_in(lua_State *L, tide_runtime *rt, int scope) {
+    tide_context_push(L, rt);
+    lua_pushvalue(L, -1);
+    scope_of_context(L);
+    bool inside = lua_rawequal(L, -1, scope);
     lua_pop(L, 1);
+    if (inside)
+        return;
+    tide_scope_push_rare(L, scope, TIDE_RARE_CONTEXT_OF);
+    bool known = lua_toboolean(L, -1) && lua_rawequal(L, -1, -2);
+    lua_pop(L, 1);
+    if (known) {
+        lua_pop(L, 1);
+        tide_scope_push_rare(L, scope, TIDE_RARE_CONTEXT);
+        return;
+    }
+    tide_scope_push_context(L, -1, scope);
+    lua_insert(L, -2);
+    tide_scope_set_rare(L, scope, TIDE_RARE_CONTEXT_OF);
+    lua_pushvalue(L, -1);
+    tide_scope_set_rare(L, scope, TIDE_RARE_CONTEXT);
+}
+
+/* ---- what is rare ---- */
+
+void tide_scope_push_rare(lua_State *L, int scope, int what) {
+    if (lua_getiuservalue(L, scope, TIDE_SLOT_RARE) == LUA_TNIL)
+        return;
+    lua_rawgeti(L, -1, what);
+    lua_replace(L, -2);
+}
+
+void tide_scope_set_rare(lua_State *L, int scope, int what) {
+    if (lua_getiuservalue(L, scope, TIDE_SLOT_RARE) == LUA_TNIL) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_pushvalue(L, -1);
+        lua_setiuservalue(L, scope, TIDE_SLOT_RARE);
+    }
+    lua_insert(L, -2);
+    lua_rawseti(L, -2, what);
+    lua_pop(L, 1);
+}
+
+/* Pushes a table that stands there; makes it. [-0, +1, m] */
+static void push_rare_table(lua_State *L, int scope, int what) {
+    tide_scope_push_rare(L, scope, what);
+    if (!lua_isnil(L, -1))
+        return;
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    tide_scope_set_rare(L, scope, what);
+}
+
+void tide_scope_push_reason(lua_State *L, int scope) {
+    lua_getiuservalue(L, scope, TIDE_SLOT_REASON);
+}
+
+void tide_scope_push_rejected(lua_State *L, tide_runtime *rt, int scope) {
+    scope = lua_absindex(L, scope);
+    tide_promise *p = tide_promise_new(L, rt);
+    p->flags |= TIDE_HANDLED | TIDE_EXCUSED;
+    tide_scope_push_reason(L, scope);
+    tide_promise_reject(L, rt, lua_gettop(L) - 1);
 }
 
 /* ---- members ---- */
 
-static int compare(const void *a, const void *b) {
-    uint32_t x = ((const member *)a)->order, y = ((const member *)b)->order;
-    return x < y ? -1 : x > y;
-}
-
-static bool is_member(const tide_promise *p, int list) {
-    return p != NULL && (list != TIDE_SCOPE_TASKS || p->co != NULL || tide_promise_adopts(p));
-}
-
-/* How many the lists have at most. */
-static size_t count(lua_State *L, int scopes, int list) {
-    size_t n = 0;
-    for (lua_Integer s = 1; lua_rawgeti(L, scopes, s) == LUA_TTABLE; s++) {
-        n += push_list(L, lua_gettop(L), list)->n;
-        lua_pop(L, 2);
-    }
-    lua_pop(L, 1);
-    return n;
-}
-
-/* Notes the members, no more than there is room for; returns how many, in order. Allocates
- * nothing, so that no member is collected before it is in the result. */
-static size_t note(lua_State *L, int scopes, int list, member *members, size_t room) {
-    size_t n = 0;
-    bool sorted = true;
-    for (lua_Integer s = 1; lua_rawgeti(L, scopes, s) == LUA_TTABLE; s++) {
-        scope_list *l = push_list(L, lua_gettop(L), list);
-        for (uint32_t i = 1; i <= l->n && n < room; i++) {
-            const tide_promise *p = pending_at(L, i);
-            if (!is_member(p, list))
-                continue;
-            sorted = sorted && (n == 0 || members[n - 1].order < p->order);
-            members[n++] = (member){p->order, i, s};
+/* Moves what is left in the list, on top, together. [-0, +0, -] */
+static void compact(lua_State *L, tide_scope *s) {
+    uint32_t kept = 0;
+    for (uint32_t i = 1; i <= s->count; i++) {
+        lua_rawgeti(L, -1, i);
+        tide_node *node = lua_touserdata(L, -1);
+        if (node == NULL) {
+            lua_pop(L, 1);
+            continue;
         }
+        node->member.place = ++kept;
+        lua_rawseti(L, -2, kept);
+    }
+    for (uint32_t i = kept + 1; i <= s->count; i++) {
+        lua_pushnil(L);
+        lua_rawseti(L, -2, i);
+    }
+    s->count = kept;
+}
+
+void tide_scope_enter(lua_State *L, tide_runtime *rt, int scope, int node, uint64_t child) {
+    tide_scope *s = lua_touserdata(L, scope);
+    tide_node *n = lua_touserdata(L, node);
+    node = lua_absindex(L, node);
+    lua_pushvalue(L, scope);
+    lua_setiuservalue(L, node, slot_of_scope(&n->promise));
+    lua_getiuservalue(L, scope, TIDE_SLOT_MEMBERS);
+    if (s->count >= 2 * s->live + 16)
+        compact(L, s);
+    lua_pushvalue(L, node);
+    lua_rawseti(L, -2, (lua_Integer)s->count + 1);
+    lua_pop(L, 1);
+    s->live++;
+    n->member = (tide_member){s, child, ++s->count};
+    if (n->promise.kind == TIDE_SCOPE)
+        ((tide_scope *)n)->parent = s;
+    n->promise.flags &= (uint16_t)~TIDE_LATE;
+    if (s->cancellation != 0 && !tide_scope_refuses(rt, s))
+        n->promise.flags |= TIDE_RECEIVED;
+    else
+        n->promise.flags &= (uint16_t)~TIDE_RECEIVED;
+}
+
+/* Takes the node out of the list of its scope, which is pushed. [-0, +1, -] */
+static tide_scope *take_out(lua_State *L, int node) {
+    tide_node *n = lua_touserdata(L, node);
+    tide_scope *s = n->member.scope;
+    tide_scope_push_of(L, node);
+    n->member.scope = NULL;
+    if (n->member.place == 0)
+        return s;
+    lua_getiuservalue(L, -1, TIDE_SLOT_MEMBERS);
+    lua_pushboolean(L, 0);
+    lua_rawseti(L, -2, n->member.place);
+    lua_pop(L, 1);
+    n->member.place = 0;
+    if (--s->live == 0)
+        s->count = 0;
+    return s;
+}
+
+/* Whether nothing is left that the end of the scope waits for. */
+static bool is_empty(const tide_scope *s) {
+    return s->over && !s->closed && s->live == 0 && s->lingering == 0;
+}
+
+void tide_scope_leave(lua_State *L, tide_runtime *rt, int node) {
+    if (((tide_node *)lua_touserdata(L, node))->member.scope == NULL)
+        return;
+    tide_microtask_reserve(L, rt);
+    tide_scope *s = take_out(L, node);
+    if (is_empty(s)) {
+        lua_pushnil(L);
+        tide_microtask_enqueue_reserved(L, rt);
+    } else {
+        lua_pop(L, 1);
+    }
+}
+
+void tide_scope_unlist(lua_State *L, tide_runtime *rt, int node) {
+    tide_node *n = lua_touserdata(L, node);
+    tide_scope *s = n->member.scope;
+    tide_scope_leave(L, rt, node);
+    n->member.scope = s;
+}
+
+/* Whether the value is the reason in force of the scope, or was before. [-0, +0, -] */
+static bool is_reason(lua_State *L, int scope, int value) {
+    bool same = false;
+    for (int slot = TIDE_SLOT_REASON; slot <= TIDE_SLOT_FORMER && !same; slot++) {
+        same = lua_getiuservalue(L, scope, slot) != LUA_TNIL && lua_rawequal(L, -1, value);
+        lua_pop(L, 1);
+    }
+    return same;
+}
+
+/* The same, or an AggregateError of nothing but that. */
+static bool is_made_of_reason(lua_State *L, int scope, int value) {
+    if (is_reason(L, scope, value))
+        return true;
+    if (!lua_istable(L, value))
+        return false;
+    int top = lua_gettop(L);
+    lua_pushliteral(L, "errors");
+    lua_rawget(L, value);
+    lua_Integer n = lua_istable(L, -1) ? (lua_Integer)lua_rawlen(L, -1) : 0, same = 0;
+    while (same < n) {
+        lua_rawgeti(L, top + 1, same + 1);
+        if (!is_reason(L, scope, top + 2))
+            break;
+        lua_pop(L, 1);
+        same++;
+    }
+    lua_settop(L, top);
+    return n > 0 && same == n;
+}
+
+/* A member of a cancelled scope, which is at the index, has settled: what that means for it. */
+static void note_end(lua_State *L, tide_scope *s, int scope, tide_node *n, int node) {
+    if (n->promise.kind == TIDE_SCOPE) {
+        const tide_scope *inner = (const tide_scope *)n;
+        bool same = inner->from_outside && inner->cancellation == s->cancellation;
+        s->reached |= same && inner->reached;
+        s->missed |= same && inner->missed;
+        if (same && inner->reached && !inner->missed)
+            n->promise.flags |= TIDE_RECEIVED;
+    } else if (n->promise.kind == TIDE_TASK) {
+        bool received = n->promise.flags & TIDE_RECEIVED;
+        s->reached |= received;
+        s->missed |= !received;
+    }
+    if (n->promise.state == TIDE_REJECTED) {
+        tide_promise_push(L, node);
+        if (is_made_of_reason(L, scope, lua_gettop(L)))
+            n->promise.flags |= TIDE_PASSED_ON;
+        lua_pop(L, 1);
+    }
+}
+
+/* A node has settled. The queue has room for one job. */
+static void leave_settled(lua_State *L, tide_runtime *rt, int node) {
+    tide_node *n = lua_touserdata(L, node);
+    tide_scope *s = n->member.scope;
+    if (s == NULL)
+        return;
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
+    if (s->cancellation != 0) {
+        tide_scope_push_of(L, node);
+        note_end(L, s, lua_gettop(L), n, node);
+        lua_pop(L, 1);
+    }
+    if (n->member.scope == NULL)
+        return;
+    take_out(L, node);
+    n->member.child_or_cancellation = s->cancellation;
+    if (is_empty(s)) {
+        lua_pushnil(L);
+        tide_microtask_enqueue_reserved(L, rt);
+    } else {
+        lua_pop(L, 1);
+    }
+}
+
+void tide_scope_receive(lua_State *L, tide_runtime *rt, int node) {
+    (void)rt;
+    ((tide_node *)lua_touserdata(L, node))->promise.flags |= TIDE_RECEIVED;
+}
+
+/* A node goes on with the outcome of what it has awaited, or adopts that. */
+static void awaited(lua_State *L, tide_runtime *rt, int node, int source) {
+    tide_node *n = lua_touserdata(L, node);
+    const tide_promise *p = lua_touserdata(L, source);
+    if (!tide_scope_is_due(n))
+        return;
+    bool received = p->flags & TIDE_RECEIVED && p->flags & TIDE_MEMBER &&
+                    ((const tide_node *)p)->member.child_or_cancellation ==
+                        n->member.scope->cancellation;
+    if (!received && p->state == TIDE_REJECTED) {
+        tide_scope_push_of(L, node);
+        tide_promise_push(L, source);
+        received = is_reason(L, lua_gettop(L) - 1, lua_gettop(L));
         lua_pop(L, 2);
     }
-    lua_pop(L, 1);
-    if (!sorted)
-        qsort(members, n, sizeof *members, compare);
-    return n;
+    if (received)
+        tide_scope_receive(L, rt, node);
 }
 
-void tide_scope_members(lua_State *L, int scopes, int list) {
-    size_t room = count(L, scopes, list);
-    lua_createtable(L, (int)room, 0);
-    member *members = lua_newuserdatauv(L, (room + 1) * sizeof *members, 0);
-    size_t n = note(L, scopes, list, members, room);
-    for (size_t i = 0; i < n; i++) {
-        lua_rawgeti(L, scopes, members[i].scope);
-        push_list(L, lua_gettop(L), list);
-        lua_rawgeti(L, -1, members[i].place);
-        lua_rawseti(L, -5, (lua_Integer)i + 1);
-        lua_pop(L, 2);
+/* ---- cancelling ---- */
+
+/* A walk over a scope and those inside, for a cancellation of the first. */
+typedef struct walk {
+    tide_scope *top, *at;
+    uint64_t cancellation;
+    bool again;             /* the grace is over */
+    int members, signals;   /* stack: what has been found */
+    int reason, scope, list; /* stack: the reason, the scope that it has come to, and its list */
+    lua_Integer member_count, signal_count;
+} walk;
+
+/* The walk has come to the scope w->at. */
+static void mark(lua_State *L, walk *w) {
+    tide_scope *s = w->at;
+    bool is_new = s->cancellation == 0;
+    if (s->cancellation != w->cancellation) {
+        if (!is_new) {
+            lua_getiuservalue(L, w->scope, TIDE_SLOT_REASON);
+            lua_setiuservalue(L, w->scope, TIDE_SLOT_FORMER);
+        }
+        lua_pushvalue(L, w->reason);
+        lua_setiuservalue(L, w->scope, TIDE_SLOT_REASON);
+        s->cancellation = w->cancellation;
+        s->from_outside = s != w->top;
     }
-    lua_pop(L, 1);
+    s->expired |= w->again;
+    s->walk = 0;
+    lua_getiuservalue(L, w->scope, TIDE_SLOT_MEMBERS);
+    lua_replace(L, w->list);
+    if (!is_new || s->ending)
+        return;
+    tide_scope_push_rare(L, w->scope, TIDE_RARE_SIGNAL);
+    if (lua_isnil(L, -1))
+        lua_pop(L, 1);
+    else
+        lua_rawseti(L, w->signals, ++w->signal_count);
 }
 
-/* ---- keepers ---- */
-
-/* A keeper stands among the reactions of each child of a group, and holds those that are not over:
- * somebody may still cancel them. GROUP, its promise, is for traces. */
-enum { SLOT_GROUP = 1, SLOT_CHILDREN, SLOT_CONTEXT, SLOT_ON_END };
-
-static void run_keeper(lua_State *L, tide_runtime *rt, int job, void *self) {
-    tide_promise *child = lua_touserdata(L, job + 1);
-    (void)self;
-    lua_getiuservalue(L, job, SLOT_CHILDREN);
-    luaL_unref(L, -1, child->slot);
-    tide_context_enter(L, rt, job, SLOT_CONTEXT);
-    lua_getiuservalue(L, job, SLOT_ON_END);
-    lua_pushboolean(L, child->state == TIDE_REJECTED);
-    lua_call(L, 1 + (child->state == TIDE_REJECTED ? tide_promise_push(L, job + 1) : 0), 0);
+/* Deals with the entry on top. [-1, +0, -] */
+static void visit(lua_State *L, walk *w) {
+    tide_node *n = lua_touserdata(L, -1);
+    if (n == NULL) {
+        lua_pop(L, 1);
+    } else if (n->promise.kind != TIDE_SCOPE) {
+        if (w->again)
+            n->promise.flags &= (uint16_t)~TIDE_RECEIVED;
+        lua_rawseti(L, w->members, ++w->member_count);
+    } else {
+        tide_scope *inner = (tide_scope *)n;
+        if (inner->kind == TIDE_SCOPE_SHIELD || (inner->cancellation != 0 && !w->again)) {
+            w->at->missed = true;
+            lua_pop(L, 1);
+            return;
+        }
+        w->at = inner;
+        lua_replace(L, w->scope);
+        mark(L, w);
+    }
 }
 
-static const tide_microtask_type keeper_type = {"group", run_keeper, NULL};
-
-void tide_scope_check_keeper(lua_State *L, int argument) {
-    const tide_microtask *keeper = lua_touserdata(L, argument);
-    if (!lua_isnil(L, argument) && (keeper == NULL || keeper->type != &keeper_type))
-        luaL_typeerror(L, argument, "keeper");
+/* Marks the scopes, and collects their members and signals. Not recursive: groups may be nested as
+ * deep as memory goes. */
+static void go(lua_State *L, walk *w) {
+    mark(L, w);
+    for (;;) {
+        if (w->at->walk < w->at->count) {
+            lua_rawgeti(L, w->list, ++w->at->walk);
+            visit(L, w);
+        } else if (w->at == w->top) {
+            return;
+        } else {
+            w->at = w->at->parent;
+            lua_getiuservalue(L, w->scope, TIDE_SLOT_PARENT);
+            lua_replace(L, w->scope);
+            lua_getiuservalue(L, w->scope, TIDE_SLOT_MEMBERS);
+            lua_replace(L, w->list);
+        }
+    }
 }
 
-void tide_scope_keep(lua_State *L, tide_runtime *rt, int keeper) {
-    int task = lua_gettop(L);
-    tide_promise *t = lua_touserdata(L, task);
-    lua_getiuservalue(L, keeper, SLOT_CHILDREN);
-    lua_pushvalue(L, task);
-    t->slot = luaL_ref(L, -2);
-    lua_pop(L, 1);
-    lua_pushvalue(L, keeper);
-    tide_promise_then(L, rt, task, t);
+/* Has the promise that the task on top has returned be a rejected one, if it comes from elsewhere. */
+static void cancel_adopting(lua_State *L, tide_runtime *rt, tide_node *n, int rejected) {
+    int node = lua_gettop(L);
+    lua_getiuservalue(L, node, TIDE_SLOT_VALUE);
+    const tide_promise *p = tide_promise_test(L, rt, -1);
+    if (p->state == TIDE_PENDING && !tide_scope_contains(n->member.scope, p)) {
+        tide_scope_receive(L, rt, node);
+        tide_promise_adopt_settled(L, rt, node, rejected);
+    }
+    lua_settop(L, node);
 }
 
-/* new_keeper(promise, context, on_end) -> what a group hands to spawn_in; on_end(failed, reason) is
- * called when a child of the group, whose promise that is, has settled */
-static int new_keeper(lua_State *L) {
-    lua_settop(L, 3);
-    tide_promise_check(L, tide_runtime_here(L), 1);
-    tide_microtask *keeper = lua_newuserdatauv(L, sizeof *keeper, SLOT_ON_END);
-    keeper->type = &keeper_type;
-    lua_insert(L, 1);
-    lua_setiuservalue(L, 1, SLOT_ON_END);
-    lua_setiuservalue(L, 1, SLOT_CONTEXT);
-    lua_setiuservalue(L, 1, SLOT_GROUP);
+/* The cancellation comes to the members that are collected. */
+static void deliver(lua_State *L, tide_runtime *rt, const walk *w, int rejected) {
+    for (lua_Integer i = 1; i <= w->member_count; i++) {
+        lua_rawgeti(L, w->members, i);
+        tide_node *n = lua_touserdata(L, -1);
+        if (n->promise.state == TIDE_PENDING && tide_scope_is_due(n) &&
+            n->member.scope->cancellation == w->cancellation) {
+            if (tide_promise_adopts(&n->promise))
+                cancel_adopting(L, rt, n, rejected);
+            else if (n->promise.job.type->cancel != NULL)
+                n->promise.job.type->cancel(L, rt, lua_gettop(L), rejected);
+        }
+        lua_pop(L, 1);
+    }
+}
+
+/* Cancels the scope at the index, with the reason on top, which is popped; again: the grace of its
+ * cancellation is over. */
+static void cancel(lua_State *L, tide_runtime *rt, int scope, bool again) {
+    tide_scope *s = lua_touserdata(L, scope);
+    int reason = lua_gettop(L);
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
+    if (!again)
+        rt->clear_alarm(L, rt, scope);
+    if (!again && s->grace < HUGE_VAL)
+        rt->set_alarm(L, rt, scope, s->grace);
+    lua_createtable(L, s->live < 1 << 20 ? (int)s->live : 1 << 20, 0);
     lua_newtable(L);
-    lua_setiuservalue(L, 1, SLOT_CHILDREN);
+    lua_pushvalue(L, scope);
+    lua_pushnil(L);
+    walk w = {s, s, again ? s->cancellation : ++rt->cancellations, again,
+              reason + 1, reason + 2, reason, reason + 3, reason + 4, 0, 0};
+    go(L, &w);
+    tide_scope_push_rejected(L, rt, scope);
+    int rejected = lua_gettop(L);
+    if (w.signal_count > 0) {
+        lua_pushvalue(L, w.signals);
+        lua_pushvalue(L, reason);
+        tide_cancel_call(L, rt, "abort_all", 2, 0);
+    }
+    deliver(L, rt, &w, rejected);
+    lua_settop(L, reason - 1);
+}
+
+void tide_scope_cancel(lua_State *L, tide_runtime *rt, int scope) {
+    const tide_scope *s = lua_touserdata(L, scope);
+    if (s->cancellation != 0 || s->over)
+        lua_pop(L, 1);
+    else
+        cancel(L, rt, scope, false);
+}
+
+/* ---- the end ---- */
+
+/* The text of the value on top, in its place, whatever its __tostring does. [-1, +1, m] */
+static int call_tostring(lua_State *L) {
+    luaL_tolstring(L, 1, NULL);
     return 1;
 }
 
-/* ---- for Lua ---- */
-
-/* new_scope_list(table) -> list, which uses the table: for a field of a scope */
-static int new_scope_list(lua_State *L) {
-    luaL_checktype(L, 1, LUA_TTABLE);
-    lua_settop(L, 1);
-    scope_list *l = lua_newuserdatauv(L, sizeof *l, 1);
-    *l = (scope_list){0, LEAST_LIMIT};
-    lua_insert(L, 1);
-    lua_setiuservalue(L, 1, 1);
-    return 1;
+static void describe(lua_State *L) {
+    int value = lua_gettop(L);
+    lua_pushcfunction(L, call_tostring);
+    lua_pushvalue(L, value);
+    if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
+        lua_pop(L, 1);
+        lua_pushstring(L, luaL_typename(L, value));
+    }
+    lua_replace(L, value);
 }
 
-/* scope_tasks(scopes) -> table of the async functions of the scopes that are not over, in the
- * order in which they were called */
-static int scope_tasks(lua_State *L) {
-    luaL_checktype(L, 1, LUA_TTABLE);
-    lua_settop(L, 1);
-    tide_scope_members(L, 1, TIDE_SCOPE_TASKS);
-    return 1;
+/* Pushes a key for the value at the index, which may be nil or NaN. */
+static void push_key(lua_State *L, int value) {
+    static const char nil_key = 0, nan_key = 0;
+    if (lua_isnil(L, value))
+        lua_pushlightuserdata(L, (void *)&nil_key);
+    else if (!lua_rawequal(L, value, value))
+        lua_pushlightuserdata(L, (void *)&nan_key);
+    else
+        lua_pushvalue(L, value);
 }
 
-/* leave_scope(promise): takes it out of the list that it is in */
-static int leave_scope(lua_State *L) {
-    tide_promise_check(L, tide_runtime_here(L), 1)->order = 0;
-    return 0;
+/* Whether the value at the index is a failure for the first time: who awaits a child fails with it as
+ * well. */
+static bool is_new(lua_State *L, int scope, int value) {
+    push_rare_table(L, scope, TIDE_RARE_KNOWN);
+    push_key(L, value);
+    bool known = lua_rawget(L, -2) != LUA_TNIL;
+    lua_pop(L, 1);
+    push_key(L, value);
+    lua_pushboolean(L, 1);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+    return !known;
 }
 
-/* scope_key() -> the key */
-static int get_scope_key(lua_State *L) {
-    lua_pushlightuserdata(L, (void *)&scope_key);
-    return 1;
+/* Pops a failure's reason and pushes that of the cancellation that follows. */
+static void make_reason_of_failure(lua_State *L, tide_runtime *rt) {
+    lua_pushvalue(L, -1);
+    describe(L);
+    lua_pushliteral(L, "cancelled, since another function of the group failed: ");
+    lua_insert(L, -2);
+    lua_concat(L, 2);
+    tide_objects_new_error(L, rt, "AbortError");
+    lua_insert(L, -2);
+    lua_setfield(L, -2, "cause");
 }
 
-const luaL_Reg tide_scope_functions[] = {
-    {"new_scope_list", new_scope_list}, {"new_keeper", new_keeper},   {"leave_scope", leave_scope},
-    {"scope_key", get_scope_key},       {"scope_tasks", scope_tasks}, {NULL, NULL}};
+/* The child at the index was rejected: the first failure cancels the rest. */
+static void child_failed(lua_State *L, tide_runtime *rt, int scope, int child) {
+    tide_scope *s = lua_touserdata(L, scope);
+    const tide_promise *p = lua_touserdata(L, child);
+    if (p->flags & TIDE_PASSED_ON) {
+        s->passed_on |= !(p->flags & TIDE_STOPPED);
+        return;
+    }
+    tide_promise_push(L, child);
+    int reason = lua_gettop(L);
+    if (!is_new(L, scope, reason)) {
+        lua_pop(L, 1);
+        return;
+    }
+    push_rare_table(L, scope, TIDE_RARE_FAILURES);
+    lua_getfield(L, -1, "n");
+    lua_Integer n = lua_tointeger(L, -1) + 1;
+    lua_pop(L, 1);
+    lua_pushvalue(L, reason);
+    lua_rawseti(L, -2, n);
+    lua_pushinteger(L, n);
+    lua_setfield(L, -2, "n");
+    lua_pop(L, 1);
+    if (n == 1) {
+        lua_pushvalue(L, child);
+        tide_scope_set_rare(L, scope, TIDE_RARE_FAILED);
+    }
+    if (s->cancellation == 0) {
+        make_reason_of_failure(L, rt);
+        tide_scope_cancel(L, rt, scope);
+    } else {
+        lua_pop(L, 1);
+    }
+}
+
+/* Rejects the promise of the scope with its n failures. */
+static void settle_failed(lua_State *L, tide_runtime *rt, int scope, lua_Integer n) {
+    if (n == 1) {
+        tide_scope_push_rare(L, scope, TIDE_RARE_FAILED);
+        tide_promise_settle_like(L, rt, scope, lua_gettop(L));
+        return;
+    }
+    lua_pushfstring(L, "%d functions of the group failed", (int)n);
+    tide_objects_new_error(L, rt, "AggregateError");
+    tide_scope_push_rare(L, scope, TIDE_RARE_FAILURES);
+    lua_setfield(L, -2, "errors");
+    tide_promise_reject(L, rt, scope);
+}
+
+/* Nothing failed, and nobody ended with the reason: the results of the body. */
+static void settle_like_body(lua_State *L, tide_runtime *rt, const tide_scope *s, int scope) {
+    int base = lua_gettop(L) + 1;
+    lua_getiuservalue(L, scope, TIDE_SLOT_VALUE);
+    if (s->kind == TIDE_SCOPE_MOVE_ON)
+        lua_pushboolean(L, 1);
+    if (lua_touserdata(L, base) != NULL)
+        tide_promise_push(L, base);
+    tide_promise_fulfil(L, rt, scope, lua_gettop(L) - base);
+    lua_settop(L, base - 1);
+}
+
+/* Everything is over: settles the promise. */
+static void close_scope(lua_State *L, tide_runtime *rt, int scope) {
+    tide_scope *s = lua_touserdata(L, scope);
+    int base = lua_gettop(L);
+    rt->clear_alarm(L, rt, scope);
+    lua_Integer failures = 0;
+    tide_scope_push_rare(L, scope, TIDE_RARE_FAILURES);
+    if (!lua_isnil(L, -1)) {
+        lua_getfield(L, -1, "n");
+        failures = lua_tointeger(L, -1);
+    }
+    lua_settop(L, base);
+    if (failures > 0) {
+        settle_failed(L, rt, scope, failures);
+    } else if (!s->passed_on) {
+        settle_like_body(L, rt, s, scope);
+    } else if (s->kind == TIDE_SCOPE_MOVE_ON && s->timed_out && !s->from_outside) {
+        lua_pushboolean(L, 0);
+        tide_promise_fulfil(L, rt, scope, 1);
+    } else {
+        tide_scope_push_reason(L, scope);
+        tide_promise_reject(L, rt, scope);
+    }
+    s->closed = true;
+    lua_settop(L, base);
+}
+
+static void try_to_close(lua_State *L, tide_runtime *rt, int scope) {
+    if (is_empty(lua_touserdata(L, scope)))
+        close_scope(L, rt, scope);
+}
+
+/* In a scope that had been cancelled functions clean up, but of operations nobody waits for: these
+ * are given up. */
+static void drop_waiters(lua_State *L, tide_runtime *rt, int scope) {
+    const tide_scope *s = lua_touserdata(L, scope);
+    lua_getiuservalue(L, scope, TIDE_SLOT_MEMBERS);
+    int list = lua_gettop(L);
+    tide_scope_push_rejected(L, rt, scope);
+    for (uint32_t i = 1; i <= s->count; i++) {
+        lua_rawgeti(L, list, i);
+        const tide_promise *p = lua_touserdata(L, -1);
+        if (p != NULL && p->kind == TIDE_WAITER && p->n == 0)
+            p->job.type->cancel(L, rt, lua_gettop(L), list + 1);
+        lua_settop(L, list + 1);
+    }
+    lua_settop(L, list - 1);
+}
+
+/* Body and children are over: so are the rest, as soon as they have cleaned up. */
+static void end(lua_State *L, tide_runtime *rt, int scope) {
+    tide_scope *s = lua_touserdata(L, scope);
+    s->over = true;
+    if (s->live > 0 && s->cancellation != 0) {
+        drop_waiters(L, rt, scope);
+    } else if (s->live > 0) {
+        s->ending = true;
+        lua_pushliteral(L, "the group is over");
+        tide_objects_new_error(L, rt, "AbortError");
+        cancel(L, rt, scope, false);
+    }
+    try_to_close(L, rt, scope);
+}
+
+void tide_scope_hold(lua_State *L, int scope) {
+    ((tide_scope *)lua_touserdata(L, scope))->running++;
+}
+
+void tide_scope_release(lua_State *L, tide_runtime *rt, int scope) {
+    tide_scope *s = lua_touserdata(L, scope);
+    if (--s->running == 0)
+        end(L, rt, scope);
+}
+
+void tide_scope_linger(lua_State *L, int scope) {
+    ((tide_scope *)lua_touserdata(L, scope))->lingering++;
+}
+
+void tide_scope_end_lingering(lua_State *L, tide_runtime *rt, int scope) {
+    tide_scope *s = lua_touserdata(L, scope);
+    s->lingering--;
+    if (is_empty(s)) {
+        lua_pushvalue(L, scope);
+        lua_pushnil(L);
+        tide_microtask_enqueue(L, rt);
+    }
+}
+
+void tide_scope_alarm(lua_State *L, tide_runtime *rt, int scope) {
+    tide_scope *s = lua_touserdata(L, scope);
+    if (s->closed)
+        return;
+    if (s->cancellation != 0) {
+        tide_scope_push_reason(L, scope);
+        cancel(L, rt, scope, true);
+    } else if (!s->over) {
+        s->timed_out = true;
+        char text[64];
+        snprintf(text, sizeof text, "not done after %.14g ms", s->deadline);
+        lua_pushstring(L, text);
+        tide_objects_new_error(L, rt, "TimeoutError");
+        cancel(L, rt, scope, false);
+    }
+}
+
+/* ---- the scope as a promise ---- */
+
+/* A child at job + 1 has settled; nil there: the last member has left. */
+static void run_scope(lua_State *L, tide_runtime *rt, int job, void *self) {
+    const tide_promise *child = lua_touserdata(L, job + 1);
+    (void)self;
+    if (child == NULL) {
+        try_to_close(L, rt, job);
+        return;
+    }
+    if (child->state == TIDE_REJECTED)
+        child_failed(L, rt, job, job + 1);
+    tide_scope_release(L, rt, job);
+}
+
+static const tide_microtask_type scope_type = {"group", run_scope, NULL, NULL};
+
+tide_scope *tide_scope_new(lua_State *L, tide_runtime *rt, tide_scope_kind kind, int parent) {
+    tide_scope *s = tide_promise_new_struct(L, rt, &scope_type, TIDE_SCOPE, sizeof *s,
+                                            TIDE_SLOT_RARE);
+    s->node.promise.flags = TIDE_MEMBER;
+    s->node.is.slot = LUA_NOREF;
+    s->kind = (uint8_t)kind;
+    s->grace = DEFAULT_GRACE;
+    lua_createtable(L, 4, 0);
+    lua_setiuservalue(L, -2, TIDE_SLOT_MEMBERS);
+    if (parent == 0)
+        return s;
+    s->parent = lua_touserdata(L, parent);
+    lua_pushvalue(L, parent);
+    lua_setiuservalue(L, -2, TIDE_SLOT_PARENT);
+    if (kind != TIDE_SCOPE_SHIELD && tide_scope_refuses(rt, s->parent)) {
+        /* A cancellation has yet to come to who opens it: it comes to what is inside. */
+        tide_scope_push_reason(L, parent);
+        lua_setiuservalue(L, -2, TIDE_SLOT_REASON);
+        s->cancellation = s->parent->cancellation;
+        s->expired = s->parent->expired;
+        s->from_outside = true;
+    }
+    return s;
+}
+
+void tide_scope_begin(lua_State *L, tide_runtime *rt, int scope) {
+    const tide_scope *s = lua_touserdata(L, scope);
+    if (s->parent == NULL)
+        return;
+    tide_scope_push_of(L, scope);
+    tide_scope_enter(L, rt, lua_gettop(L), scope, tide_scope_child(rt, s->parent));
+    lua_pop(L, 1);
+}
+
+/* ---- stopping a child ---- */
+
+/* Whether the context on top has the scope at the index; then it is replaced by one that has the
+ * other. */
+static bool replace_scope(lua_State *L, int scope, int other) {
+    lua_pushvalue(L, -1);
+    scope_of_context(L);
+    bool same = lua_rawequal(L, -1, scope);
+    lua_pop(L, 1);
+    if (same) {
+        tide_scope_push_context(L, -1, other);
+        lua_replace(L, -2);
+    }
+    return same;
+}
+
+/* The task on top, which has been moved from one scope to the other, goes on in that. */
+static void move_context(lua_State *L, tide_runtime *rt, int from, int to) {
+    int node = lua_gettop(L);
+    const tide_node *n = lua_touserdata(L, node);
+    lua_getiuservalue(L, node, TIDE_SLOT_CONTEXT);
+    if (replace_scope(L, from, to))
+        lua_setiuservalue(L, node, TIDE_SLOT_CONTEXT);
+    lua_settop(L, node);
+    if (n != rt->tasks.running.task)
+        return;
+    tide_context_push(L, rt);
+    if (replace_scope(L, from, to))
+        tide_context_set(L, rt);
+    lua_settop(L, node);
+}
+
+void tide_scope_split(lua_State *L, tide_runtime *rt, int from, int to, uint64_t child) {
+    tide_scope *s = lua_touserdata(L, from), *target = lua_touserdata(L, to);
+    lua_getiuservalue(L, from, TIDE_SLOT_MEMBERS);
+    int list = lua_gettop(L);
+    for (uint32_t i = 1; i <= s->count; i++) {
+        lua_rawgeti(L, list, i);
+        const tide_node *n = lua_touserdata(L, -1);
+        if (n != NULL && n->member.child_or_cancellation == child && &target->node != n) {
+            take_out(L, list + 1);
+            tide_scope_enter(L, rt, to, list + 1, 0);
+        }
+        lua_settop(L, list);
+    }
+    lua_getiuservalue(L, to, TIDE_SLOT_MEMBERS);
+    lua_replace(L, list);
+    for (uint32_t i = 1; i <= target->count; i++) {
+        lua_rawgeti(L, list, i);
+        const tide_promise *p = lua_touserdata(L, -1);
+        if (p != NULL && p->kind == TIDE_TASK)
+            move_context(L, rt, from, to);
+        lua_settop(L, list);
+    }
+    lua_settop(L, list - 1);
+}
+
+bool tide_scope_excuses(lua_State *L, tide_runtime *rt, int promise) {
+    const tide_promise *p = lua_touserdata(L, promise);
+    int payload = lua_gettop(L);
+    (void)rt;
+    if (p->flags & TIDE_TRACED)
+        lua_rawgeti(L, payload, 1);
+    else
+        lua_pushvalue(L, payload);
+    if (p->flags & TIDE_MEMBER) {
+        tide_scope_push_of(L, promise);
+    } else {
+        lua_getiuservalue(L, promise, TIDE_SLOT_CONTEXT);
+        scope_of_context(L);
+    }
+    bool excused = false;
+    while (!excused && lua_touserdata(L, -1) != NULL) {
+        excused = is_made_of_reason(L, payload + 2, payload + 1);
+        lua_getiuservalue(L, -1, TIDE_SLOT_PARENT);
+        lua_replace(L, payload + 2);
+    }
+    lua_settop(L, payload);
+    return excused;
+}
+
+void tide_scope_open(tide_runtime *rt) {
+    rt->leave = leave_settled;
+    rt->awaited = awaited;
+}

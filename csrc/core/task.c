@@ -13,7 +13,6 @@
  */
 #include "core/task.h"
 
-#include "core/cancel.h"
 #include "core/context.h"
 #include "core/coroutine.h"
 #include "core/objects.h"
@@ -44,12 +43,12 @@ static void count_call(lua_State *L, const tide_runtime *rt, lua_Integer call, i
 }
 
 /* The function has returned, or never will. [-0, +0, -] */
-static void task_ended(lua_State *L, const tide_runtime *rt, tide_promise *t) {
-    t->co = NULL;
-    if (t->u.call == 0)
+static void task_ended(lua_State *L, const tide_runtime *rt, tide_node *t) {
+    t->is.co = NULL;
+    if (t->promise.u.call == 0)
         return;
-    count_call(L, rt, t->u.call, -1); /* into a place that is there */
-    t->u.call = 0;
+    count_call(L, rt, t->promise.u.call, -1); /* into a place that is there */
+    t->promise.u.call = 0;
 }
 
 /* watch_calls(counts): counts[number] is from now on how many async functions that were announced
@@ -77,7 +76,7 @@ static int task_body_done(lua_State *L, int status, lua_KContext context) {
     if (status == LUA_OK || status == LUA_YIELD)
         return lua_gettop(L) - 1;
     tide_runtime *rt = tide_runtime_find(L);
-    if (rt->tasks.running.task != NULL && rt->tasks.running.task->co == L)
+    if (rt->tasks.running.task != NULL && rt->tasks.running.task->is.co == L)
         rt->tasks.failed = true; /* else somebody else has resumed it */
     return 1;
 }
@@ -90,40 +89,59 @@ static int task_body(lua_State *L) {
 /* ---- running ---- */
 
 void tide_task_fail_job(lua_State *L, tide_runtime *rt, int job, void *self) {
-    tide_promise *t = self;
+    tide_node *t = self;
     task_ended(L, rt, t);
-    if (t->state == TIDE_PENDING)
+    if (t->promise.state == TIDE_PENDING)
         tide_promise_reject(L, rt, job);
     else
         lua_pop(L, 1);
 }
 
-static const tide_microtask_type task_type = {"async", tide_task_run_job, tide_task_fail_job};
+static void cancel_task(lua_State *L, tide_runtime *rt, int node, int rejected);
+
+static const tide_microtask_type task_type = {"async", tide_task_run_job, tide_task_fail_job,
+                                              cancel_task};
 
 /* The coroutine is done for: rejects the task at the index with the error on co's stack. */
 static void task_fail(lua_State *L, tide_runtime *rt, int task) {
-    tide_promise *t = lua_touserdata(L, task);
-    lua_State *co = t->co;
+    tide_node *t = lua_touserdata(L, task);
+    lua_State *co = t->is.co;
     task_ended(L, rt, t);
     lua_xmove(co, L, 1);
     tide_trace_take(L, rt, co);
     tide_promise_reject_traced(L, rt, task);
 }
 
-/* The coroutine has yielded, but not to us: it is closed, there where it stands. */
+/* Closes the coroutine there where it stands, and rejects the task at the index with what is on top.
+ * [-1, +0, m] */
+static void task_close(lua_State *L, tide_runtime *rt, int task) {
+    tide_node *t = lua_touserdata(L, task);
+    tide_trace_note_error(L, rt, t->is.co, 0);
+    lua_resetthread(t->is.co);
+    lua_settop(t->is.co, 0);
+    lua_xmove(L, t->is.co, 1);
+    task_fail(L, rt, task);
+}
+
+/* The coroutine has yielded, but not to us. */
 static void task_abandon(lua_State *L, tide_runtime *rt, int task) {
-    tide_promise *t = lua_touserdata(L, task);
+    tide_node *t = lua_touserdata(L, task);
     lua_Debug ar;
     lua_pushliteral(L, "");
-    if (lua_getstack(t->co, 1, &ar) && lua_getinfo(t->co, "Sl", &ar) && ar.currentline > 0)
+    if (lua_getstack(t->is.co, 1, &ar) && lua_getinfo(t->is.co, "Sl", &ar) && ar.currentline > 0)
         lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
     lua_pushliteral(L, "an async function yielded without await");
     lua_concat(L, lua_gettop(L) - task);
-    tide_trace_note_error(L, rt, t->co, 0);
-    lua_resetthread(t->co);
-    lua_settop(t->co, 0);
-    lua_xmove(L, t->co, 1);
-    task_fail(L, rt, task);
+    task_close(L, rt, task);
+}
+
+/* The function does not stop to catch the reason of its cancellation, long after the grace. */
+static void task_give_up(lua_State *L, tide_runtime *rt, int task) {
+    tide_scope_receive(L, rt, task);
+    tide_scope_push_of(L, task);
+    tide_scope_push_reason(L, lua_gettop(L));
+    lua_replace(L, -2);
+    task_close(L, rt, task);
 }
 
 /* What came of resuming a coroutine. */
@@ -136,8 +154,8 @@ typedef struct outcome {
 
 /* Deals with a coroutine that has just been resumed; its task, t, stands on top, at the index.
  * [-0, +0, m] */
-static void task_resumed(lua_State *L, tide_runtime *rt, int task, tide_promise *t, outcome o) {
-    lua_State *co = t->co;
+static void task_resumed(lua_State *L, tide_runtime *rt, int task, tide_node *t, outcome o) {
+    lua_State *co = t->is.co;
     if (o.status == LUA_YIELD) {
         tide_coroutine_release(L, rt, t);
         if (o.yield == TIDE_YIELD_AWAIT) {
@@ -149,6 +167,8 @@ static void task_resumed(lua_State *L, tide_runtime *rt, int task, tide_promise 
             lua_pushvalue(L, task);
             lua_pushnil(L);
             tide_microtask_enqueue(L, rt);
+        } else if (o.yield == TIDE_YIELD_GIVE_UP) {
+            task_give_up(L, rt, task);
         } else if (o.yield != TIDE_YIELD_HELD) {
             task_abandon(L, rt, task);
         }
@@ -164,7 +184,7 @@ static void task_resumed(lua_State *L, tide_runtime *rt, int task, tide_promise 
         if (o.n > 0)
             lua_xmove(co, L, o.n);
         task_ended(L, rt, t);
-        if (t->flags & TIDE_NOTED)
+        if (t->promise.flags & TIDE_NOTED)
             tide_trace_forget(L, rt, co);
         tide_coroutine_return(L, rt, co);
         tide_promise_resolve(L, rt, task, o.n);
@@ -172,7 +192,7 @@ static void task_resumed(lua_State *L, tide_runtime *rt, int task, tide_promise 
 }
 
 /* Resumes the task t at the index with the nargs values on its stack. [-0, +0, -] */
-static outcome resume(lua_State *L, tide_runtime *rt, int task, tide_promise *t, bool direct,
+static outcome resume(lua_State *L, tide_runtime *rt, int task, tide_node *t, bool direct,
                       int nargs) {
     struct tide_running caller = rt->tasks.running;
     outcome o;
@@ -181,7 +201,7 @@ static outcome resume(lua_State *L, tide_runtime *rt, int task, tide_promise *t,
     rt->tasks.running = (struct tide_running){t, L, task, direct};
     rt->tasks.yield = TIDE_YIELD_FOREIGN;
     rt->tasks.depth++;
-    o.status = lua_resume(t->co, L, nargs, &o.n);
+    o.status = lua_resume(t->is.co, L, nargs, &o.n);
     rt->tasks.depth--;
     o.yield = rt->tasks.yield;
     o.failed = rt->tasks.failed;
@@ -191,25 +211,54 @@ static outcome resume(lua_State *L, tide_runtime *rt, int task, tide_promise *t,
     return o;
 }
 
+/* Pushes the context that the task at the index keeps, or nil. A task made without one has no user
+ * value for it: if it gets one later, its coroutine and that stand in a table. [-0, +1, -] */
+static void push_context(lua_State *L, int task, const tide_node *t) {
+    if (!(t->promise.flags & TIDE_CONTEXT)) {
+        lua_pushnil(L);
+    } else if (t->promise.user_values >= TIDE_SLOT_CONTEXT) {
+        lua_getiuservalue(L, task, TIDE_SLOT_CONTEXT);
+    } else {
+        lua_getiuservalue(L, task, SLOT_COROUTINE);
+        lua_rawgeti(L, -1, 2);
+        lua_replace(L, -2);
+    }
+}
+
+/* Has the suspended task at the index keep the current context. [-0, +0, m] */
+static void keep_context(lua_State *L, tide_runtime *rt, int task, tide_node *t) {
+    if (t->promise.user_values >= TIDE_SLOT_CONTEXT) {
+        tide_context_push(L, rt);
+        lua_setiuservalue(L, task, TIDE_SLOT_CONTEXT);
+    } else {
+        lua_createtable(L, 2, 0);
+        lua_pushthread(t->is.co);
+        lua_xmove(t->is.co, L, 1);
+        lua_rawseti(L, -2, 1);
+        tide_context_push(L, rt);
+        lua_rawseti(L, -2, 2);
+        lua_setiuservalue(L, task, SLOT_COROUTINE);
+    }
+    t->promise.flags |= TIDE_CONTEXT;
+}
+
 /* The same in the task's async context, which it keeps, while the caller has its own back. */
-static outcome resume_in_context(lua_State *L, tide_runtime *rt, int task, tide_promise *t,
+static outcome resume_in_context(lua_State *L, tide_runtime *rt, int task, tide_node *t,
                                  bool direct, int nargs) {
     outcome o;
-    if (!rt->has_context && !(t->flags & TIDE_CONTEXT)) {
+    if (!rt->has_context && !(t->promise.flags & TIDE_CONTEXT)) {
         o = resume(L, rt, task, t, direct, nargs);
         if (!rt->has_context)
             return o;
         lua_pushnil(L);
     } else {
         tide_context_push(L, rt);
-        tide_context_enter(L, rt, task, TIDE_SLOT_CONTEXT);
+        push_context(L, task, t);
+        tide_context_set(L, rt);
         o = resume(L, rt, task, t, direct, nargs);
     }
-    if (o.status == LUA_YIELD) {
-        tide_context_push(L, rt);
-        lua_setiuservalue(L, task, TIDE_SLOT_CONTEXT);
-        t->flags |= TIDE_CONTEXT;
-    }
+    if (o.status == LUA_YIELD && (rt->has_context || t->promise.flags & TIDE_CONTEXT))
+        keep_context(L, rt, task, t);
     tide_context_set(L, rt);
     return o;
 }
@@ -224,16 +273,16 @@ static void task_lost(lua_State *L, tide_runtime *rt, int task) {
 /* Runs the task on top until it suspends or is done, with the nargs values on its stack; direct:
  * nobody waits for that on the C stack. Tasks that wait for the one they have just started stand
  * below it, from the index task on. [-0, +0, m] */
-static void task_run(lua_State *L, tide_runtime *rt, int task, tide_promise *t, int nargs,
+static void task_run(lua_State *L, tide_runtime *rt, int task, tide_node *t, int nargs,
                      bool direct) {
     for (int top = task;;) {
         outcome o = resume_in_context(L, rt, top, t, direct && top == task, nargs);
         if (o.status == LUA_YIELD && o.yield == TIDE_YIELD_START) {
             tide_coroutine_release(L, rt, t);
             luaL_checkstack(L, LUA_MINSTACK, "too many nested async calls");
-            lua_xmove(t->co, L, 1);
+            lua_xmove(t->is.co, L, 1);
             t = lua_touserdata(L, ++top);
-            nargs = lua_gettop(t->co) - 1;
+            nargs = lua_gettop(t->is.co) - 1;
             continue;
         }
         task_resumed(L, rt, top, t, o);
@@ -241,12 +290,12 @@ static void task_run(lua_State *L, tide_runtime *rt, int task, tide_promise *t, 
             if (top == task)
                 return;
             t = lua_touserdata(L, --top);
-            if (lua_status(t->co) == LUA_YIELD)
+            if (lua_status(t->is.co) == LUA_YIELD)
                 break;
             lua_settop(L, top);
             task_lost(L, rt, top);
         }
-        lua_xmove(L, t->co, 1);
+        lua_xmove(L, t->is.co, 1);
         nargs = 1;
     }
 }
@@ -254,65 +303,24 @@ static void task_run(lua_State *L, tide_runtime *rt, int task, tide_promise *t, 
 /* What the task awaits has settled; await itself, on the coroutine, still has the promise. Where
  * it waited for no promise, the values to return stand on the coroutine. */
 void tide_task_run_job(lua_State *L, tide_runtime *rt, int job, void *self) {
-    tide_promise *t = self;
-    const void *source = lua_touserdata(L, job + 1);
-    if (t->co == NULL)
-        return; /* an interrupt came first, and it is done */
-    if (lua_status(t->co) != LUA_YIELD) {
+    tide_node *t = self;
+    if (t->is.co == NULL)
+        return; /* somebody else has closed it, and its task is rejected */
+    if (lua_status(t->is.co) != LUA_YIELD) {
         task_lost(L, rt, job);
         return;
     }
-    if (source != NULL && source != lua_touserdata(t->co, 1))
-        return; /* an interrupt came first, and it awaits something else */
+    t->promise.at.carrier = -1;
+    if (tide_scope_is_due(t) && !lua_isnil(L, job + 1))
+        rt->awaited(L, rt, job, job + 1);
     lua_settop(L, job);
     task_run(L, rt, job, t, 0, true); /* what await is to return stands there already */
 }
 
-/* ---- receiving a cancellation ---- */
-
-/* Pops a context: whether the promise is rejected with the reason of its scope. [-1, +0, m] */
-static bool is_reason(lua_State *L, int promise) {
-    int context = lua_gettop(L);
-    tide_promise *p = lua_touserdata(L, promise);
-    bool same = false;
-    if (p->state == TIDE_REJECTED && tide_scope_push(L, context)) {
-        lua_rawgeti(L, context + 1, TIDE_SCOPE_REASON);
-        tide_promise_push(L, promise);
-        same = lua_rawequal(L, -1, -2);
-    }
-    lua_settop(L, context - 1);
-    return same;
-}
-
-/* Pops the context of the task t, which has awaited the settled promise: unless it has received the
- * cancellation from that, its next await raises it. [-1, +0, m] */
-static void receive(lua_State *L, tide_promise *t, int promise) {
-    if (is_reason(L, promise))
-        t->flags &= (uint8_t)~TIDE_INTERRUPTED;
-    else
-        t->flags |= TIDE_INTERRUPTED;
-}
-
-/* Like tide_task_run_job, where the task has been cancelled through what it awaits. */
-static void run_follower_job(lua_State *L, tide_runtime *rt, int job, void *self) {
-    tide_promise *t = self;
-    const tide_promise *source = lua_touserdata(L, job + 1);
-    if (t->co == NULL || (lua_status(t->co) == LUA_YIELD && source != lua_touserdata(t->co, 1)))
-        return; /* it stands among the reactions of what it awaited before that, too */
-    t->job.type = &task_type;
-    if (source->flags & TIDE_INTERRUPTED) {
-        lua_getiuservalue(L, job, TIDE_SLOT_CONTEXT);
-        receive(L, t, job + 1);
-    }
-    tide_task_run_job(L, rt, job, self);
-}
-
-static const tide_microtask_type follower_type = {"async", run_follower_job, tide_task_fail_job};
-
 /* ---- async ---- */
 
 static bool is_current(lua_State *L, const tide_runtime *rt) {
-    return rt->tasks.running.task != NULL && rt->tasks.running.task->co == L;
+    return rt->tasks.running.task != NULL && rt->tasks.running.task->is.co == L;
 }
 
 static int start_done(lua_State *L, int status, lua_KContext context) {
@@ -322,29 +330,15 @@ static int start_done(lua_State *L, int status, lua_KContext context) {
     return 1;
 }
 
-/* Gives the task on top the context on top of that, popped, and enters it into the list of the
- * context's cancellation scope. [-1, +0, m] */
-static void set_context(lua_State *L, tide_runtime *rt, tide_promise *t) {
-    int context = lua_gettop(L);
-    lua_pushvalue(L, context);
-    lua_setiuservalue(L, context - 1, TIDE_SLOT_CONTEXT);
-    t->flags |= TIDE_CONTEXT;
-    if (tide_scope_push(L, context)) {
-        lua_pushvalue(L, context - 1);
-        tide_scope_enter(L, rt, context + 1, TIDE_SCOPE_TASKS);
-    }
-    lua_settop(L, context - 1);
-}
-
 /* Makes the task of a call: replaces the arguments and, on top, the function by the task, on whose
  * coroutine they are then. [-(nargs + 1), +1, m] */
-static tide_promise *task_new(lua_State *L, tide_runtime *rt, int nargs) {
-    tide_promise *t = tide_promise_new_of(L, rt, &task_type, TIDE_SLOT_CONTEXT);
+static tide_node *task_new(lua_State *L, tide_runtime *rt, int nargs, bool member, int user_values) {
+    tide_node *t = tide_promise_new_node(L, rt, &task_type, TIDE_TASK, member, user_values);
     lua_State *co = tide_coroutine_take(L, rt, t);
     lua_setiuservalue(L, -2, SLOT_COROUTINE);
     if (nargs > LUA_MINSTACK / 2 && !lua_checkstack(co, nargs + LUA_MINSTACK))
         luaL_error(L, "too many arguments");
-    t->co = co;
+    t->is.co = co;
     lua_pushcfunction(co, task_body);
     lua_pushcfunction(co, tide_trace_capture);
     lua_insert(L, -2);
@@ -357,43 +351,113 @@ static tide_promise *task_new(lua_State *L, tide_runtime *rt, int nargs) {
         uint32_t call = rt->tasks.call;
         rt->tasks.call = 0;
         count_call(L, rt, call, 1);
-        t->u.call = call;
+        t->promise.u.call = call;
     }
     return t;
 }
 
-/* Whether the scope of the task on top, if any, has been cancelled. */
-static bool is_cancelled(lua_State *L, const tide_promise *t) {
-    int task = lua_gettop(L);
-    if (!(t->flags & TIDE_CONTEXT))
-        return false;
-    lua_getiuservalue(L, task, TIDE_SLOT_CONTEXT);
-    bool cancelled =
-        tide_scope_push(L, task + 1) && lua_rawgeti(L, task + 2, TIDE_SCOPE_REASON) != LUA_TNIL;
-    lua_settop(L, task);
-    return cancelled;
-}
-
-/* Runs the new task, on top of the stack, or has that done; returns its promise. */
-static int start(lua_State *L, tide_runtime *rt, tide_promise *t, int nargs) {
-    if (tide_task_interrupted(rt) && is_cancelled(L, t))
-        t->flags |= TIDE_INTERRUPTED;
+/* Runs the new task, on top of the stack, or has that done; returns its promise, or what done
+ * does. */
+static int start(lua_State *L, tide_runtime *rt, tide_node *t, int nargs, lua_KFunction done) {
     if (rt->tasks.depth >= MAX_DEPTH && is_current(L, rt) && lua_isyieldable(L)) {
         rt->tasks.yield = TIDE_YIELD_START;
-        return lua_yieldk(L, 1, 0, start_done);
+        return lua_yieldk(L, 1, 0, done);
     }
     task_run(L, rt, lua_gettop(L), t, nargs + 2, false);
     return 1;
 }
 
+/* Gives the task on top the context on top of that, popped. [-1, +0, -] */
+static void set_context(lua_State *L, tide_node *t) {
+    lua_setiuservalue(L, -2, TIDE_SLOT_CONTEXT);
+    t->promise.flags |= TIDE_CONTEXT;
+}
+
 int tide_task_start(lua_State *L, tide_runtime *rt) {
     int nargs = lua_gettop(L) - 1;
-    tide_promise *t = task_new(L, rt, nargs);
-    if (rt->has_context) {
-        tide_context_push(L, rt);
-        set_context(L, rt, t);
+    if (!rt->has_context)
+        return start(L, rt, task_new(L, rt, nargs, false, TIDE_SLOT_REACTIONS), nargs, start_done);
+    tide_scope *s = tide_scope_push_current(L, rt);
+    if (s != NULL)
+        lua_insert(L, 1);
+    tide_node *t = task_new(L, rt, nargs, s != NULL, s != NULL ? TIDE_SLOT_EXTRA : TIDE_SLOT_CONTEXT);
+    tide_context_push(L, rt);
+    set_context(L, t);
+    if (s != NULL)
+        tide_scope_enter(L, rt, 1, lua_gettop(L), tide_scope_child(rt, s));
+    return start(L, rt, t, nargs, start_done);
+}
+
+static int start_body_done(lua_State *L, int status, lua_KContext context) {
+    start_done(L, status, context);
+    lua_settop(L, 1);
+    return 1;
+}
+
+/* The task of the call that is on top, from the index 3 on, as a child of the scope at 1, in the
+ * context at 2. [-(nargs + 1), +1, m] */
+static tide_node *new_child(lua_State *L, tide_runtime *rt, int nargs, uint64_t child) {
+    tide_node *t = task_new(L, rt, nargs, true, TIDE_SLOT_EXTRA);
+    int task = lua_gettop(L);
+    lua_pushvalue(L, 2);
+    set_context(L, t);
+    tide_scope_enter(L, rt, 1, task, child);
+    t->promise.flags |= TIDE_CHILD;
+    lua_pushvalue(L, 1);
+    tide_promise_then(L, rt, task, &t->promise);
+    tide_scope_hold(L, 1);
+    return t;
+}
+
+int tide_task_start_body(lua_State *L, tide_runtime *rt) {
+    int nargs = lua_gettop(L) - 3;
+    tide_node *t = new_child(L, rt, nargs, 0);
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, 1, TIDE_SLOT_VALUE);
+    tide_scope_begin(L, rt, 1);
+    start(L, rt, t, nargs, start_body_done);
+    lua_settop(L, 1);
+    return 1;
+}
+
+int tide_task_start_child(lua_State *L, tide_runtime *rt) {
+    int nargs = lua_gettop(L) - 3;
+    tide_scope *s = lua_touserdata(L, 1);
+    tide_node *t = new_child(L, rt, nargs, s->children + 1);
+    s->children++;
+    t->promise.flags &= (uint16_t)~TIDE_RECEIVED;
+    return start(L, rt, t, nargs, start_done);
+}
+
+/* spawn_detached(f, ...) -> promise: like spawn, outside all scopes; other context is kept */
+static int spawn_detached(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    tide_objects_check_callable(L, 1);
+    lua_rotate(L, 1, -1);
+    int nargs = lua_gettop(L) - 1;
+    tide_node *t = task_new(L, rt, nargs, false, TIDE_SLOT_CONTEXT);
+    tide_context_push(L, rt);
+    tide_scope_push_context(L, -1, 0);
+    lua_replace(L, -2);
+    set_context(L, t);
+    return start(L, rt, t, nargs, start_done);
+}
+
+/* spawn_movable(f, ...) -> promise: like spawn, but the call can be moved from scope to scope */
+static int spawn_movable(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    tide_objects_check_callable(L, 1);
+    lua_rotate(L, 1, -1);
+    int nargs = lua_gettop(L) - 1;
+    tide_node *t = task_new(L, rt, nargs, true, TIDE_SLOT_EXTRA);
+    tide_context_push(L, rt);
+    set_context(L, t);
+    const tide_scope *s = tide_scope_push_current(L, rt);
+    if (s != NULL) {
+        tide_scope_enter(L, rt, 2, 1, tide_scope_child(rt, s));
+        lua_settop(L, 1);
     }
-    return start(L, rt, t, nargs);
+    return start(L, rt, t, nargs, start_done);
 }
 
 /* What async(fn) returns; upvalues: the runtime, fn. */
@@ -418,54 +482,6 @@ static int spawn(lua_State *L) {
     tide_objects_check_callable(L, 1);
     lua_rotate(L, 1, -1);
     return tide_task_start(L, rt);
-}
-
-/* spawn_in(context, keeper, interrupted, f, ...): like spawn, in a context of its own; the keeper,
- * or nil, looks after what becomes of it; interrupted: its first await raises the reason of its
- * scope */
-static int spawn_in(lua_State *L) {
-    tide_runtime *rt = tide_runtime_here(L);
-    bool interrupted = lua_toboolean(L, 3);
-    luaL_checktype(L, 1, LUA_TTABLE);
-    tide_scope_check_keeper(L, 2);
-    tide_objects_check_callable(L, 4);
-    lua_remove(L, 3);
-    lua_rotate(L, 3, -1); /* context, keeper, arguments, function */
-    int nargs = lua_gettop(L) - 3;
-    tide_promise *t = task_new(L, rt, nargs);
-    lua_pushvalue(L, 1);
-    set_context(L, rt, t);
-    t->flags |= interrupted ? TIDE_CHILD | TIDE_INTERRUPTED : TIDE_CHILD;
-    if (!lua_isnil(L, 2))
-        tide_scope_keep(L, rt, 2);
-    return start(L, rt, t, nargs);
-}
-
-/* is_child(promise) -> whether it is that of a function started by spawn_in */
-static int is_child(lua_State *L) {
-    lua_pushboolean(L, tide_promise_check(L, tide_runtime_here(L), 1)->flags & TIDE_CHILD);
-    return 1;
-}
-
-/* scope_of(promise) -> the scope in whose list of async functions it is, or nil */
-static int scope_of(lua_State *L) {
-    tide_promise *p = tide_promise_check(L, tide_runtime_here(L), 1);
-    lua_settop(L, 1);
-    if (p->order != 0 && p->flags & TIDE_CONTEXT) {
-        lua_getiuservalue(L, 1, TIDE_SLOT_CONTEXT);
-        return tide_scope_push(L, 2);
-    }
-    return 0;
-}
-
-/* interrupted([promise]) -> whether the next await of the running async function raises its scope's
- * reason, or whether that promise was settled without having come to that */
-static int interrupted(lua_State *L) {
-    tide_runtime *rt = tide_runtime_here(L);
-    bool result = lua_isnoneornil(L, 1) ? tide_task_interrupted(rt)
-                                        : tide_promise_check(L, rt, 1)->flags & TIDE_INTERRUPTED;
-    lua_pushboolean(L, result);
-    return 1;
 }
 
 /* ---- await ---- */
@@ -528,7 +544,7 @@ static void run_waiter(lua_State *L, tide_runtime *rt, int job, void *self) {
         rt->interrupt = true;
 }
 
-static const tide_microtask_type waiter_type = {"await", run_waiter, NULL};
+static const tide_microtask_type waiter_type = {"await", run_waiter, NULL, NULL};
 
 bool tide_task_drive(lua_State *L, tide_runtime *rt, int promise) {
     waiter *w = lua_newuserdatauv(L, sizeof *w, 1);
@@ -577,78 +593,135 @@ static int await_misplaced(lua_State *L, tide_runtime *rt) {
     return luaL_error(L, "await cannot suspend inside %s", lua_tostring(L, -1));
 }
 
-/* Raises the cancellation that came while the task was not waiting. */
+/* ---- await by who has been cancelled ---- */
+
+/* Pushes the running task. [-0, +1, m] */
+static void push_running(lua_State *L, const tide_runtime *rt) {
+    const struct tide_running *r = &rt->tasks.running;
+    luaL_checkstack(r->host, 1, NULL);
+    lua_pushvalue(r->host, r->index);
+    lua_xmove(r->host, L, 1);
+}
+
+/* Raises the reason in the running task. */
 static int raise_reason(lua_State *L, tide_runtime *rt) {
-    rt->tasks.running.task->flags &= (uint8_t)~TIDE_INTERRUPTED;
-    tide_context_push(L, rt);
-    if (!tide_scope_push(L, lua_gettop(L)))
+    push_running(L, rt);
+    int task = lua_gettop(L);
+    if (((tide_node *)lua_touserdata(L, task))->member.scope == NULL)
         return luaL_error(L, "the function was cancelled");
-    lua_rawgeti(L, -1, TIDE_SCOPE_REASON);
+    tide_scope_receive(L, rt, task);
+    tide_scope_push_of(L, task);
+    tide_scope_push_reason(L, task + 1);
     return lua_error(L);
 }
 
-/* What the interrupted task had to wait for, at 1, has settled: raises the cancellation, or what
- * that has failed with. Then the cancellation counts as received if it had come there. */
-static int await_enclosed_done(lua_State *L, int status, lua_KContext reached) {
+/* What the task had to wait for, at 1, is over: it raises the reason, unless that has failed. */
+static int late_outcome(lua_State *L, tide_runtime *rt) {
+    const tide_promise *p = lua_touserdata(L, 1);
+    return p->state == TIDE_FULFILLED ? raise_reason(L, rt) : tide_task_outcome(L, rt, 1);
+}
+
+static int await_late_done(lua_State *L, int status, lua_KContext context) {
     tide_runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
-    (void)status;
+    (void)status, (void)context;
     if (!is_current(L, rt))
         return luaL_error(L, "an async function was resumed by somebody else");
-    tide_promise *t = rt->tasks.running.task, *p = lua_touserdata(L, 1);
-    if (p->state == TIDE_FULFILLED)
-        return raise_reason(L, rt);
-    if (reached && !(p->flags & TIDE_INTERRUPTED)) {
-        t->flags &= (uint8_t)~TIDE_INTERRUPTED;
-    } else {
-        tide_context_push(L, rt);
-        receive(L, t, 1);
-    }
-    return tide_task_outcome(L, rt, 1);
+    return late_outcome(L, rt);
 }
 
-/* Asks whether an interrupted task waits for the promise at 1: it does for what runs in its scope.
- * Whether the cancellation has come there, too, is left in reached. */
-static bool is_enclosed(lua_State *L, tide_runtime *rt, bool *reached) {
-    tide_context_push(L, rt);
-    if (!tide_scope_push(L, 2)) {
-        lua_settop(L, 1);
-        return false;
-    }
-    lua_pushvalue(L, 1);
-    tide_cancel_call(L, rt, "encloses", 2, 2);
-    bool enclosed = lua_toboolean(L, -2);
-    *reached = lua_toboolean(L, -1);
-    lua_settop(L, 1);
-    return enclosed;
+static int await_turn_done(lua_State *L, int status, lua_KContext context) {
+    tide_runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
+    (void)status, (void)context;
+    if (!is_current(L, rt))
+        return luaL_error(L, "an async function was resumed by somebody else");
+    return raise_reason(L, rt);
 }
 
-static int await_interrupted(lua_State *L, tide_runtime *rt) {
-    bool reached;
-    lua_settop(L, 1);
-    tide_promise *p = tide_promise_test(L, rt, 1);
-    if (p == NULL)
-        return raise_reason(L, rt);
-    if (!is_enclosed(L, rt, &reached)) {
-        tide_promise_mark_handled(L, rt, 1); /* nobody else will look at it */
-        return raise_reason(L, rt);
+/* Counts an await after the grace; whether it is one too many. */
+static bool has_lost_patience(lua_State *L, const tide_runtime *rt) {
+    int top = lua_gettop(L);
+    push_running(L, rt);
+    tide_scope_push_of(L, top + 1);
+    tide_scope_push_rare(L, top + 2, TIDE_RARE_CAUGHT);
+    if (lua_isnil(L, -1)) {
+        lua_newtable(L);
+        lua_replace(L, top + 3);
+        lua_pushvalue(L, top + 3);
+        tide_scope_set_rare(L, top + 2, TIDE_RARE_CAUGHT);
     }
-    if (p->state != TIDE_PENDING)
-        return await_enclosed_done(L, LUA_OK, reached);
+    lua_pushvalue(L, top + 1);
+    lua_rawget(L, top + 3);
+    lua_Integer n = lua_tointeger(L, -1) + 1;
+    lua_pushvalue(L, top + 1);
+    lua_pushinteger(L, n);
+    lua_rawset(L, top + 3);
+    lua_settop(L, top);
+    return n > TIDE_SCOPE_PATIENCE;
+}
+
+static int suspend(lua_State *L, tide_runtime *rt, lua_KFunction done) {
+    lua_settop(L, 1);
     lua_pushvalue(L, 1);
     rt->tasks.yield = TIDE_YIELD_AWAIT;
-    return lua_yieldk(L, 1, reached, await_enclosed_done);
+    return lua_yieldk(L, 1, 0, done);
+}
+
+/* Every await after the grace raises the reason, a turn of the loop later, so that others get
+ * theirs. */
+static int await_after_grace(lua_State *L, tide_runtime *rt, bool inside) {
+    if (has_lost_patience(L, rt)) {
+        rt->tasks.yield = TIDE_YIELD_GIVE_UP;
+        return lua_yieldk(L, 0, 0, await_turn_done);
+    }
+    if (inside)
+        return suspend(L, rt, await_late_done);
+    lua_settop(L, 0);
+    rt->push_turn(L, rt);
+    return suspend(L, rt, await_turn_done);
+}
+
+/* The running task awaits what is at 1 while a cancellation is due, or after the grace. Negative: as if
+ * there was none, since it gets a result that came before. */
+static int await_cancelled(lua_State *L, tide_runtime *rt, tide_node *t) {
+    const tide_scope *s = t->member.scope;
+    tide_promise *p = tide_promise_test(L, rt, 1);
+    bool inside = p != NULL && tide_scope_contains(s, p), pending = inside && p->state == TIDE_PENDING;
+    if (p != NULL && !inside)
+        tide_promise_mark_handled(L, rt, 1); /* nobody else will look at it */
+    if (s->expired)
+        return await_after_grace(L, rt, pending);
+    if (pending)
+        return suspend(L, rt, await_late_done);
+    if (p != NULL && p->state == TIDE_FULFILLED && !(t->promise.flags & TIDE_LATE)) {
+        t->promise.flags |= TIDE_LATE;
+        return -1;
+    }
+    if (!inside || p->state == TIDE_FULFILLED)
+        return raise_reason(L, rt);
+    push_running(L, rt);
+    rt->awaited(L, rt, lua_gettop(L), 1);
+    return tide_task_outcome(L, rt, 1);
 }
 
 int tide_task_await(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     if (!is_current(L, rt))
         return tide_task_at_top_level(rt) ? await_top(L, rt) : await_misplaced(L, rt);
-    if (rt->tasks.running.task->flags & TIDE_INTERRUPTED && lua_isyieldable(L))
-        return await_interrupted(L, rt);
+    tide_node *t = rt->tasks.running.task;
+    if (tide_task_is_cancelled(rt) && lua_isyieldable(L)) {
+        int n = await_cancelled(L, rt, t);
+        if (n >= 0)
+            return n;
+    }
     bool at_once = rt->tasks.running.direct && tide_microtask_idle(rt) && lua_isyieldable(L);
     tide_promise *p = tide_promise_test(L, rt, 1);
-    if (p != NULL && p->state != TIDE_PENDING && at_once)
+    if (p != NULL && p->state != TIDE_PENDING && at_once) {
+        if (tide_scope_is_due(t)) {
+            push_running(L, rt);
+            rt->awaited(L, rt, lua_gettop(L), 1);
+        }
         return tide_task_outcome(L, rt, 1);
+    }
     if (p == NULL && !await_thenable(L, rt)) {
         int n = lua_gettop(L);
         if (at_once)
@@ -687,7 +760,7 @@ int tide_task_await_top(lua_State *L) {
 
 bool tide_task_push_holdable(lua_State *L, tide_runtime *rt) {
     const struct tide_running *r = &rt->tasks.running;
-    if (!is_current(L, rt) || !lua_isyieldable(L) || r->task->flags & TIDE_INTERRUPTED)
+    if (!is_current(L, rt) || !lua_isyieldable(L) || tide_task_is_cancelled(rt))
         return false;
     lua_pushvalue(r->host, r->index);
     lua_xmove(r->host, L, 1);
@@ -705,13 +778,13 @@ static int held_done(lua_State *L, int status, lua_KContext context) {
 
 int tide_task_hold(lua_State *L, tide_runtime *rt, const tide_hold_type *type) {
     lua_settop(L, 1);
-    rt->tasks.running.task->job.type = &type->job;
+    rt->tasks.running.task->promise.job.type = &type->job;
     rt->tasks.yield = TIDE_YIELD_HELD;
     return lua_yieldk(L, 0, 0, held_done);
 }
 
 void tide_task_continue(lua_State *L, tide_runtime *rt, int task, int n) {
-    tide_promise *t = lua_touserdata(L, task);
+    tide_node *t = lua_touserdata(L, task);
     if (n < 0) {
         tide_promise_new(L, rt);
         lua_insert(L, -2);
@@ -719,10 +792,10 @@ void tide_task_continue(lua_State *L, tide_runtime *rt, int task, int n) {
         n = 1;
     }
     tide_microtask_reserve(L, rt);
-    t->job.type = &task_type;
-    if (t->co != NULL && lua_status(t->co) == LUA_YIELD) {
-        lua_settop(t->co, 0);
-        lua_xmove(L, t->co, n);
+    t->promise.job.type = &task_type;
+    if (t->is.co != NULL && lua_status(t->is.co) == LUA_YIELD) {
+        lua_settop(t->is.co, 0);
+        lua_xmove(L, t->is.co, n);
     } else {
         lua_pop(L, n); /* its job will find that somebody else has resumed or closed it */
     }
@@ -731,31 +804,48 @@ void tide_task_continue(lua_State *L, tide_runtime *rt, int task, int n) {
     tide_microtask_enqueue(L, rt);
 }
 
-/* Whether the task is held, and nobody else has resumed it. */
-static bool is_held(const tide_promise *t) {
-    return t->co != NULL && t->job.type->run == tide_task_run_job && t->job.type != &task_type &&
-           lua_status(t->co) == LUA_YIELD;
-}
-
-/* Pushes who holds the task, which is suspended. [-0, +1, -] */
-static void push_holder(lua_State *L, tide_promise *t) {
-    lua_pushvalue(t->co, 1);
-    lua_xmove(t->co, L, 1);
-}
-
-/* The held task at 1 goes on as if it had awaited the settled promise at 2. */
-static void release_held(lua_State *L, tide_runtime *rt, tide_promise *t) {
-    const tide_hold_type *type = (const tide_hold_type *)t->job.type;
+/* The task at the index goes on as if it had awaited the promise that is rejected with the reason. */
+static void go_on_rejected(lua_State *L, tide_runtime *rt, tide_node *t, int task, int rejected) {
     tide_microtask_reserve(L, rt);
-    push_holder(L, t);
+    tide_scope_receive(L, rt, task);
+    lua_settop(t->is.co, 0);
+    lua_pushvalue(L, rejected);
+    lua_xmove(L, t->is.co, 1);
+    lua_pushvalue(L, task);
+    lua_pushvalue(L, rejected);
+    tide_microtask_enqueue_reserved(L, rt);
+}
+
+void tide_task_cancel_held(lua_State *L, tide_runtime *rt, int task, int rejected) {
+    tide_node *t = lua_touserdata(L, task);
+    const tide_hold_type *type = (const tide_hold_type *)t->promise.job.type;
+    if (t->is.co == NULL || lua_status(t->is.co) != LUA_YIELD || !lua_checkstack(t->is.co, 1))
+        return;
+    lua_pushvalue(t->is.co, 1);
+    lua_xmove(t->is.co, L, 1); /* who holds it */
     type->forget(L, rt, lua_gettop(L));
-    t->job.type = &task_type;
-    lua_settop(t->co, 0);
-    lua_pushvalue(L, 2);
-    lua_xmove(L, t->co, 1);
-    lua_pushvalue(L, 1);
-    lua_pushnil(L);
-    tide_microtask_enqueue(L, rt);
+    lua_pop(L, 1);
+    t->promise.job.type = &task_type;
+    go_on_rejected(L, rt, t, task, rejected);
+}
+
+/* A suspended task that awaits something from elsewhere leaves that. A place above 0: it stands in
+ * the reactions of what it awaits, or has stood there, if that has settled. */
+static void cancel_task(lua_State *L, tide_runtime *rt, int task, int rejected) {
+    tide_node *t = lua_touserdata(L, task);
+    if (t->is.co == NULL || lua_status(t->is.co) != LUA_YIELD || t->promise.at.place <= 0 ||
+        !lua_checkstack(t->is.co, 1))
+        return;
+    lua_pushvalue(t->is.co, 1);
+    lua_xmove(t->is.co, L, 1);
+    const tide_promise *p = tide_promise_test(L, rt, -1);
+    bool elsewhere = p != NULL && p->state == TIDE_PENDING &&
+                     !tide_scope_contains(t->member.scope, p);
+    if (elsewhere)
+        tide_promise_leave(L, rt, lua_gettop(L), t->promise.at.place);
+    lua_pop(L, 1);
+    if (elsewhere)
+        go_on_rejected(L, rt, t, task, rejected);
 }
 
 static int promise_await(lua_State *L) {
@@ -765,115 +855,58 @@ static int promise_await(lua_State *L) {
 
 /* ---- cancellation ---- */
 
-static tide_promise *check_promise_here(lua_State *L, tide_runtime **rt) {
-    *rt = tide_runtime_here(L);
-    return tide_promise_check(L, *rt, 1);
+bool tide_task_is_cancelled(const tide_runtime *rt) {
+    const tide_node *t = rt->tasks.running.task;
+    if (t == NULL || !(t->promise.flags & TIDE_MEMBER) || t->member.scope == NULL)
+        return false;
+    return tide_scope_is_due(t) || t->member.scope->expired;
 }
 
-/* Pushes what the async function at 1 awaits, or the promise that it has returned, if that is
- * pending; else nil. [-0, +1, -] */
-static tide_promise *push_awaited(lua_State *L, tide_runtime *rt, tide_promise *t) {
-    if (tide_promise_adopts(t)) {
-        lua_getiuservalue(L, 1, TIDE_SLOT_VALUE);
-    } else if (t->co != NULL && lua_status(t->co) == LUA_YIELD && lua_checkstack(t->co, 1)) {
-        lua_pushvalue(t->co, 1);
-        lua_xmove(t->co, L, 1);
-    } else {
-        lua_pushnil(L);
-    }
-    tide_promise *p = tide_promise_test(L, rt, -1);
-    if (p != NULL && p->state == TIDE_PENDING)
-        return p;
-    lua_pop(L, 1);
-    lua_pushnil(L);
-    return NULL;
+/* cancelled() -> whether the next await of the running async function raises a reason */
+static int cancelled(lua_State *L) {
+    lua_pushboolean(L, tide_task_is_cancelled(tide_runtime_here(L)));
+    return 1;
 }
 
-/* awaiting(promise) -> the pending promise that this async function awaits, or has returned, or
- * who holds it, or nil; whether it is an async function that is not over */
-static int awaiting(lua_State *L) {
-    tide_runtime *rt;
-    tide_promise *t = check_promise_here(L, &rt);
-    if (is_held(t))
-        push_holder(L, t);
-    else
-        push_awaited(L, rt, t);
-    lua_pushboolean(L, t->co != NULL || tide_promise_adopts(t));
-    return 2;
+void tide_task_receive(lua_State *L, tide_runtime *rt, int reason) {
+    const tide_node *t = rt->tasks.running.task;
+    int top = lua_gettop(L);
+    if (t == NULL || !tide_scope_is_due(t))
+        return;
+    push_running(L, rt);
+    tide_scope_push_of(L, top + 1);
+    tide_scope_push_reason(L, top + 2);
+    if (lua_rawequal(L, reason, -1))
+        tide_scope_receive(L, rt, top + 1);
+    lua_settop(L, top);
 }
 
-/* follow(promise): what the async function awaits has been cancelled. If that is settled without
- * having received it, the next await of the function raises it. */
-static int follow(lua_State *L) {
-    tide_runtime *rt;
-    tide_promise *t = check_promise_here(L, &rt);
-    if (t->co != NULL)
-        t->job.type = &follower_type;
+/* receive(reason) */
+static int receive(lua_State *L) {
+    lua_settop(L, 1);
+    tide_task_receive(L, tide_runtime_here(L), 1);
     return 0;
 }
 
-/* Takes the task at 1 out of the reactions of the promise that it awaits, if it is the only one;
- * else its job will see that it came too late. */
-static void forsake(lua_State *L, tide_runtime *rt, tide_promise *t) {
-    tide_promise *p = push_awaited(L, rt, t);
-    if (p != NULL && p->n == 1) {
-        lua_pushnil(L);
-        lua_setiuservalue(L, -2, TIDE_SLOT_REACTIONS);
-        p->n = 0;
-    }
-    lua_pop(L, 1);
-}
-
-/* Puts the settled promise at 2 in the place of what the task at 1 awaits or has returned. */
-static void replace_awaited(lua_State *L, tide_runtime *rt, tide_promise *t) {
-    if (tide_promise_adopts(t)) {
-        forsake(L, rt, t);
-        tide_promise_adopt_settled(L, rt, 1, 2);
-        return;
-    }
-    luaL_argcheck(L, t->co != NULL && lua_status(t->co) == LUA_YIELD, 1, "not suspended");
-    if (is_held(t)) {
-        release_held(L, rt, t);
-        return;
-    }
-    luaL_checkstack(t->co, 1, NULL);
-    forsake(L, rt, t);
-    lua_pushvalue(L, 2);
-    lua_xmove(L, t->co, 1);
-    lua_replace(t->co, 1);
-    lua_pushvalue(L, 1);
-    tide_promise_then(L, rt, 2, lua_touserdata(L, 2));
-}
-
-/* interrupt(promise, settled): an async function that awaits something, see awaiting, goes on as
- * if it had awaited that settled promise. Without one, its next await raises the reason of its
- * scope; if there is none, that of what follows the promise does. */
-static int interrupt(lua_State *L) {
-    tide_runtime *rt;
-    tide_promise *t = check_promise_here(L, &rt);
-    lua_settop(L, 2);
-    if (lua_isnil(L, 2)) {
-        if (t->state == TIDE_PENDING)
-            t->flags |= TIDE_INTERRUPTED;
-        return 0;
-    }
-    tide_promise *settled = tide_promise_check(L, rt, 2);
-    luaL_argcheck(L, settled->state != TIDE_PENDING, 2, "settled promise expected");
-    replace_awaited(L, rt, t);
-    return 0;
+/* is_inside(promise) -> whether it is that of a call or a group in the scope of the running function */
+static int is_inside(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    const tide_node *t = rt->tasks.running.task;
+    const tide_promise *p = tide_promise_test(L, rt, 1);
+    lua_pushboolean(L, p != NULL && t != NULL && t->promise.flags & TIDE_MEMBER &&
+                           t->member.scope != NULL && tide_scope_contains(t->member.scope, p));
+    return 1;
 }
 
 const luaL_Reg tide_task_functions[] = {{"async", async},
                                         {"spawn", spawn},
+                                        {"spawn_detached", spawn_detached},
+                                        {"spawn_movable", spawn_movable},
                                         {"await", tide_task_await},
-                                        {"awaiting", awaiting},
                                         {"check_await", check_await},
-                                        {"follow", follow},
-                                        {"interrupt", interrupt},
-                                        {"interrupted", interrupted},
-                                        {"spawn_in", spawn_in},
-                                        {"is_child", is_child},
-                                        {"scope_of", scope_of},
+                                        {"cancelled", cancelled},
+                                        {"is_inside", is_inside},
+                                        {"receive", receive},
                                         {"watch_calls", watch_calls},
                                         {"announce_call", announce_call},
                                         {NULL, NULL}};

@@ -12,6 +12,11 @@
  * called last by a C function, since it may yield: returns what that is to return. */
 int tide_task_start(lua_State *L, tide_runtime *rt);
 
+/* The same for what is on the stack from 3 on, in the context at 2: as the body of the scope at 1,
+ * which is left; as a child of it, whose promise is left. */
+int tide_task_start_body(lua_State *L, tide_runtime *rt);
+int tide_task_start_child(lua_State *L, tide_runtime *rt);
+
 /* Awaits what is on the stack, as the Lua function does. To be called last by a C function whose
  * first upvalue is the runtime, since it may yield: returns what that is to return. */
 int tide_task_await(lua_State *L);
@@ -31,9 +36,10 @@ typedef struct tide_hold_type {
 } tide_hold_type;
 
 #define TIDE_HOLD_JOB                                                                              \
-    { "async", tide_task_run_job, tide_task_fail_job }
+    { "async", tide_task_run_job, tide_task_fail_job, tide_task_cancel_held }
 void tide_task_run_job(lua_State *L, tide_runtime *rt, int job, void *self);
 void tide_task_fail_job(lua_State *L, tide_runtime *rt, int job, void *self);
+void tide_task_cancel_held(lua_State *L, tide_runtime *rt, int task, int rejected);
 
 /* Pushes the running task, if it can be held. [-0, +(0|1), -] */
 bool tide_task_push_holdable(lua_State *L, tide_runtime *rt);
@@ -62,11 +68,12 @@ int tide_task_outcome(lua_State *L, tide_runtime *rt, int promise);
 /* Raises a DeadlockError. */
 int tide_task_deadlock(lua_State *L, tide_runtime *rt, const char *what);
 
-/* Whether the running async function has been cancelled, and its next await will say so. */
-static inline bool tide_task_interrupted(const tide_runtime *rt) {
-    const tide_promise *t = rt->tasks.running.task;
-    return t != NULL && t->flags & TIDE_INTERRUPTED;
-}
+/* Whether the next await of the running async function raises the reason of its cancellation. */
+bool tide_task_is_cancelled(const tide_runtime *rt);
+
+/* The running function is about to raise the reason at the index by itself: if it is that of its
+ * cancellation, it has received that. [-0, +0, m] */
+void tide_task_receive(lua_State *L, tide_runtime *rt, int reason);
 
 extern const luaL_Reg tide_task_functions[], tide_task_methods[];
 

@@ -53,7 +53,8 @@ static bool step_to_waiter(lua_State *L, tide_runtime *rt) {
         return false;
     }
     if (lua_getiuservalue(L, -1, TIDE_SLOT_REACTIONS) == LUA_TTABLE) {
-        lua_rawgeti(L, -1, 1);
+        for (lua_Integer i = 1; lua_rawgeti(L, -1, i) == LUA_TBOOLEAN; i++)
+            lua_pop(L, 1); /* it has left */
         lua_replace(L, -2);
     }
     lua_replace(L, -2);
@@ -80,9 +81,9 @@ static void add_waiters(lua_State *L, tide_runtime *rt, luaL_Buffer *b, int prom
             return;
         }
         tide_promise *p = lua_touserdata(L, promise);
-        if (p->co != NULL && lua_status(p->co) == LUA_YIELD) {
+        if (tide_promise_coroutine(p) != NULL && lua_status(tide_promise_coroutine(p)) == LUA_YIELD) {
             luaL_addstring(b, "\n\t[await]");
-            tide_trace_push_frames(L, p->co, 1);
+            tide_trace_push_frames(L, tide_promise_coroutine(p), 1);
             luaL_addvalue(b);
         } else {
             lua_pushfstring(L, "\n\t[%s]", p->job.type->name);
@@ -109,8 +110,8 @@ static void add_promise(lua_State *L, tide_runtime *rt, luaL_Buffer *b) {
         lua_replace(L, 3);
         add_box(L, b, 3);
     }
-    if (p->co != NULL) {
-        tide_trace_push_frames(L, p->co, lua_status(p->co) == LUA_YIELD ? 1 : 0);
+    if (tide_promise_coroutine(p) != NULL) {
+        tide_trace_push_frames(L, tide_promise_coroutine(p), lua_status(tide_promise_coroutine(p)) == LUA_YIELD ? 1 : 0);
         luaL_addvalue(b);
     }
     lua_pushvalue(L, 2);
@@ -130,7 +131,7 @@ static void add_running(lua_State *L, tide_runtime *rt, luaL_Buffer *b, int leve
     tide_trace_push_frames(L, L, level);
     luaL_addvalue(b);
     const struct tide_running *running = &rt->tasks.running;
-    if (running->task == NULL || running->task->co != L)
+    if (running->task == NULL || running->task->is.co != L)
         return;
     luaL_checkstack(running->host, 1, NULL);
     lua_pushvalue(running->host, running->index);

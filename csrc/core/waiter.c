@@ -1,90 +1,94 @@
 /*
- * Without options, the running context's scope has a list of its waiters: that costs no call into
- * Lua. Under a signal of the options' it is a listener of that; the function that takes it off is
- * the waiter's EXTRA.
+ * The function that takes a waiter off its signal is the waiter's EXTRA.
  */
 #include "core/waiter.h"
 
 #include "core/cancel.h"
-#include "core/context.h"
-#include "core/scope.h"
 
 void tide_waiter_run(lua_State *L, tide_runtime *rt, int job, void *self) {
-    (void)L, (void)rt, (void)job, (void)self;
+    (void)L, (void)rt, (void)job, (void)self; /* that it is ended is not its own job */
 }
 
-/* ---- going to sleep ---- */
+/* ---- beginning ---- */
 
-/* Pushes the scope of the running context, false where there is none; whether it is there. Two
- * values at most are left below it. */
-static bool push_scope(lua_State *L, tide_runtime *rt) {
-    tide_context_push(L, rt);
-    return tide_scope_push(L, lua_gettop(L));
-}
-
-/* The running function has been cancelled, and its next await will say so: what it asks for now is
- * refused. Pushes a rejected promise. */
+/* Pushes a rejected promise if what begins here is refused. [-0, +(0|1), m] */
 static bool push_refused(lua_State *L, tide_runtime *rt) {
-    if (!push_scope(L, rt) || lua_rawgeti(L, -1, TIDE_SCOPE_REASON) == LUA_TNIL)
-        return false;
-    tide_promise_new(L, rt);
-    lua_insert(L, -2);
-    tide_promise_reject(L, rt, lua_gettop(L) - 1);
-    return true;
+    const tide_scope *s = tide_scope_push_current(L, rt);
+    bool refused = s != NULL && tide_scope_refuses(rt, s);
+    if (refused) {
+        tide_scope_push_rejected(L, rt, lua_gettop(L));
+        lua_remove(L, -2);
+    } else if (s != NULL) {
+        lua_pop(L, 1);
+    }
+    return refused;
 }
 
 bool tide_waiter_begin_with(lua_State *L, tide_runtime *rt, int options, const char *name) {
     lua_settop(L, options);
-    if (!lua_isnil(L, options))
-        return tide_cancel_begin(L, rt, options, name);
-    lua_pushboolean(L, 0);
-    if (push_refused(L, rt))
-        return true;
-    lua_settop(L, options + 1);
-    return false;
-}
-
-/* Enters the promise on top into the list of the running context's scope, unless that has been
- * cancelled: then this is clean-up. */
-static void enter_scope(lua_State *L, tide_runtime *rt) {
-    int promise = lua_gettop(L);
-    if (rt->has_context && push_scope(L, rt)) {
-        if (lua_rawgeti(L, -1, TIDE_SCOPE_REASON) == LUA_TNIL) {
-            lua_pushvalue(L, promise);
-            tide_scope_enter(L, rt, promise + 2, TIDE_SCOPE_WAITERS);
-        }
+    if (lua_isnil(L, options)) {
+        lua_pushnil(L);
+    } else {
+        lua_pushvalue(L, options);
+        lua_pushinteger(L, options);
+        lua_pushstring(L, name);
+        tide_cancel_call(L, rt, "find", 3, 2);
+        if (!lua_isnil(L, -1))
+            return true;
+        lua_pop(L, 1);
     }
-    lua_settop(L, promise);
+    return push_refused(L, rt);
 }
 
-/* Has the signal at the index wake the promise on top. */
-static void heed_signal(lua_State *L, tide_runtime *rt, int signal) {
-    int promise = lua_gettop(L);
-    lua_pushvalue(L, promise);
-    lua_pushvalue(L, signal);
-    tide_cancel_call(L, rt, "watch", 2, 1);
-    lua_setiuservalue(L, promise, TIDE_SLOT_EXTRA);
-}
-
-tide_promise *tide_waiter_new(lua_State *L, tide_runtime *rt, const tide_waiter_type *type,
-                              int owner, int heeded) {
-    bool by_context = lua_type(L, heeded) == LUA_TBOOLEAN, by_signal = lua_toboolean(L, heeded);
-    tide_promise *p =
-        tide_promise_new_of(L, rt, &type->job, by_signal ? TIDE_SLOT_EXTRA : TIDE_SLOT_REACTIONS);
+tide_node *tide_waiter_prepare(lua_State *L, tide_runtime *rt, const tide_waiter_type *type,
+                               int owner, bool heeds) {
+    bool inside = tide_scope_push_current(L, rt) != NULL;
+    if (inside)
+        lua_pop(L, 1);
+    int user_values = heeds    ? TIDE_SLOT_EXTRA
+                      : inside ? TIDE_SLOT_CONTEXT
+                               : TIDE_SLOT_REACTIONS;
+    tide_node *w = tide_promise_new_node(L, rt, &type->job, TIDE_WAITER, inside, user_values);
     if (owner != 0) {
         lua_pushvalue(L, owner);
         lua_setiuservalue(L, -2, TIDE_SLOT_VALUE);
     }
-    if (by_context)
-        enter_scope(L, rt);
-    else if (by_signal)
-        heed_signal(L, rt, heeded);
-    return p;
+    return w;
 }
 
-/* ---- waking up ---- */
+void tide_waiter_enter(lua_State *L, tide_runtime *rt, int waiter, int signal) {
+    const tide_node *w = lua_touserdata(L, waiter);
+    int top = lua_gettop(L);
+    if (w->promise.flags & TIDE_MEMBER) {
+        const tide_scope *s = tide_scope_push_current(L, rt);
+        if (s != NULL)
+            tide_scope_enter(L, rt, top + 1, waiter, tide_scope_child(rt, s));
+        lua_settop(L, top);
+    }
+    if (!lua_toboolean(L, signal)) {
+        lua_pushnil(L);
+        return;
+    }
+    lua_pushvalue(L, waiter);
+    lua_pushvalue(L, signal);
+    tide_cancel_call(L, rt, "watch", 2, 1);
+}
 
-/* Takes the listener off the signal. */
+tide_node *tide_waiter_new(lua_State *L, tide_runtime *rt, const tide_waiter_type *type, int owner,
+                           int signal) {
+    bool heeds = lua_toboolean(L, signal);
+    tide_node *w = tide_waiter_prepare(L, rt, type, owner, heeds);
+    tide_waiter_enter(L, rt, lua_gettop(L), signal);
+    if (heeds)
+        lua_setiuservalue(L, -2, TIDE_SLOT_EXTRA);
+    else
+        lua_pop(L, 1);
+    return w;
+}
+
+/* ---- ending ---- */
+
+/* Takes the waiter off its signal. */
 static void stop_heeding(lua_State *L, int waiter) {
     const tide_promise *p = lua_touserdata(L, waiter);
     if (p->user_values < TIDE_SLOT_EXTRA)
@@ -105,42 +109,28 @@ void tide_waiter_fail(lua_State *L, tide_runtime *rt, int waiter) {
     tide_promise_reject(L, rt, waiter);
 }
 
-/* Wakes the promise at the index with the reason on top, if it is asleep. That nobody awaits it is
- * no unhandled rejection, if it is excused. [-1, +0, m] */
-static void cancel(lua_State *L, tide_runtime *rt, int waiter, bool excused) {
+static const tide_waiter_type *type_of(const tide_promise *p) {
+    return p->kind == TIDE_WAITER && p->job.type->run == tide_waiter_run
+               ? (const tide_waiter_type *)p->job.type
+               : NULL;
+}
+
+void tide_waiter_cancel(lua_State *L, tide_runtime *rt, int waiter, int rejected) {
     tide_promise *p = lua_touserdata(L, waiter);
-    const tide_waiter_type *type = (const tide_waiter_type *)p->job.type;
-    if (type->job.run != tide_waiter_run || !type->forget(L, rt, waiter)) {
-        lua_pop(L, 1);
+    if (!type_of(p)->forget(L, rt, waiter))
         return;
-    }
-    if (excused)
-        p->flags |= TIDE_HANDLED;
-    tide_waiter_fail(L, rt, waiter);
+    p->flags |= TIDE_HANDLED | TIDE_EXCUSED;
+    stop_heeding(L, waiter);
+    tide_promise_settle_like(L, rt, waiter, rejected);
 }
 
-/* cancel_sleeper(promise, reason, excused) */
-static int cancel_sleeper(lua_State *L) {
+/* cancel_waiter(promise, reason): ends it, if it is one that waits */
+static int cancel_waiter(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    tide_promise_check(L, rt, 1);
-    lua_settop(L, 3);
-    bool excused = lua_toboolean(L, 3);
+    const tide_waiter_type *type = type_of(tide_promise_check(L, rt, 1));
     lua_settop(L, 2);
-    cancel(L, rt, 1, excused);
-    return 0;
-}
-
-/* cancel_sleepers(scopes, reason): those of the scopes, in the order in which they went to sleep */
-static int cancel_sleepers(lua_State *L) {
-    tide_runtime *rt = tide_runtime_here(L);
-    luaL_checktype(L, 1, LUA_TTABLE);
-    lua_settop(L, 2);
-    tide_scope_members(L, 1, TIDE_SCOPE_WAITERS);
-    for (lua_Integer i = 1; lua_rawgeti(L, 3, i) != LUA_TNIL; i++) {
-        lua_pushvalue(L, 2);
-        cancel(L, rt, 4, true);
-        lua_settop(L, 3);
-    }
+    if (type != NULL && type->forget(L, rt, 1))
+        tide_waiter_fail(L, rt, 1);
     return 0;
 }
 
@@ -150,23 +140,21 @@ static int cancel_sleepers(lua_State *L) {
 static bool forget_place(lua_State *L, tide_runtime *rt, int waiter) {
     lua_getiuservalue(L, waiter, TIDE_SLOT_VALUE);
     tide_cancel_call(L, rt, "leave", 1, 1);
-    bool asleep = lua_toboolean(L, -1);
+    bool waits = lua_toboolean(L, -1);
     lua_pop(L, 1);
-    return asleep;
+    return waits;
 }
 
-static const tide_waiter_type place_type = {{"wait", tide_waiter_run, NULL}, forget_place};
+static const tide_waiter_type place_type = {TIDE_WAITER_JOB("wait"), forget_place};
 
 /* refused() -> a rejected promise, if the running function has been cancelled and its next await
  * will say so */
 static int refused(lua_State *L) {
-    tide_runtime *rt = tide_runtime_here(L);
-    return tide_task_interrupted(rt) && push_refused(L, rt);
+    return push_refused(L, tide_runtime_here(L));
 }
 
-/* new_sleeper(owner, heeded) -> promise; heeded is a signal, false for the scope of the running
- * context, nil for nothing */
-static int new_sleeper(lua_State *L) {
+/* new_waiter(owner, [signal]) -> promise */
+static int new_waiter(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 2);
@@ -174,8 +162,25 @@ static int new_sleeper(lua_State *L) {
     return 1;
 }
 
-/* wake_sleeper(promise, ...): resolves it, once */
-static int wake_sleeper(lua_State *L) {
+/* begin_step(promise): the waiter is now that of a step of a generator, which a call in its scope works
+ * for. It is in no list any more: what comes to the call is what it comes to. */
+static int begin_step(lua_State *L) {
+    static const tide_microtask_type step_type = {"step", tide_waiter_run, NULL, NULL};
+    tide_runtime *rt = tide_runtime_here(L);
+    tide_promise *p = tide_promise_check(L, rt, 1);
+    if (type_of(p) == NULL || p->state != TIDE_PENDING)
+        return 0;
+    lua_pushnil(L);
+    lua_setiuservalue(L, 1, TIDE_SLOT_VALUE);
+    p->kind = TIDE_STEP;
+    p->job.type = &step_type;
+    if (p->flags & TIDE_MEMBER)
+        tide_scope_unlist(L, rt, 1);
+    return 0;
+}
+
+/* wake_waiter(promise, ...): resolves it, once */
+static int wake_waiter(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     tide_promise_check(L, rt, 1);
     stop_heeding(L, 1);
@@ -183,8 +188,8 @@ static int wake_sleeper(lua_State *L) {
     return 0;
 }
 
-/* fail_sleeper(promise, reason), once */
-static int fail_sleeper(lua_State *L) {
+/* fail_waiter(promise, reason), once */
+static int fail_waiter(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     tide_promise_check(L, rt, 1);
     lua_settop(L, 2);
@@ -192,10 +197,6 @@ static int fail_sleeper(lua_State *L) {
     return 0;
 }
 
-const luaL_Reg tide_waiter_functions[] = {{"cancel_sleeper", cancel_sleeper},
-                                          {"cancel_sleepers", cancel_sleepers},
-                                          {"new_sleeper", new_sleeper},
-                                          {"wake_sleeper", wake_sleeper},
-                                          {"fail_sleeper", fail_sleeper},
-                                          {"refused", refused},
-                                          {NULL, NULL}};
+const luaL_Reg tide_waiter_functions[] = {
+    {"cancel_waiter", cancel_waiter}, {"new_waiter", new_waiter},   {"wake_waiter", wake_waiter},
+    {"fail_waiter", fail_waiter},     {"refused", refused},         {"begin_step", begin_step}, {NULL, NULL}};

@@ -1,47 +1,56 @@
 /*
- * Waiters: pending promises that something will wake, a time or what a peer sends, and that a
- * cancellation can wake at once, since nothing works for them.
+ * Waiters: pending promises that something will end, a time, a peer or a thread, and that a
+ * cancellation can end at once.
  *
- * While it is asleep, a waiter's VALUE is its owner, which knows it; its job type is a
- * tide_waiter_type.
+ * Until then a waiter's VALUE is its owner, which knows it; its job type is a tide_waiter_type. It is
+ * a member of the scope in which it was made, and heeds a signal of its own, if it was given one.
  */
 #ifndef TIDE_WAITER_H
 #define TIDE_WAITER_H
 
-#include "core/task.h"
+#include "core/scope.h"
 
 #pragma GCC visibility push(hidden)
 
 typedef struct tide_waiter_type {
-    tide_microtask_type job; /* run is tide_waiter_run */
-    /* Lets go of the waiter at the index, which is to be woken by a cancellation; false: it is not
-     * asleep. [-0, +0, e] */
+    tide_microtask_type job; /* TIDE_WAITER_JOB */
+    /* Lets go of the waiter at the index, which is about to be rejected; false: it has been ended
+     * already. [-0, +0, e] */
     bool (*forget)(lua_State *L, tide_runtime *rt, int waiter);
 } tide_waiter_type;
 
-/* For the types: that a waiter is woken is not its own job. */
+#define TIDE_WAITER_JOB(name)                                                                      \
+    { name, tide_waiter_run, NULL, tide_waiter_cancel }
 void tide_waiter_run(lua_State *L, tide_runtime *rt, int job, void *self);
+void tide_waiter_cancel(lua_State *L, tide_runtime *rt, int waiter, int rejected);
 
-/* Leaves the arguments up to the options and, above them, what the waiter has to heed, for
- * tide_waiter_new. Returns whether that has been aborted already: then a rejected promise is on
- * top, to be returned. Raises what is wrong with the options, in the name of the function. */
+/* Leaves the arguments up to the options and, above them, the signal to heed or nil. Returns whether
+ * the waiter must not begin, since that has been aborted already or the caller cancelled: then a
+ * rejected promise is on top, to be returned. Raises what is wrong with the options, in the name of
+ * the function. [-any, +options + (1|2), e] */
 bool tide_waiter_begin_with(lua_State *L, tide_runtime *rt, int options, const char *name);
 
 static inline bool tide_waiter_begin(lua_State *L, tide_runtime *rt, int options,
                                      const char *name) {
-    if (!lua_isnoneornil(L, options) || tide_task_interrupted(rt))
+    if (!lua_isnoneornil(L, options) || rt->has_context)
         return tide_waiter_begin_with(L, rt, options, name);
     lua_settop(L, options);
-    lua_pushboolean(L, 0);
+    lua_pushnil(L);
     return false;
 }
 
-/* Pushes a new waiter of the owner at the index (0: none), which heeds what tide_waiter_begin
- * left at the other one. [-0, +1, m] */
-tide_promise *tide_waiter_new(lua_State *L, tide_runtime *rt, const tide_waiter_type *type,
-                              int owner, int heeded);
+/* Pushes a new waiter of the owner at the index (0: none), which heeds the signal at the other one, if
+ * that is none of nil. [-0, +1, m] */
+tide_node *tide_waiter_new(lua_State *L, tide_runtime *rt, const tide_waiter_type *type, int owner,
+                           int signal);
 
-/* Wakes the waiter at the index with the n values on top. [-n, +0, m] */
+/* The same in two steps: it is made; it enters the scope, which is there if it was when it was made,
+ * and heeds the signal: what takes that back is pushed, or nil. */
+tide_node *tide_waiter_prepare(lua_State *L, tide_runtime *rt, const tide_waiter_type *type,
+                               int owner, bool heeds); /* [-0, +1, m] */
+void tide_waiter_enter(lua_State *L, tide_runtime *rt, int waiter, int signal); /* [-0, +1, m] */
+
+/* Ends the waiter at the index with the n values on top. [-n, +0, m] */
 void tide_waiter_wake(lua_State *L, tide_runtime *rt, int waiter, int n);
 
 /* The same with the reason on top. [-1, +0, m] */

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/cancel.h"
+#include "core/waiter.h"
 #include "core/option.h"
 #include "loop/uverror.h"
 
@@ -180,7 +180,7 @@ static int request(lua_State *L) {
     memset(&checked, 0, sizeof checked);
     checked.kind = lua_touserdata(L, lua_upvalueindex(2));
     int options = check_arguments(L, &checked), self = options + 2;
-    if (tide_cancel_begin(L, rt, options, checked.kind->name))
+    if (tide_waiter_begin(L, rt, options, checked.kind->name))
         return 1;
     tide_request *r = tide_operation_new(L, rt, sizeof *r, SLOT_DATA, &request_type);
     checked.operation = r->operation;

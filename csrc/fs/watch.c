@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-#include "core/cancel.h"
+#include "core/waiter.h"
 #include "core/objects.h"
 #include "core/option.h"
 #include "core/promise.h"
@@ -178,7 +178,7 @@ static int watch_next(lua_State *L) {
         lua_pop(L, 1);
         lua_getiuservalue(L, 1, SLOT_OPTIONS);
     }
-    if (tide_cancel_begin(L, rt, 2, "next"))
+    if (tide_waiter_begin(L, rt, 2, "next"))
         return 1;
     bool at_once = w->granted == 0 && (w->count > 0 || w->status < 0);
     if (at_once || !tide_handle_is_open(&w->handle))

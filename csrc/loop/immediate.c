@@ -68,13 +68,20 @@ static int set_immediate(lua_State *L) {
     return 1;
 }
 
-/* yield() -> promise: from an immediate of this turn to one of the next, all other phases pass */
-static int yield_turn(lua_State *L) {
-    tide_runtime *rt = tide_runtime_here(L);
+static void push_turn(lua_State *L, tide_runtime *rt) {
     tide_promise_new(L, rt);
     lua_pushvalue(L, -1);
     append(L, rt);
+}
+
+/* yield() -> promise: from an immediate of this turn to one of the next, all other phases pass */
+static int yield_turn(lua_State *L) {
+    push_turn(L, tide_runtime_here(L));
     return 1;
+}
+
+void tide_immediate_open(tide_runtime *rt) {
+    rt->push_turn = push_turn;
 }
 
 const luaL_Reg tide_immediate_functions[] = {

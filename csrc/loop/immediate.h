@@ -8,6 +8,8 @@
 
 #pragma GCC visibility push(hidden)
 
+void tide_immediate_open(tide_runtime *rt);
+
 /* The phase begins: what is queued from here on is left to the next turn. */
 void tide_immediate_begin(tide_runtime *rt);
 

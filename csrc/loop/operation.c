@@ -1,7 +1,6 @@
 #include "loop/operation.h"
 
-#include "core/cancel.h"
-#include "core/promise.h"
+#include "core/waiter.h"
 #include "loop/uverror.h"
 
 enum { SLOT_PROMISE = 1, SLOT_AFTERWARDS };
@@ -35,8 +34,12 @@ static void deliver(lua_State *L, tide_runtime *rt, tide_completion *completion)
         tide_promise_fulfil(L, rt, promise, lua_gettop(L) - promise - 1);
     else
         tide_promise_reject(L, rt, promise);
-    lua_settop(L, promise - 1);
-    if (lua_getiuservalue(L, -1, SLOT_AFTERWARDS) != LUA_TNIL)
+    lua_settop(L, promise);
+    if (operation->lingers) {
+        tide_scope_push_of(L, promise);
+        tide_scope_end_lingering(L, rt, promise + 1);
+    }
+    if (lua_getiuservalue(L, base + 2, SLOT_AFTERWARDS) != LUA_TNIL)
         lua_call(L, 0, 0);
 }
 
@@ -49,6 +52,32 @@ static const tide_completion_type completion_type = {deliver, discard};
 
 /* ---- its life ---- */
 
+/* Its promise, at the index, is about to be rejected: what a thread has begun it ends, and the scope
+ * waits for that. */
+static void give_up(lua_State *L, tide_operation *operation, int waiter) {
+    const tide_node *w = lua_touserdata(L, waiter);
+    if (tide_list_empty(&operation->completion.link))
+        return;
+    if (w->promise.flags & TIDE_MEMBER && w->member.scope != NULL && !operation->loose &&
+        !operation->lingers) {
+        tide_scope_push_of(L, waiter);
+        tide_scope_linger(L, lua_gettop(L));
+        lua_pop(L, 1);
+        operation->lingers = true;
+    }
+    tide_operation_abandon(operation);
+}
+
+static bool forget(lua_State *L, tide_runtime *rt, int waiter) {
+    (void)rt;
+    lua_getiuservalue(L, waiter, TIDE_SLOT_VALUE);
+    give_up(L, lua_touserdata(L, -1), waiter);
+    lua_pop(L, 1);
+    return true;
+}
+
+static const tide_waiter_type waiter_type = {TIDE_WAITER_JOB("operation"), forget};
+
 void *tide_operation_new(lua_State *L, tide_runtime *rt, size_t size, int user_values,
                          const tide_operation_type *type) {
     if (user_values < SLOT_AFTERWARDS)
@@ -57,11 +86,11 @@ void *tide_operation_new(lua_State *L, tide_runtime *rt, size_t size, int user_v
     tide_completion_init(&operation->completion, &completion_type);
     operation->rt = rt;
     operation->type = type;
-    operation->aborted = false;
+    operation->aborted = operation->loose = operation->lingers = false;
     operation->request = NULL;
     operation->cancel = NULL;
     operation->slot = LUA_NOREF;
-    tide_promise_new(L, rt);
+    tide_waiter_prepare(L, rt, &waiter_type, lua_gettop(L), false);
     lua_pushvalue(L, -1);
     lua_setiuservalue(L, -3, SLOT_PROMISE);
     return operation;
@@ -99,43 +128,35 @@ void tide_operation_release_nothing(tide_operation *operation) {
 
 /* ---- cancellation ---- */
 
-/* [runtime, operation, promise, signal, how] -> promise */
+/* [runtime, operation, promise, signal] */
 static int call_attach(lua_State *L) {
-    tide_runtime *rt = lua_touserdata(L, 1);
-    const char *how = lua_touserdata(L, 5);
-    lua_settop(L, 4);
-    tide_cancel_call(L, rt, how, 3, 1);
-    return 1;
+    tide_waiter_enter(L, lua_touserdata(L, 1), 3, 4);
+    lua_setiuservalue(L, 2, SLOT_AFTERWARDS);
+    return 0;
 }
 
-/* Nobody gets the promise of an operation whose signal could not be heeded: it must not go on for
+/* Nobody gets the promise of an operation that no cancellation could reach: it must not go on for
  * ever. */
-static void attach(lua_State *L, tide_runtime *rt, int signal, const char *how) {
-    int operation = lua_gettop(L) - 1;
-    if (lua_isnil(L, signal)) {
-        lua_remove(L, operation);
-        return;
-    }
-    lua_pushcfunction(L, call_attach);
-    lua_pushlightuserdata(L, rt);
-    lua_pushvalue(L, operation);
-    lua_pushvalue(L, operation + 1);
-    lua_pushvalue(L, signal);
-    lua_pushlightuserdata(L, (void *)how);
-    if (lua_pcall(L, 5, 1, 0) != LUA_OK) {
-        tide_operation_abandon(lua_touserdata(L, operation));
-        lua_error(L);
-    }
-    lua_replace(L, operation);
-    lua_settop(L, operation);
-}
-
 void tide_operation_attach(lua_State *L, tide_runtime *rt, int signal) {
-    attach(L, rt, signal, "attach");
+    int operation = lua_gettop(L) - 1;
+    const tide_promise *p = lua_touserdata(L, -1);
+    if (p->flags & TIDE_MEMBER || lua_toboolean(L, signal)) {
+        lua_pushcfunction(L, call_attach);
+        lua_pushlightuserdata(L, rt);
+        lua_pushvalue(L, operation);
+        lua_pushvalue(L, operation + 1);
+        lua_pushvalue(L, signal);
+        if (lua_pcall(L, 4, 0, 0) != LUA_OK) {
+            tide_operation_abandon(lua_touserdata(L, operation));
+            lua_error(L);
+        }
+    }
+    lua_remove(L, operation);
 }
 
 void tide_operation_attach_loosely(lua_State *L, tide_runtime *rt, int signal) {
-    attach(L, rt, signal, "attach_loosely");
+    ((tide_operation *)lua_touserdata(L, -2))->loose = true;
+    tide_operation_attach(L, rt, signal);
 }
 
 static tide_operation *check_operation(lua_State *L) {
@@ -152,17 +173,8 @@ static int cancel(lua_State *L) {
     lua_settop(L, 2);
     lua_getiuservalue(L, 1, SLOT_PROMISE);
     lua_insert(L, 2);
-    tide_operation_abandon(operation);
+    give_up(L, operation, 2);
     tide_promise_reject(L, operation->rt, 2);
-    return 0;
-}
-
-/* afterwards(operation, f): f() is called when the operation, which is in flight, is over */
-static int afterwards(lua_State *L) {
-    check_operation(L);
-    luaL_checktype(L, 2, LUA_TFUNCTION);
-    lua_settop(L, 2);
-    lua_setiuservalue(L, 1, SLOT_AFTERWARDS);
     return 0;
 }
 
@@ -181,8 +193,7 @@ static int set_thread_pool_size(lua_State *L) {
     return lua_error(L);
 }
 
-const luaL_Reg tide_operation_functions[] = {{"afterwards", afterwards},
-                                             {"cancel", cancel},
+const luaL_Reg tide_operation_functions[] = {{"cancel", cancel},
                                              {"set_thread_pool_size", set_thread_pool_size},
                                              {NULL, NULL}};
 

@@ -35,6 +35,8 @@ struct tide_operation {
     void (*cancel)(tide_operation *operation);
     int slot;     /* of the anchor table */
     bool aborted; /* nobody wants it any more: a thread that works on it may stop */
+    bool loose;   /* it only asks and changes nothing: no scope waits for the thread */
+    bool lingers; /* it has been given up, and its scope waits for the thread */
 };
 
 /* For threads, too. */

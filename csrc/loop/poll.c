@@ -10,7 +10,7 @@
 #include <limits.h>
 #include <sys/stat.h>
 
-#include "core/cancel.h"
+#include "core/waiter.h"
 #include "core/promise.h"
 #include "loop/handle.h"
 #include "loop/operation.h"
@@ -170,7 +170,7 @@ static int poll_fd(lua_State *L) {
     lua_Integer fd = luaL_checkinteger(L, 1);
     int events = check_events(L, 2);
     luaL_argcheck(L, fd >= 0 && fd <= INT_MAX, 1, "file descriptor expected");
-    if (tide_cancel_begin(L, rt, 3, "poll"))
+    if (tide_waiter_begin(L, rt, 3, "poll"))
         return 1;
     int status = push_poll(L, rt, (int)fd);
     if (status < 0) {

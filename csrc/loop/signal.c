@@ -8,7 +8,7 @@
 #include <signal.h>
 
 #include "base/signame.h"
-#include "core/cancel.h"
+#include "core/waiter.h"
 #include "core/objects.h"
 #include "core/promise.h"
 #include "core/task.h"
@@ -110,7 +110,7 @@ static void push_next(lua_State *L, tide_runtime *rt, signals *s) {
 /* s:next([options]) -> promise of a name, or of nothing */
 static int signal_next(lua_State *L) {
     signals *s = check_signals(L);
-    if (!tide_cancel_begin(L, s->handle.rt, 2, "next"))
+    if (!tide_waiter_begin(L, s->handle.rt, 2, "next"))
         push_next(L, s->handle.rt, s);
     return 1;
 }

@@ -58,14 +58,17 @@ static void reserve(lua_State *L, tide_runtime *rt) {
     rt->timers.capacity = capacity;
 }
 
+/* Of what is due at the same time, deadlines come last: results that are ready have won. */
+#define LATE_SEQ (UINT64_C(1) << 63)
+
 /* There is room. */
-static void push(tide_runtime *rt, uint64_t due, int slot) {
+static void push(tide_runtime *rt, uint64_t due, int slot, bool late) {
     uint64_t seq = ++rt->timers.seq;
     if (rt->test.shuffle != 0) { /* any order among those due in the same ms */
         due += 999999 - (due + 999999) % 1000000;
-        seq = tide_clock_random(rt, UINT64_MAX);
+        seq = tide_clock_random(rt, LATE_SEQ);
     }
-    rt->timers.heap[rt->timers.count] = (tide_timer_entry){due, seq, slot};
+    rt->timers.heap[rt->timers.count] = (tide_timer_entry){due, late ? seq | LATE_SEQ : seq, slot};
     sift_up(rt->timers.heap, rt->timers.count++);
 }
 
@@ -121,9 +124,8 @@ bool tide_timer_next(const tide_runtime *rt, uint64_t *due) {
 
 /* ---- starting and cancelling ---- */
 
-/* The ms at the index as ns: at least 1 ms, NaN included, and never for ever. */
-static uint64_t check_delay(lua_State *L, int argument) {
-    lua_Number ms = luaL_checknumber(L, argument);
+/* The ms as ns: at least 1 ms, NaN included, and never for ever. */
+static uint64_t delay_of(lua_Number ms) {
     if (!(ms >= 1))
         ms = 1;
     if (ms > LONGEST_MS)
@@ -131,14 +133,18 @@ static uint64_t check_delay(lua_State *L, int argument) {
     return (uint64_t)(ms * 1e6);
 }
 
+static uint64_t check_delay(lua_State *L, int argument) {
+    return delay_of(luaL_checknumber(L, argument));
+}
+
 /* Starts a timer for what is on top. [-1, +0, m] */
-static int start(lua_State *L, tide_runtime *rt, uint64_t delay) {
+static int start(lua_State *L, tide_runtime *rt, uint64_t delay, bool late) {
     reserve(L, rt);
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_anchors);
     lua_insert(L, -2);
     int slot = luaL_ref(L, -2);
     lua_pop(L, 1);
-    push(rt, tide_clock_now(rt) + delay, slot);
+    push(rt, tide_clock_now(rt) + delay, slot, late);
     return slot;
 }
 
@@ -169,7 +175,7 @@ static int set_timer(lua_State *L, tide_callback_kind kind) {
     tide_callback *handle = tide_callback_new(L, rt, kind, 1, nargs > 0 ? nargs : 0);
     handle->interval = delay;
     lua_pushvalue(L, -1);
-    handle->slot = start(L, rt, delay);
+    handle->slot = start(L, rt, delay, false);
     handle->active = true;
     rt->timers.refs++;
     return 1;
@@ -185,43 +191,52 @@ static int set_interval(lua_State *L) {
     return set_timer(L, TIDE_INTERVAL);
 }
 
-/* What a cancellation wakes will not be woken by its timer. */
-static bool forget(lua_State *L, tide_runtime *rt, int waiter) {
-    const tide_promise *p = lua_touserdata(L, waiter);
+/* The node at the index will not be woken by its timer; false: it has been already. [-0, +0, -] */
+static bool drop_node(lua_State *L, tide_runtime *rt, int node) {
+    tide_node *n = lua_touserdata(L, node);
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_anchors);
-    lua_rawgeti(L, -1, p->slot);
-    bool asleep = lua_touserdata(L, -1) == p;
+    bool waits = lua_rawgeti(L, -1, n->is.slot) == LUA_TUSERDATA && lua_touserdata(L, -1) == n;
     lua_pop(L, 2);
-    if (asleep) {
-        drop(L, rt, p->slot);
+    if (waits) {
+        drop(L, rt, n->is.slot);
         rt->timers.refs--;
     }
-    return asleep;
+    n->is.slot = LUA_NOREF;
+    return waits;
 }
 
-static const tide_waiter_type sleep_type = {{"sleep", tide_waiter_run, NULL}, forget};
+static const tide_waiter_type sleep_type = {TIDE_WAITER_JOB("sleep"), drop_node};
 
-/* sleep(ms, [options]) -> promise */
+/* sleep(ms, [options]) -> promise. The timer comes first: who is a member will be woken. */
 static int sleep_for(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     uint64_t delay = check_delay(L, 1);
     if (tide_waiter_begin(L, rt, 2, "sleep"))
         return 1;
-    tide_promise *p = tide_waiter_new(L, rt, &sleep_type, 0, 3);
+    bool heeds = lua_toboolean(L, 3);
+    tide_node *w = tide_waiter_prepare(L, rt, &sleep_type, 0, heeds);
     lua_pushvalue(L, -1);
-    p->slot = start(L, rt, delay);
+    w->is.slot = start(L, rt, delay, false);
     rt->timers.refs++;
+    tide_waiter_enter(L, rt, 4, 3);
+    if (heeds)
+        lua_setiuservalue(L, 4, TIDE_SLOT_EXTRA);
+    lua_settop(L, 4);
     return 1;
 }
 
-/* next_timer() -> when the next timer is due, ns, or nil */
-static int next_timer(lua_State *L) {
-    uint64_t due;
-    if (tide_timer_next(tide_runtime_here(L), &due))
-        lua_pushinteger(L, (lua_Integer)due);
-    else
-        lua_pushnil(L);
-    return 1;
+/* ---- alarms of scopes ---- */
+
+static void clear_alarm(lua_State *L, tide_runtime *rt, int scope) {
+    if (((tide_node *)lua_touserdata(L, scope))->is.slot != LUA_NOREF)
+        drop_node(L, rt, scope);
+}
+
+static void set_alarm(lua_State *L, tide_runtime *rt, int scope, lua_Number ms) {
+    tide_node *n = lua_touserdata(L, scope);
+    lua_pushvalue(L, scope);
+    n->is.slot = start(L, rt, delay_of(ms), true);
+    rt->timers.refs++;
 }
 
 /* ---- firing ---- */
@@ -236,7 +251,7 @@ void tide_timer_rearm(lua_State *L, tide_runtime *rt) {
     lua_rawgeti(L, -1, slot);
     tide_callback *handle = lua_touserdata(L, -1);
     if (handle->active)
-        push(rt, tide_clock_now(rt) + handle->interval, slot); /* reserve() has kept room for it */
+        push(rt, tide_clock_now(rt) + handle->interval, slot, false); /* reserve() has kept room for it */
     else
         luaL_unref(L, -2, slot);
     lua_pop(L, 2);
@@ -245,10 +260,15 @@ void tide_timer_rearm(lua_State *L, tide_runtime *rt) {
 /* Fires what stands on top, the anchor table below it, and its slot. */
 static void fire(lua_State *L, tide_runtime *rt, int slot) {
     int self = lua_gettop(L);
-    if (tide_promise_test(L, rt, self) != NULL) {
+    tide_promise *p = tide_promise_test(L, rt, self);
+    if (p != NULL) {
         luaL_unref(L, self - 1, slot);
         rt->timers.refs--;
-        tide_waiter_wake(L, rt, self, 0);
+        ((tide_node *)p)->is.slot = LUA_NOREF;
+        if (p->kind == TIDE_SCOPE)
+            tide_scope_alarm(L, rt, self);
+        else
+            tide_waiter_wake(L, rt, self, 0);
         return;
     }
     tide_callback *handle = lua_touserdata(L, self);
@@ -344,6 +364,16 @@ const luaL_Reg tide_timer_functions[] = {{"set_timeout", set_timeout},
                                          {"sleep", sleep_for},
                                          {NULL, NULL}};
 
+/* next_timer() -> when the next timer is due, ns, or nil */
+static int next_timer(lua_State *L) {
+    uint64_t due;
+    if (tide_timer_next(tide_runtime_here(L), &due))
+        lua_pushinteger(L, (lua_Integer)due);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
 const luaL_Reg tide_timer_test_functions[] = {{"next_timer", next_timer}, {NULL, NULL}};
 
 static const luaL_Reg methods[] = {
@@ -351,6 +381,8 @@ static const luaL_Reg methods[] = {
 
 /* Closing is also what <close> does. */
 void tide_timer_open(lua_State *L, tide_runtime *rt) {
+    rt->set_alarm = set_alarm;
+    rt->clear_alarm = clear_alarm;
     lua_createtable(L, 0, 3);
     lua_pushliteral(L, "moontide.Handle");
     lua_setfield(L, -2, "__name");

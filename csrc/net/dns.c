@@ -6,7 +6,7 @@
  */
 #include <string.h>
 
-#include "core/cancel.h"
+#include "core/waiter.h"
 #include "core/functions.h"
 #include "core/promise.h"
 #include "core/runtime.h"
@@ -186,7 +186,7 @@ static int dns_lookup(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     const char *host = check_host(L, 1);
     lookup_options options = check_options(L, 2);
-    if (tide_cancel_begin(L, rt, 2, "lookup"))
+    if (tide_waiter_begin(L, rt, 2, "lookup"))
         return 1;
     tide_address a;
     return tide_address_parse(host, &a) ? lookup_address(L, rt, &a, options)
@@ -232,7 +232,7 @@ static int dns_reverse(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     tide_address a;
     luaL_argcheck(L, tide_address_parse(check_host(L, 1), &a), 1, "IP address expected");
-    if (tide_cancel_begin(L, rt, 2, "reverse"))
+    if (tide_waiter_begin(L, rt, 2, "reverse"))
         return 1;
     reverse *r = tide_operation_new(L, rt, sizeof *r, SLOT_HOST, &reverse_type);
     r->host = lua_tostring(L, 1);

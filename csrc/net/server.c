@@ -2,7 +2,7 @@
 
 #include <limits.h>
 
-#include "core/cancel.h"
+#include "core/waiter.h"
 #include "core/objects.h"
 #include "core/option.h"
 #include "core/promise.h"
@@ -107,7 +107,7 @@ static tide_server *check_server(lua_State *L) {
 static int server_accept(lua_State *L) {
     tide_server *server = check_server(L);
     tide_runtime *rt = server->handle.rt;
-    if (tide_cancel_begin(L, rt, 2, "accept"))
+    if (tide_waiter_begin(L, rt, 2, "accept"))
         return 1;
     bool open = tide_handle_is_open(&server->handle);
     if (open && !server->ready) {

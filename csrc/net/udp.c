@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/cancel.h"
+#include "core/waiter.h"
 #include "core/objects.h"
 #include "core/promise.h"
 #include "core/task.h"
@@ -244,7 +244,7 @@ static int wait_for_datagram(lua_State *L, tide_runtime *rt, udp *s) {
 static int udp_receive(lua_State *L) {
     udp *s = check_udp(L);
     tide_runtime *rt = s->handle.rt;
-    if (tide_cancel_begin(L, rt, 2, "receive"))
+    if (tide_waiter_begin(L, rt, 2, "receive"))
         return 1;
     if (!tide_handle_is_open(&s->handle))
         return tide_promise_push_settled(L, rt, 0);
@@ -337,7 +337,7 @@ static int udp_send(lua_State *L) {
         to = &address;
     }
     luaL_argcheck(L, length <= INT32_MAX, 2, "too long for a datagram");
-    if (tide_cancel_begin(L, rt, to == NULL ? 3 : 5, "send"))
+    if (tide_waiter_begin(L, rt, to == NULL ? 3 : 5, "send"))
         return 1;
     uv_buf_t data = uv_buf_init((char *)text, (unsigned)length);
     int status = UV_EBADF;

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/cancel.h"
+#include "core/waiter.h"
 #include "core/functions.h"
 #include "core/promise.h"
 #include "core/runtime.h"
@@ -407,7 +407,7 @@ static int os_random_bytes(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     lua_Integer n = luaL_checkinteger(L, 1);
     luaL_argcheck(L, n >= 0 && n <= RANDOM_MAX, 1, "0 to 2147483647 bytes expected");
-    if (tide_cancel_begin(L, rt, 2, "random_bytes"))
+    if (tide_waiter_begin(L, rt, 2, "random_bytes"))
         return 1;
     if (n <= RANDOM_AT_ONCE)
         return random_at_once(L, rt, (size_t)n);

@@ -209,7 +209,7 @@ static bool forget(lua_State *L, tide_runtime *rt, int waiter) {
     return asleep;
 }
 
-static const tide_waiter_type read_type = {{"read", tide_waiter_run, NULL}, forget};
+static const tide_waiter_type read_type = {TIDE_WAITER_JOB("read"), forget};
 
 /* Pushes the promise of the read that has been described; the reader is at 1, what is heeded at
  * that index. [-0, +1, m] */
@@ -367,7 +367,7 @@ static int iterate(lua_State *L) {
     size_t wanted = (size_t)lua_tointeger(L, lua_upvalueindex(UP_WANTED));
     tide_task_check_await(L, rt);
     check_idle(L, r);
-    if (r->status != 0 || !lua_isnil(L, lua_upvalueindex(UP_OPTIONS)) || tide_task_interrupted(rt))
+    if (r->status != 0 || !lua_isnil(L, lua_upvalueindex(UP_OPTIONS)) || tide_task_is_cancelled(rt))
         return iterate_by_promise(L, r, mode, wanted);
     lua_settop(L, 0);
     lua_pushvalue(L, lua_upvalueindex(UP_READER));

@@ -11,7 +11,7 @@
 
 #include <signal.h>
 
-#include "core/cancel.h"
+#include "core/waiter.h"
 #include "core/objects.h"
 #include "core/promise.h"
 #include "core/waiter.h"
@@ -296,7 +296,7 @@ static int collect(lua_State *L, uv_buf_t *buffers) {
 /* Pushes the promise of a queue that is no longer too long; the options are at that index. */
 static int push_wait(lua_State *L, tide_stream *s, int options) {
     tide_runtime *rt = s->reader.handle.rt;
-    if (tide_cancel_begin(L, rt, options, "write"))
+    if (tide_waiter_begin(L, rt, options, "write"))
         return 1;
     tide_handle_new_wait(L, &s->reader.handle, 1, sizeof(tide_wait), &wait_type);
     tide_operation_attach(L, rt, options + 1);
@@ -440,7 +440,7 @@ static int stream_shutdown(lua_State *L) {
     static const tide_operation_type type = {finish_shutdown, tide_operation_release_nothing};
     tide_runtime *rt = tide_runtime_here(L);
     tide_stream *s = tide_stream_check(L, 1);
-    if (tide_cancel_begin(L, rt, 2, "shutdown"))
+    if (tide_waiter_begin(L, rt, 2, "shutdown"))
         return 1;
     int status = s->connecting ? UV_ENOTCONN : refusal(s);
     if (status < 0) {

@@ -369,20 +369,25 @@ local function started(promise)
   return promise
 end
 
-local function watch_spawn(name, position)
-  replace(core, name, function(spawn)
+--- The position is that of the function that is called.
+local function watch_spawn(functions, name, position)
+  replace(functions, name, function(spawn)
     return function(...)
       if window and core.callable((select(position, ...))) then
         announce()
-        return started(spawn(...))
+        return started(finish_call(name, nil, pcall(spawn, ...)))
       end
       return finish_call(name, nil, pcall(spawn, ...))
     end
   end)
 end
 
-watch_spawn("spawn", 1)
-watch_spawn("spawn_in", 4)
+for _, name in ipairs({ "spawn", "spawn_detached", "spawn_movable", "group", "shield" }) do
+  watch_spawn(core, name, 1)
+end
+watch_spawn(core, "timeout", 2)
+watch_spawn(core, "move_on_after", 2)
+watch_spawn(core.Group, "spawn", 2)
 
 replace(core, "async", function(async)
   return function(...)
@@ -512,6 +517,8 @@ local function live_of(made)
   return list
 end
 
+local function ignore() end
+
 local function close(entry)
   local object = open_handle(entry.object) or entry.object
   if object.destroy then
@@ -519,7 +526,8 @@ local function close(entry)
   elseif object.close then
     object:close()
   elseif entry.what == "sleep" then
-    core.cancel_sleeper(object, core.new_error("AbortError", "the test is over"), true)
+    object:catch(ignore)
+    core.cancel_waiter(object, core.new_error("AbortError", "the test is over"))
   end
 end
 
@@ -550,8 +558,6 @@ local function collect()
   collectgarbage()
   collectgarbage()
 end
-
-local function ignore() end
 
 --- Closes what can be closed, and lets the loop end the rest, and what that begins in turn. Returns
 --- whether nothing is left.

@@ -71,7 +71,7 @@ function Lines:__close()
 end
 
 function M.lines(path, options)
-  abort.effective_signal(options, 2, "lines")
+  abort.own_signal(options, 2, "lines")
   local ok, opening = pcall(M.open, path, "r", options)
   if not ok then -- the path is wrong; Lua cannot see the name of the function through pcall
     error((opening:gsub("^(bad argument #1 to )'[^']*'", "%1'lines'")), 2)
@@ -110,7 +110,7 @@ function Directory:entries(options)
 end
 
 function M.watch(path, options)
-  abort.effective_signal(options, 2, "watch")
+  abort.own_signal(options, 2, "watch")
   return core.fs.watch(path, options)
 end
 

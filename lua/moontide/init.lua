@@ -35,12 +35,14 @@ local M = {
   Promise = core.Promise,
   AbortController = abort.AbortController,
   AbortSignal = abort.AbortSignal,
-  group = group.group,
-  timeout = group.timeout,
-  move_on_after = group.move_on_after,
-  shield = group.shield,
+  group = core.group,
+  timeout = core.timeout,
+  move_on_after = core.move_on_after,
+  shield = core.shield,
+  detach = core.spawn_detached,
   map = group.map,
   each = group.each,
+  join = group.join,
   semaphore = sync.semaphore,
   mutex = sync.mutex,
   event = sync.event,
@@ -50,11 +52,6 @@ local M = {
   import = require "moontide.async.import",
   ContextVar = require "moontide.async.context",
 }
-
-function M.join(...)
-  local results = core.await(core.Promise.all(table.pack(...)))
-  return table.unpack(results, 1, results.n)
-end
 
 function M.promisify(f)
   if not core.callable(f) then

@@ -162,9 +162,10 @@ end
 
 function Child:wait(options)
   check_self(self, "wait")
-  local signal = abort.effective_signal(options, 1, "wait")
-  if signal and signal.aborted then
-    return abort.refuse(signal)
+  local signal = abort.own_signal(options, 1, "wait")
+  local refused = abort.refused(signal)
+  if refused then
+    return refused
   end
   return native.wait(self._process, signal)
 end
@@ -239,7 +240,7 @@ end
 
 --- Starts it outside the running scope.
 local function start_detached(plan, signal)
-  local previous = core.swap_context(abort.with_scope(core.context(), nil))
+  local previous = core.swap_context(core.context_in(nil))
   local _ <close> = setmetatable({}, {
     __close = function()
       core.swap_context(previous)
@@ -251,14 +252,12 @@ end
 local INHERITED = { stdin = 0, stdout = 1, stderr = 2 }
 
 function M.spawn(command, arguments, options)
-  local signal = abort.effective_signal(options, 3, "spawn")
+  local signal = abort.own_signal(options, 3, "spawn")
   options = options or {}
   local plan = prepare("spawn", command, arguments, options, INHERITED)
-  if plan.detached then
-    signal = options.signal
-  end
-  if signal and signal.aborted then
-    return abort.refuse(signal)
+  local refused = abort.refused(signal)
+  if refused then
+    return refused
   end
   return plan.detached and start_detached(plan, signal) or start(plan, signal)
 end
@@ -319,14 +318,15 @@ local function check_limit(limit)
 end
 
 function M.exec(command, arguments, options)
-  local signal = abort.effective_signal(options, 3, "exec")
+  local signal = abort.own_signal(options, 3, "exec")
+  local refused = abort.refused(signal)
   options = options or {}
   local reading = { limit = check_limit(options.limit), signal = options.signal }
   local plan = prepare("exec", command, arguments, options, COLLECTED)
   if plan.detached then
     error("bad argument #3 to 'exec' (field 'detached': only for spawn)", 2)
-  elseif signal and signal.aborted then
-    return abort.refuse(signal)
+  elseif refused then
+    return refused
   end
   return core.spawn(run, plan, signal, reading, options.check)
 end

@@ -202,19 +202,15 @@ end
 
 --- Whether the reason is that of a cancellation, and not of the stream below.
 local function is_cancelled(reason, signal, scope)
-  for _, each in ipairs({ signal or false, scope and scope.signal or false }) do
-    if each and each.aborted and rawequal(each.reason, reason) then
-      return true
-    end
-  end
-  return false
+  return signal and signal.aborted and rawequal(signal.reason, reason)
+    or scope and core.is_cancelled(scope, reason)
 end
 
 --- Reads from below for the read that was begun last: what cancels the one cancels the other. An
 --- empty feed has the reader ask again if somebody still waits, or waits by now.
 local function read_below(self)
   local options = self._options
-  local signal, scope = options and options.signal, abort.current_scope()
+  local signal, scope = options and options.signal, core.current_scope()
   self._raw:read(nil, options):next(function(data)
     if self._closed then
       return

@@ -105,7 +105,9 @@ local function object_names(object)
 end
 
 local function group_names()
-  return tide.await(tide.group(object_names))
+  local names = names_of(core.Group)
+  names.signal = true
+  return names
 end
 
 local receivers = {

@@ -299,7 +299,7 @@ for _, kind in ipairs({ "tcp", "pipe", "tls" }) do
         await(sleep(5))
         g:cancel("stop")
       end)
-      await(promise)
+      assert.equal("stop", failure(promise))
       assert.equal("stop", failure(read))
       await(a:write("and ended\n"))
       assert.equal("begun and ended", await(b:read_line()))
@@ -308,7 +308,7 @@ for _, kind in ipairs({ "tcp", "pipe", "tls" }) do
     it("loses no byte when a group with loops over chunks and lines is cancelled", function()
       for _, loop in ipairs({ "chunks", "lines" }) do
         local seen, loser = {}, nil
-        await(tide.group(function(g)
+        failure(tide.group(function(g)
           loser = g:spawn(function()
             for text in b[loop](b) do
               seen[#seen + 1] = text

@@ -183,6 +183,7 @@ end
 function methods:throw_if_aborted()
   check_self(self, is_signal(self), "throw_if_aborted", "AbortSignal")
   if self.aborted then
+    core.receive(self.reason)
     error(self.reason, 0)
   end
 end
@@ -258,33 +259,10 @@ M.AbortSignal = AbortSignal
 
 ---- for operations ----
 
-local SCOPE = core.scope_key()
-
---- The cancellation scope (see group.lua) of the running async context, or nil.
-function M.current_scope()
-  local context = core.context()
-  return context and context[SCOPE]
-end
-
---- A context (nil: none) like this one, but with that scope (nil: without any).
-function M.with_scope(context, scope)
-  if (context and context[SCOPE]) == scope then
-    return context
-  end
-  local copy = {}
-  for key, value in pairs(context or {}) do
-    copy[key] = value
-  end
-  copy[SCOPE] = scope
-  return copy
-end
-
---- The signal that an operation called here has to heed: the one in its options, that of the
---- running group, both, or nil. A function that the group's cancellation has reached does not heed
---- it any more: what it starts now is clean-up.
+--- The signal in the options, nil for none.
 --- @param position integer of the options, for the error
 --- @param level? integer of the function to blame, default 3: the caller's caller
-function M.effective_signal(options, position, name, level)
+function M.own_signal(options, position, name, level)
   if options ~= nil and type(options) ~= "table" then
     local text = "bad argument #%d to '%s' (table expected, got %s)"
     error(text:format(position, name, type(options)), level or 3)
@@ -294,35 +272,16 @@ function M.effective_signal(options, position, name, level)
     local text = "bad argument #%d to '%s' (field 'signal': AbortSignal expected, got %s)"
     error(text:format(position, name, type(signal)), level or 3)
   end
-  local scope = M.current_scope()
-  local ambient = scope and scope.signal
-  if ambient and ambient.aborted and not core.interrupted() then
-    ambient = nil
-  end
-  if signal and ambient then
-    return AbortSignal.any({ signal, ambient })
-  end
-  return signal or ambient
+  return signal
 end
 
---- That a promise is rejected by the cancellation of its scope (or nil: none) is no unhandled
---- rejection.
-local function is_excused(scope, reason)
-  local signal = scope and scope.signal
-  return signal ~= nil and signal.aborted and rawequal(reason, signal.reason)
-end
-
-local function excuse(promise, scope, reason)
-  if is_excused(scope, reason) then
-    promise:catch(nothing)
+--- The promise of what must not begin: its signal has been aborted, or the function that asks for it
+--- cancelled; or nil.
+function M.refused(signal)
+  if signal and signal.aborted then
+    return core.Promise.reject(signal.reason)
   end
-  return promise
-end
-
---- The promise of what is refused here, because the signal has been aborted.
-function M.refuse(signal)
-  local promise = core.Promise.reject(signal.reason)
-  return excuse(promise, M.current_scope(), signal.reason)
+  return core.refused()
 end
 
 --- A pending promise that an abort of the signal (or nil: nothing) rejects with the reason, after
@@ -333,11 +292,9 @@ function M.abortable(signal, cancel)
   if not signal then
     return promise, resolve, reject
   end
-  local scope = M.current_scope()
   local remove = signal:on_abort(function(reason)
     cancel(reason)
     reject(reason)
-    excuse(promise, scope, reason)
   end)
   return promise, function(...)
     remove()
@@ -348,59 +305,31 @@ function M.abortable(signal, cancel)
   end
 end
 
---- Something of a scope, counted in `running`, is over.
-function M.leave(scope)
-  scope.running = scope.running - 1
-  if scope.running == 0 then
-    scope.settle()
-  end
-end
-
---- Lets the signal reject the promise of an operation that has been started.
---- @param holds? boolean whether the running group is over only when the operation is
-local function attach(operation, promise, signal, holds)
-  local scope = M.current_scope()
-  local remove = signal:on_abort(function(reason)
-    core.cancel(operation, reason)
-    excuse(promise, scope, reason)
-  end)
-  local held = holds and scope and scope.open
-  if held then
-    scope.running = scope.running + 1
-  end
-  core.afterwards(operation, function()
-    remove()
-    if held then
-      M.leave(scope)
-    end
-  end)
-  return promise
-end
-
--- How the operations of the core come by all this; group.lua adds what is about its scopes.
+-- What the core asks; line.lua adds what is about places in lines.
 M.policy = {
   find = function(options, position, name)
-    local signal = M.effective_signal(options, position, name, 4)
-    return signal, signal and signal.aborted and M.refuse(signal) or nil
+    local signal = M.own_signal(options, position, name, 4)
+    return signal, signal and signal.aborted and core.Promise.reject(signal.reason) or nil
   end,
-
-  -- Work that a thread has begun ends by itself. Its result is dropped, but its group waits.
-  attach = function(operation, promise, signal)
-    return attach(operation, promise, signal, true)
-  end,
-
-  attach_loosely = attach,
 
   watch = function(promise, signal)
-    local scope = M.current_scope()
     return signal:on_abort(function(reason)
-      core.cancel_sleeper(promise, reason, is_excused(scope, reason))
+      core.cancel_waiter(promise, reason)
     end)
   end,
+
+  new_signal = function(reason, aborted)
+    local signal = new_signal()
+    if aborted then
+      signal.aborted, signal.reason = true, reason
+    end
+    return signal
+  end,
+
+  abort_all = abort_all,
 }
 core.set_cancel_policy(M.policy)
 
 M.abort = abort
-M.abort_all = abort_all
 M.new_signal = new_signal
 return M

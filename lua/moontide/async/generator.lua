@@ -11,12 +11,12 @@
 --- works on; _task, the body's promise; _scope it is in; _wake() ends its waiting at a yield;
 --- _woken: it has been woken, and has not yielded since; _closing: the error that unwinds it.
 local core = require "moontide.core"
-local abort = require "moontide.async.abort"
 local line = require "moontide.async.line"
 
 local M = {}
 
 local with_resolvers = core.Promise.with_resolvers
+local resolve, reject = core.resolve, core.reject
 
 local Generator = { __name = "moontide.Generator" }
 local methods = {}
@@ -31,27 +31,21 @@ end
 
 ---- scopes ----
 
-local function enlist(self)
-  if self._scope and self._task then
-    self._scope.guests[self._task] = true
-  end
-end
-
---- The request's promise needs no interruption, since the body is interrupted.
+--- The body works in the scope of who asked, and has received what that had. The request's promise
+--- needs no interruption, since the body is interrupted.
 local function enter_scope(self, request)
-  local scope = request.scope
-  self._scope = scope
-  if scope then
-    scope.promises[request.promise] = scope
-    enlist(self)
+  core.begin_step(request.promise)
+  self._scope = request.scope
+  if self._scope and self._task then
+    core.enter_scope(self._task, self._scope, request.kind == "close")
   end
 end
 
-local function leave_scope(self)
+local function leave_scope(self, request)
   local scope = self._scope
   self._scope = nil
   if scope and self._task then
-    scope.guests[self._task] = nil
+    core.leave_scope(self._task, request and request.promise)
   end
 end
 
@@ -63,13 +57,13 @@ local advance
 local function take_request(self, state)
   local request = self._request
   self._request, self._state = nil, state
-  leave_scope(self)
+  leave_scope(self, request)
   return request
 end
 
 --- A cancellation that has not arrived yet must not wait for an await that may never come.
 local function check_interrupted()
-  if core.interrupted() then
+  if core.cancelled() then
     core.await()
   end
 end
@@ -80,9 +74,9 @@ local function finish(self, ...)
   if not request then
     return -- a function that the body has started waits at a yield, in vain
   elseif select("#", ...) == 0 or request.kind == "close" then
-    request.resolve()
+    resolve(request.promise)
   else
-    request.resolve(nil, ...)
+    resolve(request.promise, nil, ...)
   end
   advance(self)
 end
@@ -106,13 +100,13 @@ local function fail(self, reason)
     go_on()
     error(reason, 0)
   elseif self._closing and rawequal(reason, self._closing) then
-    request.resolve()
+    resolve(request.promise)
     go_on()
   else
-    request.resolve(self._task)
-    local behind, resolve = with_resolvers()
+    resolve(request.promise, self._task)
+    local behind = core.new_promise()
     behind:next(nil, go_on)
-    resolve(self._task)
+    resolve(behind, self._task)
   end
 end
 
@@ -139,7 +133,6 @@ local function next_request(self, scope)
   if request then
     self._state = "running"
     self._request = request
-    request.forget()
     enter_scope(self, request)
   else
     local woken
@@ -148,8 +141,8 @@ local function next_request(self, scope)
     request = self._request
   end
   -- In a group of its own the body stays in that.
-  if abort.current_scope() == scope then
-    core.swap_context(abort.with_scope(core.context(), request.scope))
+  if request.scope ~= scope and core.current_scope() == scope then
+    core.swap_context(core.context_in(request.scope))
   end
   return request
 end
@@ -169,14 +162,14 @@ end
 local function give_up(self)
   local request = take_request(self, "done")
   local text = "yield in a generator that is being closed"
-  request.reject(core.new_error("GeneratorError", text))
+  reject(request.promise, core.new_error("GeneratorError", text))
   advance(self)
   core.await(core.Promise.new(function() end))
 end
 
 local function answer(self, ...)
   local scope = self._scope
-  take_request(self, "yielded").resolve(...)
+  resolve(take_request(self, "yielded").promise, ...)
   return obey(self, next_request(self, scope))
 end
 
@@ -206,15 +199,17 @@ local function new_yield(self)
 end
 
 local function start(self)
-  local outside = core.swap_context(abort.with_scope(self._context, self._scope))
+  local outside = core.swap_context(self._context)
+  core.swap_context(core.context_in(self._scope))
   local f, args = self._f, self._args
   self._f, self._args = nil, nil
-  self._task = core.spawn(function()
+  self._task = core.spawn_movable(function()
     finish_awaited(self, f(new_yield(self), table.unpack(args, 1, args.n)))
   end)
   core.swap_context(outside)
-  core.leave_scope(self._task)
-  enlist(self)
+  if not self._scope then
+    core.leave_scope(self._task, nil) -- it waits at a yield by now
+  end
   self._task:next(nil, function(reason)
     fail(self, reason)
   end)
@@ -224,7 +219,6 @@ end
 
 local function work_on(self, request)
   local is_new = self._state == "new"
-  request.forget()
   self._request, self._state = request, "running"
   enter_scope(self, request)
   if is_new then
@@ -244,42 +238,28 @@ function advance(self)
       work_on(self, request)
     else
       self._state = "done"
-      request.forget()
+      core.begin_step(request.promise)
       if request.kind == "throw" then
-        request.reject(request[1])
+        reject(request.promise, request[1])
       else
-        request.resolve()
+        resolve(request.promise)
       end
     end
   end
 end
 
-local function nothing() end
-
 local function make_request(self, kind, ...)
   local request = table.pack(...)
-  request.kind, request.scope, request.forget = kind, abort.current_scope(), nothing
-  request.promise, request.resolve, request.reject = with_resolvers()
+  request.kind, request.scope = kind, core.current_scope()
+  request.promise = core.new_waiter(request)
   self._line:append(request)
   advance(self)
   return request
 end
 
+--- A request that waits in the line is taken out by a cancellation.
 local function ask(self, kind, ...)
-  local _, refused = line.heed()
-  if refused then
-    return refused
-  end
-  local request = make_request(self, kind, ...)
-  local signal = request.next and abort.effective_signal()
-  if signal then
-    request.forget = signal:on_abort(function(reason)
-      line.remove(request)
-      request.reject(reason)
-      request.promise:catch(nothing)
-    end)
-  end
-  return request.promise
+  return core.refused() or make_request(self, kind, ...).promise
 end
 
 function methods:next(...)
@@ -292,9 +272,16 @@ function methods:throw(reason)
   return ask(self, "throw", reason)
 end
 
+--- No cancellation takes that out of the line.
+local function request_close(self)
+  local request = make_request(self, "close")
+  core.begin_step(request.promise)
+  return request.promise
+end
+
 function methods:close()
   check_self(self, "close")
-  return make_request(self, "close").promise
+  return request_close(self)
 end
 
 function Generator:__call()
@@ -307,7 +294,7 @@ function Generator:__close(err)
   if self._state == "done" then
     return
   end
-  local promise = make_request(self, "close").promise
+  local promise = request_close(self)
   local ok, reason = pcall(core.await, promise)
   if promise:state() == "pending" then
     pcall(core.await, promise)

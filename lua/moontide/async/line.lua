@@ -3,14 +3,13 @@
 --- Who is served and who is cancelled is decided here and nowhere else: whoever is in the line has
 --- got nothing; whoever has left it is settled, in the same job. A function that awaits the promise
 --- of a place directly gets what that promise was fulfilled with, even when it is cancelled in the
---- same job: a cancellation interrupts the await of a pending promise only, and an abort takes the
---- place out of the line before the promise is rejected.
+--- same job: a cancellation interrupts the await of a pending promise only.
 local core = require "moontide.core"
 local abort = require "moontide.async.abort"
 
 local M = {}
 
-local new_sleeper, wake_sleeper, refused = core.new_sleeper, core.wake_sleeper, core.refused
+local new_waiter, wake_waiter, refused = core.new_waiter, core.wake_waiter, core.refused
 
 local Line = {}
 Line.__index = Line
@@ -53,12 +52,12 @@ function Line:take()
   return node
 end
 
---- Appends a node with the item until it is taken, or what is heeded cancels it; see heed. Whoever
---- takes it wakes it.
+--- Appends a node with the item until it is taken, or the signal or a cancellation takes it out.
+--- Whoever takes it wakes it.
 ---@return moontide.Promise
-function Line:wait(heeded, item)
+function Line:wait(signal, item)
   local node = { item = item, promise = false, next = false, previous = false }
-  local promise = new_sleeper(node, heeded)
+  local promise = new_waiter(node, signal)
   local last = self.previous
   node.promise, node.next, node.previous = promise, self, last
   last.next, self.previous = node, node
@@ -67,23 +66,22 @@ end
 
 --- Resolves the promise of a node that has been taken.
 function M.resolve(node, ...)
-  wake_sleeper(node.promise, ...)
+  wake_waiter(node.promise, ...)
 end
 
 --- Rejects it.
 function M.reject(node, reason)
-  core.fail_sleeper(node.promise, reason)
+  core.fail_waiter(node.promise, reason)
 end
 
---- What the caller of a public function has to heed: a signal, nil for nothing, or false for the
---- scope that it runs in; and if that has been aborted, the promise to return. For the arguments
---- see abort.effective_signal.
+--- The signal in the options of a public function; and the promise to return if it must not begin.
+--- For the arguments see abort.own_signal.
 function M.heed(options, position, name)
   if options == nil then
-    return false, refused()
+    return nil, refused()
   end
-  local signal = abort.effective_signal(options, position, name, 4)
-  return signal, signal and signal.aborted and abort.refuse(signal)
+  local signal = abort.own_signal(options, position, name, 4)
+  return signal, abort.refused(signal)
 end
 
 return M

@@ -59,14 +59,14 @@ end
 
 function semaphore_methods:acquire(options)
   check_semaphore(self, "acquire")
-  local heeded, refused = line.heed(options, 1, "acquire")
+  local signal, refused = line.heed(options, 1, "acquire")
   if refused then
     return refused
   elseif self._free > 0 then
     self._free = self._free - 1
     return Promise.resolve(new_permit(self))
   end
-  return self._line:wait(heeded)
+  return self._line:wait(signal)
 end
 
 local function new_semaphore(n)
@@ -116,13 +116,13 @@ end
 
 function event_methods:wait(options)
   check_event(self, "wait")
-  local heeded, refused = line.heed(options, 1, "wait")
+  local signal, refused = line.heed(options, 1, "wait")
   if refused then
     return refused
   elseif self._set then
     return DONE
   end
-  return self._line:wait(heeded)
+  return self._line:wait(signal)
 end
 
 function M.event()
@@ -169,7 +169,7 @@ function queue_methods:push(item, options)
   if item == nil then
     error("bad argument #1 to 'push' (value expected, got nil)", 2)
   end
-  local heeded, refused = line.heed(options, 2, "push")
+  local signal, refused = line.heed(options, 2, "push")
   if refused then
     return refused
   elseif self._closed then
@@ -181,30 +181,30 @@ function queue_methods:push(item, options)
   elseif self._last - self._first + 1 < self._capacity then
     append(self, item)
   else
-    return self._pushers:wait(heeded, item)
+    return self._pushers:wait(signal, item)
   end
   return DONE
 end
 
-local function pop(queue, heeded)
+local function pop(queue, signal)
   local item = remove(queue)
   if item ~= nil then
     return Promise.resolve(item)
   elseif queue._closed then
     return DONE
   end
-  return queue._poppers:wait(heeded)
+  return queue._poppers:wait(signal)
 end
 
 function queue_methods:pop(options)
   check_queue(self, "pop")
-  local heeded, refused = line.heed(options, 1, "pop")
-  return refused or pop(self, heeded)
+  local signal, refused = line.heed(options, 1, "pop")
+  return refused or pop(self, signal)
 end
 
 function Queue:__call()
-  local heeded, refused = line.heed()
-  return core.await(refused or pop(self, heeded))
+  local signal, refused = line.heed()
+  return core.await(refused or pop(self, signal))
 end
 
 function queue_methods:close()

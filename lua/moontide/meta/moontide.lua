@@ -94,7 +94,8 @@ function tide.spawn(fn, ...) end
 ---@return any ... all values that v is fulfilled with
 function tide.await(v, ...) end
 
---- Awaits all arguments: `await(Promise.all { ... })`, unpacked.
+--- Awaits all arguments: `await(Promise.all { ... })`, unpacked. When it is interrupted by a cancellation,
+--- it waits for those of them that are calls or groups of the same group before it raises.
 ---@async
 ---@param ... any promises, thenables, or values
 ---@return any ... first value of each, in the order of the arguments
@@ -324,8 +325,8 @@ function tide.AbortController() end
 
 --- What the body of `group` gets.
 ---@class moontide.Group
----@field signal moontide.AbortSignal aborted when the group is cancelled; operations begun in the
----group need not be handed it
+---@field signal moontide.AbortSignal aborted when the group is cancelled, not when it is over;
+---operations begun in the group need not be handed it
 local Group = {}
 
 --- Runs f(...) as a child, as `spawn` does: the group is not over before it is, and fails when it
@@ -335,19 +336,32 @@ local Group = {}
 ---@return moontide.Promise
 function Group:spawn(f, ...) end
 
---- Cancels what runs in the group; only the first call counts.
+--- Cancels what runs in the group, its body included; only the first call counts.
 ---@param reason? any default: an AbortError
 function Group:cancel(reason) end
 
---- Runs f(g) and what it spawns; settled when all of that is over. Fulfilled with what f returns.
---- The first failure cancels the rest, and is what the group rejects with; several make a
---- moontide.AggregateError. Source: the nurseries of Trio.
+--- Ends a child, or all, without making that a failure: it is cancelled like a group would be, with
+--- all that it has called. Who awaits it gets the reason, unless it swallows that. Nothing happens if it
+--- is over, or the group is being cancelled. Raises for a promise that is no child of the group.
+---@param child? moontide.Promise what `spawn` has returned; default: all that run
+---@param reason? any default: an AbortError
+function Group:stop(child, reason) end
+
+---@class moontide.GroupOptions
+---@field grace? number ms, default 5000: how long clean-up is undisturbed after a cancellation;
+---`math.huge` for ever
+
+--- Runs f(g) and what it spawns; settled when nothing that was begun in it runs. Fulfilled with what f
+--- returns. The first failure cancels the rest, and is what the group rejects with; several make a
+--- moontide.AggregateError. What is neither spawned nor awaited is cancelled when the rest is over.
+--- Source: the nurseries of Trio.
 ---@param f fun(g: moontide.Group): ...: any
+---@param options? moontide.GroupOptions
 ---@return moontide.Promise
-function tide.group(f) end
+function tide.group(f, options) end
 
 --- Runs f(...) as the body of a group that is cancelled after ms: rejects with a TimeoutError then.
----@param ms number
+---@param ms number less than 1 counts as 1; counted from before f is called
 ---@param f moontide.Callable
 ---@param ... any
 ---@return moontide.Promise
@@ -361,12 +375,18 @@ function tide.timeout(ms, f, ...) end
 ---@return moontide.Promise<boolean>
 function tide.move_on_after(ms, f, ...) end
 
---- Runs f(...), as `spawn` does, where no cancellation reaches it. Who awaits the promise is
---- cancelled after that.
+--- Runs f(...) in a group that no cancellation reaches. Who awaits the promise is cancelled after that.
 ---@param f moontide.Callable
 ---@param ... any
 ---@return moontide.Promise
 function tide.shield(f, ...) end
+
+--- Runs f(...), as `spawn` does, outside all groups: it outlives the one in which it is called. Context
+--- variables are kept.
+---@param f moontide.Callable
+---@param ... any
+---@return moontide.Promise
+function tide.detach(f, ...) end
 
 ---@class moontide.Concurrency
 ---@field concurrency? integer how many calls may be under way, default: all

@@ -94,8 +94,8 @@ function begin_next(race)
   end)
 end
 
---- A promise of the stream of the first attempt that succeeds. An attempt, when called, returns a
---- stream and the promise that it is connected.
+--- The stream of the first attempt that succeeds. An attempt, when called, returns a stream and the
+--- promise that it is connected. Whatever raises here, a cancellation say, ends the race.
 local function run(attempts, delay, name, signal)
   if signal then
     signal:throw_if_aborted() -- during the lookup: nobody will be called any more
@@ -115,7 +115,12 @@ local function run(attempts, delay, name, signal)
     race.reject(reason)
   end)
   begin_next(race)
-  return promise
+  local ok, stream = pcall(await, promise)
+  if not ok then
+    finish(race)
+    error(stream, 0)
+  end
+  return stream
 end
 
 ---- addresses ----
@@ -237,7 +242,7 @@ end
 
 local begin = core.async(function(options)
   local signal = line.heed({ signal = signal_of(options) }, 1, "connect")
-  local stream = await((options.host and connect_to_host or connect_to_path)(options, signal))
+  local stream = (options.host and connect_to_host or connect_to_path)(options, signal)
   configure(stream, options)
   if options.tls then
     stream = secure(stream, options, signal)

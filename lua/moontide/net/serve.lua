@@ -1,12 +1,11 @@
 --- Listening, and serving what comes.
 ---
---- A service is a group whose body accepts, and then waits until no connection is left: so it keeps
---- the group around it open, and a cancellation of that reaches every handler. Each connection is a
+--- A service is a group whose body accepts, and then waits until no connection is left. It keeps the
+--- group around it open as a child does, and a cancellation of that reaches every handler. Each connection is a
 --- group of its own inside; its failure is reported and goes no further.
 local core = require "moontide.core"
 local dns = require "moontide.dns"
 local fs = require "moontide.fs"
-local group = require "moontide.async.group"
 local line = require "moontide.async.line"
 local options_of = require "moontide.internal.options"
 local sync = require "moontide.async.sync"
@@ -201,7 +200,7 @@ local function serve_one(self, stream, permit)
   local connection = { stream = stream, permit = permit }
   self._connections[connection] = true
   self._count = self._count + 1
-  local promise = group.group(function(g)
+  local promise = core.group(function(g)
     if self._tls then
       connection.stream = await(require("moontide.tls").server(stream, self._tls))
     end
@@ -270,8 +269,8 @@ local function start(server, options, handler, tls)
     _connections = {},
     _count = 0,
   }, Service)
-  local signal = options.signal
-  local done = group.group(function(g)
+  local signal, around = options.signal, core.hold()
+  local done = core.group(function(g)
     self._group = g
     g.signal:on_abort(function()
       drop_flushing(self)
@@ -287,6 +286,9 @@ local function start(server, options, handler, tls)
     end
     if remove then
       remove()
+    end
+    if around then
+      core.release(around)
     end
   end):catch(function(reason)
     if not rawequal(reason, self._group.signal.reason) then

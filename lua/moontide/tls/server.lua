@@ -43,9 +43,9 @@ local function is_cancelled(waiter)
   return waiter.node.next == nil
 end
 
-local function wait(self, heeded, options)
+local function wait(self, signal, options)
   local waiter = { options = options, context = core.context() }
-  local promise = self._line:wait(heeded, waiter)
+  local promise = self._line:wait(signal, waiter)
   waiter.node = self._line.previous
   return promise, waiter
 end
@@ -161,7 +161,7 @@ end
 
 function methods:accept(options)
   check_self(self, "accept")
-  local heeded, refused = line.heed(options, 1, "accept")
+  local signal, refused = line.heed(options, 1, "accept")
   local stream = not refused and take_ready(self)
   if refused then
     return refused
@@ -170,7 +170,7 @@ function methods:accept(options)
   elseif self._closed then
     return core.Promise.resolve()
   end
-  local promise, waiter = wait(self, heeded, options)
+  local promise, waiter = wait(self, signal, options)
   ask(self, waiter)
   return promise
 end

@@ -1,0 +1,404 @@
+/*
+ * What a group's body gets, g, is a userdata with the scope as its user value.
+ */
+#include "core/group.h"
+
+#include <string.h>
+
+#include "core/cancel.h"
+#include "core/context.h"
+#include "core/objects.h"
+#include "core/scope.h"
+
+#define CLASS "moontide.Group"
+
+/* ---- arguments ---- */
+
+/* Raises that the argument is wrong, at that position of a function or method of that name. */
+static int complain(lua_State *L, int position, const char *name, const char *text) {
+    luaL_where(L, 1);
+    lua_pushfstring(L, "bad argument #%d to '%s' (%s)", position, name, text);
+    lua_concat(L, 2);
+    return lua_error(L);
+}
+
+static void check_function(lua_State *L, int index, int position, const char *name) {
+    if (!tide_objects_is_callable(L, index))
+        complain(L, position, name,
+                 lua_pushfstring(L, "function expected, got %s",
+                                 lua_isnone(L, index) ? "nil" : luaL_typename(L, index)));
+}
+
+/* ---- opening ---- */
+
+typedef struct settings {
+    tide_scope_kind kind;
+    lua_Number deadline; /* ms, or 0 */
+    lua_Number grace;    /* ms, or negative for the usual one */
+} settings;
+
+/* Opens a scope for the call that is the stack, function first; leaves its promise. To be called last,
+ * since it may yield. */
+static int open_scope(lua_State *L, tide_runtime *rt, settings how, bool has_handle) {
+    bool inside = tide_scope_push_current(L, rt) != NULL;
+    if (inside)
+        lua_insert(L, 1);
+    tide_scope *s = tide_scope_new(L, rt, how.kind, inside ? 1 : 0);
+    if (how.grace >= 0)
+        s->grace = how.grace;
+    lua_insert(L, inside ? 2 : 1);
+    if (inside)
+        lua_remove(L, 1);
+    if (has_handle) {
+        lua_newuserdatauv(L, 0, 1);
+        luaL_setmetatable(L, CLASS);
+        lua_pushvalue(L, 1);
+        lua_setiuservalue(L, -2, 1);
+        lua_insert(L, 3);
+    }
+    lua_rotate(L, 2, -1); /* the function goes on top */
+    tide_context_push(L, rt);
+    tide_scope_push_context(L, -1, 1);
+    lua_replace(L, -2);
+    lua_insert(L, 2);
+    if (how.deadline > 0) {
+        s->deadline = how.deadline;
+        rt->set_alarm(L, rt, 1, how.deadline);
+    }
+    return tide_task_start_body(L, rt);
+}
+
+/* The option 'grace' of the options at the index, or a negative number. */
+static lua_Number check_grace(lua_State *L, int options) {
+    if (lua_isnoneornil(L, options))
+        return -1;
+    if (!lua_istable(L, options))
+        complain(L, options, "group",
+                 lua_pushfstring(L, "table expected, got %s", luaL_typename(L, options)));
+    int type = lua_getfield(L, options, "grace");
+    lua_Number grace = type == LUA_TNIL ? -1 : lua_tonumber(L, -1);
+    if (type != LUA_TNIL && (type != LUA_TNUMBER || !(grace >= 0)))
+        complain(L, options, "group", "field 'grace': milliseconds expected");
+    lua_pop(L, 1);
+    return grace;
+}
+
+/* group(f, [options]) -> promise */
+static int group(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    check_function(L, 1, 1, "group");
+    lua_Number grace = check_grace(L, 2);
+    lua_settop(L, 1);
+    return open_scope(L, rt, (settings){TIDE_SCOPE_GROUP, 0, grace}, true);
+}
+
+static int open_with_deadline(lua_State *L, tide_scope_kind kind, const char *name) {
+    tide_runtime *rt = tide_runtime_here(L);
+    if (lua_type(L, 1) != LUA_TNUMBER)
+        complain(L, 1, name, lua_pushfstring(L, "number expected, got %s",
+                                             lua_isnone(L, 1) ? "nil" : luaL_typename(L, 1)));
+    lua_Number ms = lua_tonumber(L, 1);
+    check_function(L, 2, 2, name);
+    lua_remove(L, 1);
+    return open_scope(L, rt, (settings){kind, ms >= 1 ? ms : 1, -1}, false);
+}
+
+/* timeout(ms, f, ...) -> promise */
+static int timeout(lua_State *L) {
+    return open_with_deadline(L, TIDE_SCOPE_TIMEOUT, "timeout");
+}
+
+/* move_on_after(ms, f, ...) -> promise */
+static int move_on_after(lua_State *L) {
+    return open_with_deadline(L, TIDE_SCOPE_MOVE_ON, "move_on_after");
+}
+
+/* shield(f, ...) -> promise */
+static int shield(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    check_function(L, 1, 1, "shield");
+    return open_scope(L, rt, (settings){TIDE_SCOPE_SHIELD, 0, -1}, false);
+}
+
+/* ---- methods ---- */
+
+/* Replaces the group at 1 by its scope. */
+static tide_scope *check_self(lua_State *L, const char *name) {
+    tide_runtime_here(L);
+    if (luaL_testudata(L, 1, CLASS) == NULL) {
+        luaL_where(L, 1);
+        lua_pushfstring(L, "calling '%s' on bad self (group expected, got %s)", name,
+                        lua_isnone(L, 1) ? "nil" : luaL_typename(L, 1));
+        lua_concat(L, 2);
+        lua_error(L);
+    }
+    lua_getiuservalue(L, 1, 1);
+    lua_replace(L, 1);
+    return lua_touserdata(L, 1);
+}
+
+/* g:spawn(f, ...) -> promise */
+static int group_spawn(lua_State *L) {
+    tide_runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
+    const tide_scope *s = check_self(L, "spawn");
+    check_function(L, 2, 1, "spawn");
+    if (s->over)
+        return luaL_error(L, "the group is over");
+    tide_scope_push_context_in(L, rt, 1);
+    lua_insert(L, 2);
+    lua_rotate(L, 3, -1);
+    return tide_task_start_child(L, rt);
+}
+
+/* g:cancel([reason]) */
+static int group_cancel(lua_State *L) {
+    tide_runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
+    check_self(L, "cancel");
+    lua_settop(L, 2);
+    if (lua_isnil(L, 2)) {
+        lua_pushliteral(L, "the group was cancelled");
+        tide_objects_new_error(L, rt, "AbortError");
+    }
+    tide_scope_cancel(L, rt, 1);
+    return 0;
+}
+
+/* Whether the task is a child of the scope, which it may have left by being stopped. */
+static bool is_child(const tide_scope *s, const tide_node *t) {
+    const tide_scope *of = t->member.scope;
+    return of == s || (of != NULL && of->kind == TIDE_SCOPE_STOP && of->parent == s);
+}
+
+/* Stops the child at the index, which is not over, with the reason at 3. */
+static void stop_child(lua_State *L, tide_runtime *rt, int child) {
+    const tide_scope *s = lua_touserdata(L, 1);
+    tide_node *t = lua_touserdata(L, child);
+    if (t->member.scope != s || s->cancellation != 0)
+        return; /* it is being ended already */
+    tide_scope *stopped = tide_scope_new(L, rt, TIDE_SCOPE_STOP, 1);
+    int scope = lua_gettop(L);
+    uint64_t number = t->member.child_or_cancellation;
+    stopped->grace = s->grace;
+    tide_scope_enter(L, rt, 1, scope, 0);
+    tide_scope_split(L, rt, 1, scope, number);
+    t->promise.flags |= TIDE_STOPPED;
+    lua_pushvalue(L, 3);
+    tide_scope_cancel(L, rt, scope);
+    stopped->over = true;
+    lua_settop(L, scope - 1);
+}
+
+/* The children of the scope at 1, in the table on top. */
+static void stop_all(lua_State *L, tide_runtime *rt) {
+    const tide_scope *s = lua_touserdata(L, 1);
+    lua_createtable(L, (int)s->live, 0);
+    int list = lua_gettop(L), n = 0;
+    lua_getiuservalue(L, 1, TIDE_SLOT_MEMBERS);
+    for (uint32_t i = 1; i <= s->count; i++) {
+        lua_rawgeti(L, -1, i);
+        const tide_node *t = lua_touserdata(L, -1);
+        if (t != NULL && t->promise.kind == TIDE_TASK && t->promise.flags & TIDE_CHILD &&
+            t->member.child_or_cancellation != 0)
+            lua_rawseti(L, list, ++n);
+        else
+            lua_pop(L, 1);
+    }
+    lua_settop(L, list);
+    for (int i = 1; i <= n; i++) {
+        lua_rawgeti(L, list, i);
+        if (((tide_promise *)lua_touserdata(L, -1))->state == TIDE_PENDING)
+            stop_child(L, rt, list + 1);
+        lua_settop(L, list);
+    }
+}
+
+/* g:stop([child, [reason]]) */
+static int group_stop(lua_State *L) {
+    tide_runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
+    const tide_scope *s = check_self(L, "stop");
+    lua_settop(L, 3);
+    tide_promise *child = lua_isnil(L, 2) ? NULL : tide_promise_test(L, rt, 2);
+    bool fits = child != NULL && child->kind == TIDE_TASK && child->flags & TIDE_CHILD;
+    if (!lua_isnil(L, 2) &&
+        (!fits || (child->state == TIDE_PENDING && !is_child(s, (tide_node *)child))))
+        return complain(L, 1, "stop",
+                        lua_pushfstring(L, "child of the group expected, got %s",
+                                        luaL_typename(L, 2)));
+    if (lua_isnil(L, 3)) {
+        lua_pushliteral(L, "stopped");
+        tide_objects_new_error(L, rt, "AbortError");
+        lua_replace(L, 3);
+    }
+    if (child == NULL && !s->closed)
+        stop_all(L, rt);
+    else if (child != NULL && child->state == TIDE_PENDING)
+        stop_child(L, rt, 2);
+    return 0;
+}
+
+/* The AbortSignal of the scope at 1: made when it is asked for. That the group is over is no abort. */
+static void push_signal(lua_State *L, tide_runtime *rt) {
+    const tide_scope *s = lua_touserdata(L, 1);
+    tide_scope_push_rare(L, 1, TIDE_RARE_SIGNAL);
+    if (!lua_isnil(L, -1))
+        return;
+    lua_pop(L, 1);
+    if (s->cancellation != 0 && !s->ending)
+        tide_scope_push_reason(L, 1);
+    else
+        lua_pushnil(L);
+    lua_pushboolean(L, s->cancellation != 0 && !s->ending);
+    tide_cancel_call(L, rt, "new_signal", 2, 1);
+    lua_pushvalue(L, -1);
+    tide_scope_set_rare(L, 1, TIDE_RARE_SIGNAL);
+}
+
+/* g.signal, or a method; upvalues: the runtime, the methods. */
+static int group_index(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    lua_settop(L, 2);
+    lua_pushvalue(L, 2);
+    if (lua_rawget(L, lua_upvalueindex(2)) != LUA_TNIL || lua_type(L, 2) != LUA_TSTRING ||
+        strcmp(lua_tostring(L, 2), "signal") != 0)
+        return 1;
+    check_self(L, "signal");
+    push_signal(L, rt);
+    return 1;
+}
+
+static const luaL_Reg methods[] = {
+    {"spawn", group_spawn}, {"cancel", group_cancel}, {"stop", group_stop}, {NULL, NULL}};
+
+void tide_group_open(lua_State *L, tide_runtime *rt) {
+    luaL_newmetatable(L, CLASS);
+    lua_pushlightuserdata(L, rt);
+    lua_newtable(L);
+    tide_objects_set_functions(L, rt, methods);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -4, "methods");
+    lua_pushcclosure(L, group_index, 2);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
+}
+
+void tide_group_push_methods(lua_State *L) {
+    luaL_getmetatable(L, CLASS);
+    lua_getfield(L, -1, "methods");
+    lua_replace(L, -2);
+}
+
+/* ---- for the Lua side ---- */
+
+static tide_scope *check_scope(lua_State *L, tide_runtime *rt, int argument) {
+    tide_promise *p = tide_promise_test(L, rt, argument);
+    luaL_argexpected(L, p != NULL && p->kind == TIDE_SCOPE, argument, "scope");
+    return (tide_scope *)p;
+}
+
+/* current_scope() -> scope or nil */
+static int current_scope(lua_State *L) {
+    return tide_scope_push_current(L, tide_runtime_here(L)) != NULL;
+}
+
+/* context_in(scope) -> the current context, but with that scope, or nil for none */
+static int context_in(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    lua_settop(L, 1);
+    if (!lua_isnil(L, 1))
+        check_scope(L, rt, 1);
+    tide_context_push(L, rt);
+    tide_scope_push_context(L, 2, lua_isnil(L, 1) ? 0 : 1);
+    return 1;
+}
+
+/* hold() -> scope: the current one, whose end waits for release(scope) as for a child; or nil */
+static int hold(lua_State *L) {
+    const tide_scope *s = tide_scope_push_current(L, tide_runtime_here(L));
+    if (s == NULL || s->over)
+        return 0;
+    tide_scope_hold(L, lua_gettop(L));
+    return 1;
+}
+
+static int release(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    check_scope(L, rt, 1);
+    lua_settop(L, 1);
+    tide_scope_release(L, rt, 1);
+    return 0;
+}
+
+/* signal_of(scope) -> its AbortSignal */
+static int signal_of(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    check_scope(L, rt, 1);
+    lua_settop(L, 1);
+    push_signal(L, rt);
+    return 1;
+}
+
+/* enter_scope(promise, scope, received): a movable call that is in none; received: it cleans up */
+static int enter_scope(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    tide_promise *p = tide_promise_check(L, rt, 1);
+    const tide_scope *s = check_scope(L, rt, 2);
+    if (p->kind != TIDE_TASK || !(p->flags & TIDE_MEMBER) || p->state != TIDE_PENDING)
+        return 0;
+    tide_scope_enter(L, rt, 2, 1, tide_scope_child(rt, s));
+    if (s->cancellation != 0 && lua_toboolean(L, 3))
+        p->flags |= TIDE_RECEIVED;
+    return 0;
+}
+
+/* leave_scope(promise, [step]): the movable call leaves its scope; that step of it has received what the
+ * call has */
+static int leave_scope(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    tide_node *n = (tide_node *)tide_promise_check(L, rt, 1);
+    tide_node *step = (tide_node *)tide_promise_test(L, rt, 2);
+    if (!(n->promise.flags & TIDE_MEMBER) || n->promise.state != TIDE_PENDING)
+        return 0;
+    if (step != NULL && step->promise.flags & TIDE_MEMBER &&
+        step->member.scope == n->member.scope)
+        step->promise.flags |= n->promise.flags & TIDE_RECEIVED;
+    tide_scope_leave(L, rt, 1);
+    n->promise.flags &= (uint16_t)~TIDE_RECEIVED;
+    return 0;
+}
+
+/* is_cancelled(scope, reason) -> whether that is the reason of its cancellation */
+static int is_cancelled(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    const tide_scope *s = check_scope(L, rt, 1);
+    tide_scope_push_reason(L, 1);
+    lua_pushboolean(L, s->cancellation != 0 && lua_rawequal(L, 2, -1));
+    return 1;
+}
+
+/* throw_if_cancelled(): raises the reason if the current scope is cancelled, received or not */
+static int throw_if_cancelled(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    lua_settop(L, 0);
+    const tide_scope *s = tide_scope_push_current(L, rt);
+    if (s == NULL || s->cancellation == 0)
+        return 0;
+    tide_scope_push_reason(L, 1);
+    lua_replace(L, 1);
+    tide_task_receive(L, rt, 1);
+    return lua_error(L);
+}
+
+const luaL_Reg tide_group_functions[] = {{"group", group},
+                                         {"timeout", timeout},
+                                         {"move_on_after", move_on_after},
+                                         {"shield", shield},
+                                         {"current_scope", current_scope},
+                                         {"context_in", context_in},
+                                         {"hold", hold},
+                                         {"release", release},
+                                         {"signal_of", signal_of},
+                                         {"enter_scope", enter_scope},
+                                         {"leave_scope", leave_scope},
+                                         {"is_cancelled", is_cancelled},
+                                         {"throw_if_cancelled", throw_if_cancelled},
+                                         {NULL, NULL}};
