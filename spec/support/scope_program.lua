@@ -152,8 +152,7 @@ end
 
 -- Without a cancellation, and with all.
 local LEAVES = list "sleep5 nothing outside await_kept"
-local ALL_LEAVES = list "sleep5 loose_sleep nothing outside await_kept2 throw cancel cancel_outer stop2"
-  .. ""
+local ALL_LEAVES = list "sleep5 loose_sleep nothing outside await_kept2 throw cancel stop2"
 M.CALM = list "sleep6 nothing outside await_kept2 call3 spawn3 shield group2 map catch join all "
 M.ANY = list("sleep7 loose_sleep nothing outside await_kept2 throw cancel cancel_outer stop2 check "
   .. "strike retry swallow2 cancel_later spawn_later call3 loose_call2 spawn5 spawn_outer shield2 "
