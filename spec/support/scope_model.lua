@@ -178,6 +178,9 @@ function M.new()
   --- Promise.all, without results.
   function tide.all(list)
     local promise, left = new_promise("elsewhere"), #list
+    if left == 0 then
+      fulfil(promise)
+    end
     for _, each in ipairs(list) do
       subscribe(each, function()
         left = left - 1

@@ -464,9 +464,9 @@ local function start_parts(self, s)
   for i, part in ipairs(s.parts) do
     local inner = { id = s.id .. "/" .. i, block = part.block }
     if part.kind == "sleep" then
-      promises[i] = self.tide.sleep(part.ms)
+      promises[#promises + 1] = self.tide.sleep(part.ms)
     elseif part.kind == "call" then
-      promises[i] = self.tide.spawn(self:code(inner))
+      promises[#promises + 1] = self.tide.spawn(self:code(inner))
     else
       local promise = spawn_in(self, self.groups[#self.groups], inner)
       promises[#promises + 1] = promise
