@@ -1,9 +1,11 @@
--- Random programs of groups, which moontide must log as the model of the rules does (scope_model.lua).
--- MOONTIDE_SEED=N starts with another seed, MOONTIDE_PROGRAMS=N runs more of them.
+-- Random programs of groups, which moontide must log as the model of the rules does: see
+-- spec/support/scope_model.lua. MOONTIDE_SEED=N starts with another seed, MOONTIDE_PROGRAMS=N runs
+-- more of them.
 --
--- The log of each function is compared, with the time of each event: so is the order of what happens
--- at different times. Ticks between independent functions at the same time are not. A program in
--- which two timers are due at the same time is left out: who comes first may decide what happens.
+-- The log of each function is compared, with the time of each event, and so is the order of what
+-- happens at different times. Ticks between independent functions at the same time are not. A
+-- program in which two timers are due at the same time is left out: who comes first may decide what
+-- happens.
 local tide = require "moontide"
 local leak = require "spec.support.leak"
 local scale = require "spec.support.scale"

@@ -1,9 +1,9 @@
 --- The rules of groups and cancellation, written as plainly as possible: slow, small, and with
 --- nothing of moontide in it. `new()` gives an engine with moontide's names, on a clock of its own.
 ---
---- A *cancellation* is a table: its reason, its origin (the scope that was cancelled, or of which a
---- child was stopped), `stop` where it is a child's, and `exhausted` when its grace is over. It is in
---- force in scopes and tasks (`cancellation`); a task has received it or not (`received`).
+--- A *cancellation* is a table: its reason, its origin (the scope that was cancelled, or of which
+--- a child was stopped), `stop` where it is a child's, and `exhausted` when its grace is over. It is
+--- in force in scopes and tasks (`cancellation`); a task has received it or not (`received`).
 local M = {}
 
 local GRACE, CATCHES = 5000, 1000
@@ -70,10 +70,8 @@ function M.new()
 
   local function add_timer(ms, f, is_deadline)
     sequence = sequence + 1
-    if not (ms >= 1) then
-      ms = 1
-    end
-    local timer = { due = now + ms, deadline = is_deadline, sequence = sequence, f = f }
+    local due = now + (ms >= 1 and ms or 1) -- NaN is 1 as well
+    local timer = { due = due, deadline = is_deadline, sequence = sequence, f = f }
     timers[#timers + 1] = timer
     return timer
   end
