@@ -2,8 +2,8 @@
 --- nothing of moontide in it. `new()` gives an engine with moontide's names, on a clock of its own.
 ---
 --- A *cancellation* is a table: its reason, its origin (the scope that was cancelled, or of which
---- a child was stopped), `stop` where it is a child's, and `exhausted` when its grace is over. It is
---- in force in scopes and tasks (`cancellation`); a task has received it or not (`received`).
+--- a child was stopped), `stop` where it is a child's, and `exhausted` when its grace is over. It
+--- is in force in scopes and tasks (`cancellation`); a task has received it or not (`received`).
 local M = {}
 
 local GRACE, CATCHES = 5000, 1000

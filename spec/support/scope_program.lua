@@ -153,11 +153,13 @@ end
 -- Without a cancellation, and with all.
 local LEAVES = list "sleep5 nothing outside await_kept"
 local ALL_LEAVES = list "sleep5 loose_sleep nothing outside await_kept2 throw cancel stop2"
-M.CALM = list "sleep6 nothing outside await_kept2 call3 spawn3 shield group2 map catch join all "
-M.ANY = list("sleep7 loose_sleep nothing outside await_kept2 throw cancel cancel_outer stop2 "
-  .. "check strike retry swallow2 cancel_later spawn_later call3 loose_call2 spawn5 spawn_outer shield2 "
-  .. "loose_shield detach catch2 group4 loose_group2 timeout2 move_on3 loose_timeout caught_timeout2 "
-  .. "stubborn map2 cleanup4 join2 all return_call return_group return_kept")
+M.CALM = list "sleep6 nothing outside await_kept2 call3 spawn3 shield group2 map catch join all"
+M.ANY = list([[
+  sleep7 loose_sleep nothing outside await_kept2 throw cancel cancel_outer stop2 check strike retry
+  swallow2 cancel_later spawn_later call3 loose_call2 spawn5 spawn_outer shield2 loose_shield detach
+  catch2 group4 loose_group2 timeout2 move_on3 loose_timeout caught_timeout2 stubborn map2 cleanup4
+  join2 all return_call return_group return_kept
+]])
 
 function Writer:statement(kind, depth)
   self.marks = self.marks + 1
