@@ -467,6 +467,23 @@ describe("S71 a cancellation", function()
     assert.same({ "1", "2", "3", "4", "5", "6" }, lines)
   end)
 
+  it("S71 comes to the signals of nested groups in the order in which they were made", function()
+    local log, lines = new_log()
+    assert.equal("stop", failure(group(function(g)
+      for i = 1, 6 do
+        g:spawn(group, function(inner)
+          inner.signal:on_abort(function()
+            log(i)
+          end)
+          await(sleep(FOREVER))
+        end)
+      end
+      cancel_after(1, g, "stop")
+      await(sleep(FOREVER))
+    end)))
+    assert.same({ "1", "2", "3", "4", "5", "6" }, lines)
+  end)
+
   it("S71 comes to functions and to what is in groups in one order, that of their begin", function()
     local log, lines = new_log()
     local function wait(name)
