@@ -169,47 +169,19 @@ static bool is_child(const tide_scope *s, const tide_node *t) {
     return of == s || (of != NULL && of->kind == TIDE_SCOPE_STOP && of->parent == s);
 }
 
-/* Stops the child at the index, which is not over, with the reason at 3. */
-static void stop_child(lua_State *L, tide_runtime *rt, int child) {
+/* Stops a child of the scope at 1, or all for 0, with the reason at 3: they go, with what they have
+ * called, to a scope of their own, which is cancelled. */
+static void stop(lua_State *L, tide_runtime *rt, uint64_t child) {
     const tide_scope *s = lua_touserdata(L, 1);
-    tide_node *t = lua_touserdata(L, child);
-    if (t->member.scope != s || s->cancellation != 0)
-        return; /* it is being ended already */
     tide_scope *stopped = tide_scope_new(L, rt, TIDE_SCOPE_STOP, 1);
     int scope = lua_gettop(L);
-    uint64_t number = t->member.child_or_cancellation;
     stopped->grace = s->grace;
     tide_scope_enter(L, rt, 1, scope, 0);
-    tide_scope_split(L, rt, 1, scope, number);
-    t->promise.flags |= TIDE_STOPPED;
+    tide_scope_split(L, rt, 1, scope, child);
     lua_pushvalue(L, 3);
     tide_scope_cancel(L, rt, scope);
     stopped->over = true;
-    lua_settop(L, scope - 1);
-}
-
-/* The children of the scope at 1, in the table on top. */
-static void stop_all(lua_State *L, tide_runtime *rt) {
-    const tide_scope *s = lua_touserdata(L, 1);
-    lua_createtable(L, (int)s->live, 0);
-    int list = lua_gettop(L), n = 0;
-    lua_getiuservalue(L, 1, TIDE_SLOT_MEMBERS);
-    for (uint32_t i = 1; i <= s->count; i++) {
-        lua_rawgeti(L, -1, i);
-        const tide_node *t = lua_touserdata(L, -1);
-        if (t != NULL && t->promise.kind == TIDE_TASK && t->promise.flags & TIDE_CHILD &&
-            t->member.child_or_cancellation != 0)
-            lua_rawseti(L, list, ++n);
-        else
-            lua_pop(L, 1);
-    }
-    lua_settop(L, list);
-    for (int i = 1; i <= n; i++) {
-        lua_rawgeti(L, list, i);
-        if (((tide_promise *)lua_touserdata(L, -1))->state == TIDE_PENDING)
-            stop_child(L, rt, list + 1);
-        lua_settop(L, list);
-    }
+    tide_scope_try_to_close(L, rt, scope);
 }
 
 /* g:stop([child, [reason]]) */
@@ -229,10 +201,12 @@ static int group_stop(lua_State *L) {
         tide_objects_new_error(L, rt, "AbortError");
         lua_replace(L, 3);
     }
-    if (child == NULL && !s->closed)
-        stop_all(L, rt);
-    else if (child != NULL && child->state == TIDE_PENDING)
-        stop_child(L, rt, 2);
+    if (s->cancellation != 0 || s->over || (child != NULL && child->state != TIDE_PENDING))
+        return 0;
+    if (child == NULL)
+        stop(L, rt, 0);
+    else if (((tide_node *)child)->member.scope == s) /* else it has been stopped */
+        stop(L, rt, ((tide_node *)child)->member.child_or_cancellation);
     return 0;
 }
 

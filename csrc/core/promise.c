@@ -89,7 +89,7 @@ static void settle(lua_State *L, tide_runtime *rt, int promise, tide_promise *p,
     }
     if (p->flags & TIDE_MEMBER)
         rt->leave(L, rt, promise);
-    if (p->user_values >= TIDE_SLOT_EXTRA) {
+    if (p->user_values >= TIDE_SLOT_EXTRA && p->kind != TIDE_TASK) {
         lua_pushnil(L);
         lua_setiuservalue(L, promise, TIDE_SLOT_EXTRA);
     }
@@ -164,9 +164,9 @@ void tide_promise_settle_like(lua_State *L, tide_runtime *rt, int promise, int s
     tide_microtask_reserve(L, rt);
     lua_getiuservalue(L, source, TIDE_SLOT_VALUE);
     if (p->state == TIDE_PENDING) {
-        p->flags |= s->flags & (TIDE_TRACED | TIDE_EXCUSED);
-        if (s->flags & TIDE_EXCUSED)
-            p->flags |= TIDE_HANDLED;
+        p->flags |= s->flags & TIDE_TRACED;
+        if (s->flags & TIDE_EXCUSED && p->kind != TIDE_TASK) /* a call's scope decides */
+            p->flags |= TIDE_EXCUSED | TIDE_HANDLED;
     }
     settle(L, rt, promise, p, s->state, s->n);
 }
@@ -355,8 +355,8 @@ static const tide_microtask_type adopt_type = {"Promise", run_adopt, reject_with
 
 /* NewPromiseResolveThenableJob for a promise: what its method next would do. */
 static void run_adopt_promise(lua_State *L, tide_runtime *rt, int job, void *self) {
-    lua_getiuservalue(L, job, TIDE_SLOT_VALUE); /* a cancellation may have put another one there */
-    lua_replace(L, job + 1);
+    if (((tide_promise *)self)->state != TIDE_PENDING)
+        return; /* a cancellation came first */
     ((tide_promise *)self)->job.type = &adopt_type;
     lua_pushvalue(L, job);
     tide_promise_then(L, rt, job + 1, lua_touserdata(L, job + 1));
@@ -369,19 +369,14 @@ bool tide_promise_adopts(const tide_promise *p) {
     return p->job.type == &adopt_promise_type || p->job.type == &adopt_type;
 }
 
-void tide_promise_adopt_settled(lua_State *L, tide_runtime *rt, int promise, int source) {
-    tide_promise *p = lua_touserdata(L, promise);
+void tide_promise_forsake(lua_State *L, tide_runtime *rt, int promise, int settled) {
+    const tide_promise *p = lua_touserdata(L, promise);
     if (p->job.type == &adopt_type) {
         lua_getiuservalue(L, promise, TIDE_SLOT_VALUE);
         tide_promise_leave(L, rt, lua_gettop(L), p->at.place);
         lua_pop(L, 1);
     }
-    lua_pushvalue(L, source);
-    lua_setiuservalue(L, promise, TIDE_SLOT_VALUE);
-    if (p->job.type != &adopt_type)
-        return; /* the job that is queued will find it */
-    lua_pushvalue(L, promise);
-    tide_promise_then(L, rt, source, lua_touserdata(L, source));
+    tide_promise_settle_like(L, rt, promise, settled);
 }
 
 /* A throw of a thenable counts only while neither of its functions has been called. */

@@ -43,6 +43,7 @@ enum {
     TIDE_CHILD = 512,      /* task: body or child of a group, which looks after what becomes of it */
     TIDE_STOPPED = 1024,   /* child: its group has stopped it */
     TIDE_PASSED_ON = 2048, /* settled: rejected with the reason of its scope's cancellation */
+    TIDE_INTERRUPTED = 8192, /* task: a cancellation has ended its last await */
     TIDE_EXCUSED = 4096    /* rejected by a cancellation: that nobody handles it is no matter */
 };
 
@@ -66,7 +67,7 @@ typedef struct tide_promise {
 
 /* Where a node stands in the tree of scopes, see scope.h. */
 typedef struct tide_member {
-    struct tide_scope *scope; /* a user value of the node holds it; NULL: in none */
+    struct tide_scope *scope; /* in which it is or was; a user value of the node holds it */
     /* While it is in a scope: the number of the child that it belongs to, or 0. Afterwards: which
      * cancellation of the scope was in force, or 0. */
     uint64_t child_or_cancellation;
@@ -142,8 +143,8 @@ void tide_promise_settle_like(lua_State *L, tide_runtime *rt, int promise, int s
 /* Whether the promise, still pending, is resolved with another one, which is its VALUE. */
 bool tide_promise_adopts(const tide_promise *p);
 
-/* Such a promise, where that one is pending, is to adopt another, settled one instead. [-0, +0, m] */
-void tide_promise_adopt_settled(lua_State *L, tide_runtime *rt, int promise, int source);
+/* Such a promise, where that one is pending, settles like another, settled one instead. [-0, +0, m] */
+void tide_promise_forsake(lua_State *L, tide_runtime *rt, int promise, int settled);
 
 /* PerformPromiseThen: pops the object whose job is to run when the promise has settled.
  * [-1, +0, m] */

@@ -51,21 +51,35 @@ static void scope_of_context(lua_State *L) {
     lua_replace(L, -2);
 }
 
+/* A stopped child, and what it has called, have the context of the group, but belong to a scope of their
+ * own: replaces the group's scope on top, s, by that where one of them runs. */
+static tide_scope *find_stopped(lua_State *L, const tide_runtime *rt, tide_scope *s) {
+    const struct tide_running *r = &rt->tasks.running;
+    if (r->task == NULL || !(r->task->promise.flags & TIDE_MEMBER))
+        return s;
+    const tide_scope *of = r->task->member.scope;
+    if (of == NULL || of->kind != TIDE_SCOPE_STOP || of->parent != s || of->closed)
+        return s;
+    lua_pop(L, 1);
+    luaL_checkstack(r->host, 2, NULL);
+    tide_scope_push_of(r->host, r->index);
+    lua_xmove(r->host, L, 1);
+    return lua_touserdata(L, -1);
+}
+
 tide_scope *tide_scope_push_current(lua_State *L, tide_runtime *rt) {
     if (!rt->has_context)
         return NULL;
     tide_context_push(L, rt);
     scope_of_context(L);
-    return find_open(L);
+    tide_scope *s = find_open(L);
+    return s != NULL ? find_stopped(L, rt, s) : NULL;
 }
 
 bool tide_scope_contains(const tide_scope *s, const tide_promise *p) {
     if (!(p->flags & TIDE_MEMBER) || p->kind == TIDE_WAITER)
         return false;
-    const tide_member *m = &((const tide_node *)p)->member;
-    if (p->state != TIDE_PENDING)
-        return s->cancellation != 0 && m->child_or_cancellation == s->cancellation;
-    const tide_scope *at = p->kind == TIDE_SCOPE ? (const tide_scope *)p : m->scope;
+    const tide_scope *at = ((const tide_node *)p)->member.scope;
     while (at != NULL && at != s)
         at = at->parent;
     return at != NULL;
@@ -216,11 +230,9 @@ void tide_scope_enter(lua_State *L, tide_runtime *rt, int scope, int node, uint6
     n->member = (tide_member){s, child, ++s->count};
     if (n->promise.kind == TIDE_SCOPE)
         ((tide_scope *)n)->parent = s;
-    n->promise.flags &= (uint16_t)~TIDE_LATE;
-    if (s->cancellation != 0 && !tide_scope_refuses(rt, s))
-        n->promise.flags |= TIDE_RECEIVED;
-    else
-        n->promise.flags &= (uint16_t)~TIDE_RECEIVED;
+    n->promise.flags &= (uint16_t) ~(TIDE_LATE | TIDE_RECEIVED);
+    if (s->cancellation != 0) /* no result can have come before the cancellation */
+        n->promise.flags |= tide_scope_refuses(rt, s) ? TIDE_LATE : TIDE_RECEIVED;
 }
 
 /* Takes the node out of the list of its scope, which is pushed. [-0, +1, -] */
@@ -331,9 +343,8 @@ static void leave_settled(lua_State *L, tide_runtime *rt, int node) {
         note_end(L, s, lua_gettop(L), n, node);
         lua_pop(L, 1);
     }
-    if (n->member.scope == NULL)
-        return;
     take_out(L, node);
+    n->member.scope = s; /* that it was there is asked by who awaits it late */
     n->member.child_or_cancellation = s->cancellation;
     if (is_empty(s)) {
         lua_pushnil(L);
@@ -448,14 +459,14 @@ static void go(lua_State *L, walk *w) {
     }
 }
 
-/* Has the promise that the task on top has returned be a rejected one, if it comes from elsewhere. */
+/* The task on top has returned a promise: if that comes from elsewhere, the task is rejected. */
 static void cancel_adopting(lua_State *L, tide_runtime *rt, tide_node *n, int rejected) {
     int node = lua_gettop(L);
     lua_getiuservalue(L, node, TIDE_SLOT_VALUE);
     const tide_promise *p = tide_promise_test(L, rt, -1);
     if (p->state == TIDE_PENDING && !tide_scope_contains(n->member.scope, p)) {
         tide_scope_receive(L, rt, node);
-        tide_promise_adopt_settled(L, rt, node, rejected);
+        tide_promise_forsake(L, rt, node, rejected);
     }
     lua_settop(L, node);
 }
@@ -572,12 +583,16 @@ static void make_reason_of_failure(lua_State *L, tide_runtime *rt) {
 static void child_failed(lua_State *L, tide_runtime *rt, int scope, int child) {
     tide_scope *s = lua_touserdata(L, scope);
     const tide_promise *p = lua_touserdata(L, child);
-    if (p->flags & TIDE_PASSED_ON) {
-        s->passed_on |= !(p->flags & TIDE_STOPPED);
-        return;
-    }
     tide_promise_push(L, child);
     int reason = lua_gettop(L);
+    /* One that was stopped may have ended with the reason of that, or with that of this scope. */
+    bool stopped = p->flags & TIDE_STOPPED, passed_on = p->flags & TIDE_PASSED_ON;
+    bool of_scope = stopped ? is_made_of_reason(L, scope, reason) : passed_on;
+    if (passed_on || of_scope) {
+        s->passed_on |= of_scope;
+        lua_pop(L, 1);
+        return;
+    }
     if (!is_new(L, scope, reason)) {
         lua_pop(L, 1);
         return;
@@ -656,7 +671,7 @@ static void close_scope(lua_State *L, tide_runtime *rt, int scope) {
     lua_settop(L, base);
 }
 
-static void try_to_close(lua_State *L, tide_runtime *rt, int scope) {
+void tide_scope_try_to_close(lua_State *L, tide_runtime *rt, int scope) {
     if (is_empty(lua_touserdata(L, scope)))
         close_scope(L, rt, scope);
 }
@@ -690,7 +705,7 @@ static void end(lua_State *L, tide_runtime *rt, int scope) {
         tide_objects_new_error(L, rt, "AbortError");
         cancel(L, rt, scope, false);
     }
-    try_to_close(L, rt, scope);
+    tide_scope_try_to_close(L, rt, scope);
 }
 
 void tide_scope_hold(lua_State *L, int scope) {
@@ -719,8 +734,8 @@ void tide_scope_end_lingering(lua_State *L, tide_runtime *rt, int scope) {
 
 void tide_scope_alarm(lua_State *L, tide_runtime *rt, int scope) {
     tide_scope *s = lua_touserdata(L, scope);
-    if (s->closed)
-        return;
+    if (s->closed || s->from_outside)
+        return; /* a scope around it is the one that counts the time */
     if (s->cancellation != 0) {
         tide_scope_push_reason(L, scope);
         cancel(L, rt, scope, true);
@@ -741,7 +756,7 @@ static void run_scope(lua_State *L, tide_runtime *rt, int job, void *self) {
     const tide_promise *child = lua_touserdata(L, job + 1);
     (void)self;
     if (child == NULL) {
-        try_to_close(L, rt, job);
+        tide_scope_try_to_close(L, rt, job);
         return;
     }
     if (child->state == TIDE_REJECTED)
@@ -787,59 +802,40 @@ void tide_scope_begin(lua_State *L, tide_runtime *rt, int scope) {
 
 /* ---- stopping a child ---- */
 
-/* Whether the context on top has the scope at the index; then it is replaced by one that has the
- * other. */
-static bool replace_scope(lua_State *L, int scope, int other) {
-    lua_pushvalue(L, -1);
-    scope_of_context(L);
-    bool same = lua_rawequal(L, -1, scope);
-    lua_pop(L, 1);
-    if (same) {
-        tide_scope_push_context(L, -1, other);
-        lua_replace(L, -2);
+/* Whether the node on top belongs to the child, or for 0 to one that runs: those are noted in the table
+ * at the index; a child stands before all that belongs to it. */
+static bool is_of_child(lua_State *L, uint64_t child, int running) {
+    const tide_node *n = lua_touserdata(L, -1);
+    uint64_t number = n != NULL ? n->member.child_or_cancellation : 0;
+    if (child != 0 || number == 0)
+        return number != 0 && number == child;
+    if (n->promise.flags & TIDE_CHILD) {
+        lua_pushboolean(L, 1);
+        lua_rawseti(L, running, (lua_Integer)number);
+        return true;
     }
-    return same;
-}
-
-/* The task on top, which has been moved from one scope to the other, goes on in that. */
-static void move_context(lua_State *L, tide_runtime *rt, int from, int to) {
-    int node = lua_gettop(L);
-    const tide_node *n = lua_touserdata(L, node);
-    lua_getiuservalue(L, node, TIDE_SLOT_CONTEXT);
-    if (replace_scope(L, from, to))
-        lua_setiuservalue(L, node, TIDE_SLOT_CONTEXT);
-    lua_settop(L, node);
-    if (n != rt->tasks.running.task)
-        return;
-    tide_context_push(L, rt);
-    if (replace_scope(L, from, to))
-        tide_context_set(L, rt);
-    lua_settop(L, node);
+    bool found = lua_rawgeti(L, running, (lua_Integer)number) != LUA_TNIL;
+    lua_pop(L, 1);
+    return found;
 }
 
 void tide_scope_split(lua_State *L, tide_runtime *rt, int from, int to, uint64_t child) {
-    tide_scope *s = lua_touserdata(L, from), *target = lua_touserdata(L, to);
+    const tide_scope *s = lua_touserdata(L, from);
+    lua_newtable(L);
     lua_getiuservalue(L, from, TIDE_SLOT_MEMBERS);
     int list = lua_gettop(L);
     for (uint32_t i = 1; i <= s->count; i++) {
         lua_rawgeti(L, list, i);
-        const tide_node *n = lua_touserdata(L, -1);
-        if (n != NULL && n->member.child_or_cancellation == child && &target->node != n) {
+        if (is_of_child(L, child, list - 1)) {
+            tide_node *n = lua_touserdata(L, -1);
+            if (n->promise.flags & TIDE_CHILD)
+                n->promise.flags |= TIDE_STOPPED;
             take_out(L, list + 1);
             tide_scope_enter(L, rt, to, list + 1, 0);
         }
         lua_settop(L, list);
     }
-    lua_getiuservalue(L, to, TIDE_SLOT_MEMBERS);
-    lua_replace(L, list);
-    for (uint32_t i = 1; i <= target->count; i++) {
-        lua_rawgeti(L, list, i);
-        const tide_promise *p = lua_touserdata(L, -1);
-        if (p != NULL && p->kind == TIDE_TASK)
-            move_context(L, rt, from, to);
-        lua_settop(L, list);
-    }
-    lua_settop(L, list - 1);
+    lua_settop(L, list - 2);
 }
 
 bool tide_scope_excuses(lua_State *L, tide_runtime *rt, int promise) {

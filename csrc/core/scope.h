@@ -78,7 +78,11 @@ tide_scope *tide_scope_new(lua_State *L, tide_runtime *rt, tide_scope_kind kind,
  * [-0, +0, m] */
 void tide_scope_begin(lua_State *L, tide_runtime *rt, int scope);
 
-/* Moves what belongs to that child of a scope to another one inside. [-0, +0, m] */
+/* Settles the scope at the index if nothing is left that its end waits for. [-0, +0, m] */
+void tide_scope_try_to_close(lua_State *L, tide_runtime *rt, int scope);
+
+/* Moves what belongs to that child of a scope, or to any for 0, to another one inside, since it is to be
+ * stopped. [-0, +0, m] */
 void tide_scope_split(lua_State *L, tide_runtime *rt, int from, int to, uint64_t child);
 
 /* Pushes the innermost open scope of the current context; NULL: none, nothing pushed.
@@ -115,8 +119,8 @@ static inline bool tide_scope_is_due(const tide_node *node) {
            node->member.scope->cancellation != 0 && !(node->promise.flags & TIDE_RECEIVED);
 }
 
-/* Whether the promise stands for a call in the scope, or in one inside, or for a scope inside; a settled
- * one: whether it did when the cancellation was in force. */
+/* Whether the promise stands, or has stood, for a call in the scope or in one inside, or for a scope
+ * inside. */
 bool tide_scope_contains(const tide_scope *s, const tide_promise *p);
 
 /* Pushes the scope of the node at the index. [-0, +1, -] */

@@ -152,6 +152,21 @@ typedef struct outcome {
     bool failed;
 } outcome;
 
+/* The task that has returned the promise above it is cancelled, and has yet to receive that: as if it
+ * awaited the promise. Returns whether it is rejected for that, since it comes from elsewhere. */
+static bool reject_due(lua_State *L, tide_runtime *rt, int task, tide_node *t) {
+    const tide_promise *p = tide_promise_test(L, rt, task + 1);
+    if (p == NULL || p->state != TIDE_PENDING || tide_scope_contains(t->member.scope, p))
+        return false;
+    tide_promise_mark_handled(L, rt, task + 1);
+    tide_scope_receive(L, rt, task);
+    tide_scope_push_of(L, task);
+    tide_scope_push_reason(L, lua_gettop(L));
+    tide_promise_reject(L, rt, task);
+    lua_settop(L, task);
+    return true;
+}
+
 /* Deals with a coroutine that has just been resumed; its task, t, stands on top, at the index.
  * [-0, +0, m] */
 static void task_resumed(lua_State *L, tide_runtime *rt, int task, tide_node *t, outcome o) {
@@ -187,7 +202,8 @@ static void task_resumed(lua_State *L, tide_runtime *rt, int task, tide_node *t,
         if (t->promise.flags & TIDE_NOTED)
             tide_trace_forget(L, rt, co);
         tide_coroutine_return(L, rt, co);
-        tide_promise_resolve(L, rt, task, o.n);
+        if (o.n == 0 || !tide_scope_is_due(t) || !reject_due(L, rt, task, t))
+            tide_promise_resolve(L, rt, task, o.n);
     }
 }
 
@@ -425,7 +441,10 @@ int tide_task_start_child(lua_State *L, tide_runtime *rt) {
     tide_scope *s = lua_touserdata(L, 1);
     tide_node *t = new_child(L, rt, nargs, s->children + 1);
     s->children++;
-    t->promise.flags &= (uint16_t)~TIDE_RECEIVED;
+    if (s->cancellation != 0) { /* it is of the group, whoever spawns it */
+        t->promise.flags &= (uint16_t)~TIDE_RECEIVED;
+        t->promise.flags |= TIDE_LATE;
+    }
     return start(L, rt, t, nargs, start_done);
 }
 
@@ -610,26 +629,24 @@ static int raise_reason(lua_State *L, tide_runtime *rt) {
     if (((tide_node *)lua_touserdata(L, task))->member.scope == NULL)
         return luaL_error(L, "the function was cancelled");
     tide_scope_receive(L, rt, task);
+    rt->tasks.running.task->promise.flags |= TIDE_INTERRUPTED;
     tide_scope_push_of(L, task);
     tide_scope_push_reason(L, task + 1);
     return lua_error(L);
 }
 
 /* What the task had to wait for, at 1, is over: it raises the reason, unless that has failed. */
-static int late_outcome(lua_State *L, tide_runtime *rt) {
-    const tide_promise *p = lua_touserdata(L, 1);
-    return p->state == TIDE_FULFILLED ? raise_reason(L, rt) : tide_task_outcome(L, rt, 1);
-}
-
 static int await_late_done(lua_State *L, int status, lua_KContext context) {
     tide_runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
     (void)status, (void)context;
     if (!is_current(L, rt))
         return luaL_error(L, "an async function was resumed by somebody else");
-    return late_outcome(L, rt);
+    const tide_promise *p = lua_touserdata(L, 1);
+    return p->state == TIDE_FULFILLED ? raise_reason(L, rt) : tide_task_outcome(L, rt, 1);
 }
 
-static int await_turn_done(lua_State *L, int status, lua_KContext context) {
+/* What it had to wait for, if anything, is over: it raises the reason, whatever came of that. */
+static int await_again_done(lua_State *L, int status, lua_KContext context) {
     tide_runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
     (void)status, (void)context;
     if (!is_current(L, rt))
@@ -671,13 +688,13 @@ static int suspend(lua_State *L, tide_runtime *rt, lua_KFunction done) {
 static int await_after_grace(lua_State *L, tide_runtime *rt, bool inside) {
     if (has_lost_patience(L, rt)) {
         rt->tasks.yield = TIDE_YIELD_GIVE_UP;
-        return lua_yieldk(L, 0, 0, await_turn_done);
+        return lua_yieldk(L, 0, 0, await_again_done);
     }
     if (inside)
-        return suspend(L, rt, await_late_done);
+        return suspend(L, rt, await_again_done);
     lua_settop(L, 0);
     rt->push_turn(L, rt);
-    return suspend(L, rt, await_turn_done);
+    return suspend(L, rt, await_again_done);
 }
 
 /* The running task awaits what is at 1 while a cancellation is due, or after the grace. Negative: as if
@@ -686,7 +703,7 @@ static int await_cancelled(lua_State *L, tide_runtime *rt, tide_node *t) {
     const tide_scope *s = t->member.scope;
     tide_promise *p = tide_promise_test(L, rt, 1);
     bool inside = p != NULL && tide_scope_contains(s, p), pending = inside && p->state == TIDE_PENDING;
-    if (p != NULL && !inside)
+    if (p != NULL && (!inside || s->expired))
         tide_promise_mark_handled(L, rt, 1); /* nobody else will look at it */
     if (s->expired)
         return await_after_grace(L, rt, pending);
@@ -708,6 +725,7 @@ int tide_task_await(lua_State *L) {
     if (!is_current(L, rt))
         return tide_task_at_top_level(rt) ? await_top(L, rt) : await_misplaced(L, rt);
     tide_node *t = rt->tasks.running.task;
+    t->promise.flags &= (uint16_t)~TIDE_INTERRUPTED;
     if (tide_task_is_cancelled(rt) && lua_isyieldable(L)) {
         int n = await_cancelled(L, rt, t);
         if (n >= 0)
@@ -808,6 +826,7 @@ void tide_task_continue(lua_State *L, tide_runtime *rt, int task, int n) {
 static void go_on_rejected(lua_State *L, tide_runtime *rt, tide_node *t, int task, int rejected) {
     tide_microtask_reserve(L, rt);
     tide_scope_receive(L, rt, task);
+    t->promise.flags |= TIDE_INTERRUPTED;
     lua_settop(t->is.co, 0);
     lua_pushvalue(L, rejected);
     lua_xmove(L, t->is.co, 1);
@@ -881,6 +900,13 @@ void tide_task_receive(lua_State *L, tide_runtime *rt, int reason) {
     lua_settop(L, top);
 }
 
+/* interrupted() -> whether a cancellation has ended the last await of the running async function */
+static int interrupted(lua_State *L) {
+    const tide_node *t = tide_runtime_here(L)->tasks.running.task;
+    lua_pushboolean(L, t != NULL && t->promise.flags & TIDE_INTERRUPTED);
+    return 1;
+}
+
 /* receive(reason) */
 static int receive(lua_State *L) {
     lua_settop(L, 1);
@@ -905,6 +931,7 @@ const luaL_Reg tide_task_functions[] = {{"async", async},
                                         {"await", tide_task_await},
                                         {"check_await", check_await},
                                         {"cancelled", cancelled},
+                                        {"interrupted", interrupted},
                                         {"is_inside", is_inside},
                                         {"receive", receive},
                                         {"watch_calls", watch_calls},

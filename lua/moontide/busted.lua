@@ -369,13 +369,21 @@ local function started(promise)
   return promise
 end
 
+--- Like finish_call; to be called last, so that the error has the position of the caller's caller.
+local function finish_spawn(name, ok, promise)
+  if ok then
+    return started(promise)
+  end
+  return finish_call(name, nil, ok, promise)
+end
+
 --- The position is that of the function that is called.
 local function watch_spawn(functions, name, position)
   replace(functions, name, function(spawn)
     return function(...)
       if window and core.callable((select(position, ...))) then
         announce()
-        return started(finish_call(name, nil, pcall(spawn, ...)))
+        return finish_spawn(name, pcall(spawn, ...))
       end
       return finish_call(name, nil, pcall(spawn, ...))
     end

@@ -523,7 +523,7 @@ describe("S71 a cancellation", function()
       log("sync", p:state())
       await(nil)
     end))
-    assert.same({ "listener stop pending", "sync rejected", "child false stop" }, lines)
+    assert.same({ "listener stop pending", "sync rejected stop", "child false stop" }, lines)
   end)
 
   it("S71 comes once, to the innermost await; callers get what comes of it", function()
@@ -589,7 +589,7 @@ describe("S71 a cancellation", function()
       error("stop", 0)
     end))
     assert.same({
-      "rejected", "rejected", "rejected", "rejected", "false stop", "item",
+      "rejected stop", "rejected stop", "rejected stop", "rejected stop", "false stop", "item",
     }, lines)
   end)
 
@@ -768,7 +768,7 @@ describe("S73 clean-up", function()
       error("stop", 0)
     end, { grace = 10 })))
     assert.same({
-      "0 false stop", "11 false stop", "11 false stop", "11 false stop", "11 rejected",
+      "0 false stop", "11 false stop", "11 false stop", "11 false stop", "11 rejected stop",
     }, lines)
   end)
 

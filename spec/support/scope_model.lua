@@ -36,7 +36,8 @@ local function contains(list, item)
   return false
 end
 
-function M.new()
+---@param slack? fun(): integer so many more ticks where the rules say nothing of how many it takes
+function M.new(slack)
   local tide = {}
   local now, sequence, last_due = 0, 0, -1
   local microtasks, first_microtask, turns, timers, rejections = {}, 1, {}, {}, {}
@@ -49,6 +50,17 @@ function M.new()
 
   local function microtask(f)
     microtasks[#microtasks + 1] = f
+  end
+
+  --- Calls f after the slack.
+  local function when_due(f, ticks)
+    ticks = ticks or slack and slack() or 0
+    if ticks == 0 then
+      return f()
+    end
+    microtask(function()
+      when_due(f, ticks - 1)
+    end)
   end
 
   local function drain()
@@ -98,7 +110,7 @@ function M.new()
       if not turns[1] and timers[1] then
         table.sort(timers, is_before)
         local timer = table.remove(timers, 1)
-        if timer.due == last_due then
+        if timer.due == last_due or timers[1] and timers[1].due == timer.due then
           tide.coincidences = tide.coincidences + 1
         end
         now, last_due = timer.due, timer.due
@@ -278,14 +290,26 @@ function M.new()
   local function leave_scope(scope, member)
     if scope then
       remove(scope.members, member)
-      check_closed(scope)
+      if scope.over and not scope.members[1] then
+        microtask(function()
+          when_due(function()
+            check_closed(scope)
+          end)
+        end)
+      end
     end
+  end
+
+  --- Whether that is why the child was stopped that has opened the scope.
+  local function is_stop(scope, reason)
+    local root = scope.opener and scope.opener.root
+    return root and root.stopped and rawequal(reason, root.stopped.reason)
   end
 
   --- Whether a rejection is one by a cancellation of the scope or of one around it.
   local function is_quiet(scope, reason)
     while scope do
-      if contains(scope.reasons, reason) then
+      if contains(scope.reasons, reason) or is_stop(scope, reason) then
         return true
       end
       scope = scope.parent
@@ -321,7 +345,7 @@ function M.new()
       return
     end
     task.adopted = promise
-    microtask(function()
+    when_due(function() microtask(function()
       if task.promise.state == "pending" then
         subscribe(promise, function(...)
           if task.promise.state == "pending" then
@@ -335,7 +359,7 @@ function M.new()
           end
         end)
       end
-    end)
+    end) end)
   end
 
   local function resume(task, ...)
@@ -369,6 +393,7 @@ function M.new()
       has_used_result = cancellation ~= nil,
       raised = 0,
     }
+    task.root = is_child and task or caller and caller.root
     task.promise.task = task
     if scope then
       table.insert(scope.members, task)
@@ -415,7 +440,7 @@ function M.new()
     local function count()
       left = left - 1
       if left == 0 then
-        f()
+        when_due(f)
       end
     end
     for _, promise in ipairs(promises) do
@@ -535,10 +560,9 @@ function M.new()
 
   local function end_operation(operation, reason)
     remove(timers, operation.timer)
-    remove(operation.scope.members, operation)
     operation.promise.quiet = true
     reject(operation.promise, reason)
-    check_closed(operation.scope)
+    leave_scope(operation.scope, operation)
   end
 
   ---- cancelling ----
@@ -665,7 +689,7 @@ function M.new()
     if values[1] then
       fulfil(scope.promise, table.unpack(values, 2, values.n))
     else
-      scope.promise.quiet = is_quiet(scope.parent, values[2])
+      scope.promise.quiet = is_quiet(scope.parent, values[2]) or is_stop(scope, values[2])
       reject(scope.promise, values[2])
     end
     leave_scope(scope.parent, scope)
@@ -725,10 +749,10 @@ function M.new()
     end
     subscribe(child, function(...)
       f(...)
-      leave()
+      when_due(leave)
     end, function(reason)
       fail(scope, child, reason)
-      leave()
+      when_due(leave)
     end)
     return child
   end
@@ -803,12 +827,13 @@ function M.new()
     end
     local cancellation = { reason = reason or { name = "AbortError" }, origin = scope, stop = true }
     local function is_stopped(task)
-      return task and task.stopped == cancellation
+      return task and (task.stopped == cancellation
+        or task.root and task.root.stopped == cancellation)
     end
     for _, member in ipairs(scope.members) do -- callers come before what they call
       if member.coroutine and not member.cancellation then
-        local is_meant = member.is_child and (not child or child.task == member)
-        if is_meant or is_stopped(member.caller) then
+        local root = member.root
+        if root and root.promise.state == "pending" and (not child or child.task == root) then
           member.stopped, member.cancellation, member.received = cancellation, cancellation, false
         end
       end

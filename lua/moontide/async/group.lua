@@ -66,26 +66,25 @@ function M.each(list, f, options)
   return for_all(list, f, check_limit(options, "each"), function() end, {})
 end
 
---- Raises the reason of a cancellation when the arguments that belong to the scope are over, so that
---- what they use is not closed under them.
-local function await_own(args, reason)
+--- Who is cancelled waits for those of the arguments that belong to the scope, so that what they use is
+--- not closed under them.
+local function await_own(args)
   for i = 1, args.n do
     local promise = args[i]
     if core.is_inside(promise) and promise:state() == "pending" then
       pcall(await, promise)
     end
   end
-  error(reason, 0)
 end
 
 function M.join(...)
   local args = table.pack(...)
-  local all = core.Promise.all(args)
-  local ok, results = pcall(await, all)
+  local ok, results = pcall(await, core.Promise.all(args))
   if ok then
     return table.unpack(results, 1, results.n)
-  elseif all:state() == "pending" then
-    await_own(args, results)
+  elseif core.interrupted() then
+    await_own(args)
+    core.throw_if_cancelled() -- by another one, if a grace was over meanwhile
   end
   error(results, 0)
 end

@@ -57,6 +57,13 @@ function Permit:__close()
   end
 end
 
+--- One that was dropped is given back when the collector finds it; the runtime may be closed by then.
+function Permit:__gc()
+  if self._semaphore then
+    pcall(give_back, self)
+  end
+end
+
 function semaphore_methods:acquire(options)
   check_semaphore(self, "acquire")
   local signal, refused = line.heed(options, 1, "acquire")
