@@ -30,7 +30,7 @@ HEADERS := $(wildcard csrc/*.h csrc/*/*.h)
 SPECS   := $(sort $(wildcard spec/*_spec.lua spec/*/*_spec.lua))
 LUADIRS := $(sort $(dir $(wildcard lua/moontide/*.lua lua/moontide/*/*.lua)))
 HOSTSRC := $(wildcard spec/host/*.c)
-BENCHSRC := $(wildcard bench/io/*.c)
+BENCHSRC := $(wildcard bench/*.c bench/io/*.c)
 BENCHHDR := $(wildcard bench/io/*.h)
 SHELLS  := $(wildcard tools/*.sh) .ci/run
 
@@ -81,8 +81,8 @@ define each
 [ -z "$$failed" ] || { echo "make $@: failed:$$failed" >&2; exit 1; }
 endef
 
-.PHONY: all core run test specs examples install-test oom bench lint asan gcstress valgrind \
-	format clean install deps-build deps-test deps-check
+.PHONY: all core run test specs examples install-test oom bench bench-instructions \
+	bench-instructions-check lint asan gcstress valgrind format clean install deps-build deps-test deps-check
 .DELETE_ON_ERROR:
 
 all: core
@@ -170,12 +170,23 @@ bench: core
 	-@$(SUBMAKE) -k bench-programs
 	$(LUA) bench/run.lua
 
+# Counted instead of timed: the same on a machine that has other things to do. Written for the CI's
+# compiler; with another one, the check only reports.
+INSTRUCTIONS = CC="$(CC)" CFLAGS="$(CFLAGS)" $(LUA) bench/instructions.lua
+bench-instructions bench-instructions-check: deps-check
+	@$(SUBMAKE) BUILD=release core build/bench/seed.so
+	$(INSTRUCTIONS) $(if $(filter %-check,$@),--check,--write)
+
 .PHONY: bench-programs
-bench-programs: $(BENCHSRC:bench/io/%.c=build/bench/%)
+bench-programs: $(patsubst bench/io/%.c,build/bench/%,$(wildcard bench/io/*.c)) build/bench/seed.so
 
 build/bench/%: bench/io/%.c $(BENCHHDR) Makefile
 	@mkdir -p $(@D)
 	$(CC) -std=gnu99 -Wall -Wextra -O2 $(UV_CFLAGS) -o $@ $< $(UV_LIBS)
+
+build/bench/seed.so: bench/seed.c Makefile
+	@mkdir -p $(@D)
+	$(CC) -std=gnu99 -Wall -Wextra -O2 -fPIC -shared -o $@ $<
 
 # lua5.4 itself is not instrumented, so the run time of the sanitizer has to be loaded first.
 # Leaks are not looked for here: busted leaves through os.exit, the preloaded library is in every

@@ -21,12 +21,12 @@ local function suspended()
 end
 
 benches.suspended_count = {
-  n = 100000, bytes = true,
+  n = 100000, figure = true,
   run = function(n) return (measure.bytes_each(n, suspended)) end,
 }
 
 benches.suspended_rss = {
-  n = 100000, bytes = true,
+  n = 100000, figure = true,
   run = function(n) return (select(2, measure.bytes_each(n, suspended))) end,
 }
 

@@ -249,10 +249,15 @@ local function new_workloads(lua, python)
       contenders = {
         { what = "moontide", command = own .. "idle " .. IDLE, limit = 4096 },
       } },
+    { name = "idle_serve", what = "an idle connection of `net.serve` (bytes)", rounds = 1,
+      figures = { "resident", "by Lua's count" },
+      contenders = {
+        { what = "moontide", command = own .. "idle_serve " .. IDLE, limit = 3072 },
+      } },
   }
 end
 
-local M = { names = { "echo", "echo_serve", "proxy", "files", "idle" } }
+local M = { names = { "echo", "echo_serve", "proxy", "files", "idle", "idle_serve" } }
 
 --- Measures the workloads that wanted[name] is true for, and prints a table of each. lua and python
 --- are commands.

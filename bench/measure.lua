@@ -1,10 +1,13 @@
 -- What the Lua peers share: pick a benchmark by its name, measure it, print one number.
 --
 --   lua5.4 bench/PEER.lua              prints the names of its benchmarks
---   lua5.4 bench/PEER.lua NAME [N]     prints ns of CPU time per operation, or bytes each
+--   lua5.4 bench/PEER.lua NAME [N]     prints ns of CPU time per operation, or the row's own figure
+--   lua5.4 bench/PEER.lua --once NAME [N [TIMES]]
+--                                      the same of TIMES runs in a row, one unless given, without a
+--                                      round before them to warm up
 --
 -- A benchmark is { n = operations, rounds = rounds, run = function(n) }. The best round counts.
--- `bytes = true` marks one whose run(n) returns the bytes that each of n objects takes.
+-- `figure = true` marks one whose run(n) returns what is to be printed, bytes of one object say.
 
 local MAX_BATCHES = 20
 
@@ -19,7 +22,7 @@ local function cpu_seconds(run, n, batches)
 end
 
 local function measure(bench, n)
-  if bench.bytes then return bench.run(n or bench.n) end
+  if bench.figure then return bench.run(n or bench.n) end
   local full = bench.n
   n = n or full
   -- A small N is repeated: one batch would be too short for the clock, and too short for the
@@ -30,6 +33,15 @@ local function measure(bench, n)
     best = math.min(best, cpu_seconds(bench.run, n, batches))
   end
   return best * 1e9 / (n * batches)
+end
+
+--- Nothing is collected before: the collector has the state that a program finds.
+local function measure_once(bench, n, times)
+  n, times = n or bench.n, times or 1
+  if bench.figure then return bench.run(n) end
+  local start = os.clock()
+  for _ = 1, times do bench.run(n) end
+  return (os.clock() - start) * 1e9 / (n * times)
 end
 
 --- Bytes of resident memory; nil where the system does not say (anything but Linux).
@@ -58,18 +70,25 @@ function M.bytes_each(n, make)
   return count, rss and (resident() - rss) / n, keep
 end
 
+local function list(benches)
+  local names = {}
+  for key in pairs(benches) do names[#names + 1] = key end
+  table.sort(names)
+  print(table.concat(names, "\n"))
+end
+
+local function integer(text, what)
+  return text and (math.tointeger(tonumber(text)) or error(what .. " must be an integer", 0))
+end
+
 function M.main(benches, args)
-  local name = args[1]
-  if not name then
-    local names = {}
-    for key in pairs(benches) do names[#names + 1] = key end
-    table.sort(names)
-    print(table.concat(names, "\n"))
-    return
-  end
+  local once = args[1] == "--once"
+  local name, n, times = table.unpack(args, once and 2 or 1)
+  if not name then return list(benches) end
   local bench = benches[name] or error("no benchmark " .. name, 0)
-  local n = args[2] and assert(math.tointeger(args[2]), "N must be an integer")
-  print(string.format("%.2f", measure(bench, n)))
+  n, times = integer(n, "N"), integer(times, "TIMES")
+  local figure = once and measure_once(bench, n, times) or not once and measure(bench, n)
+  print(string.format("%.2f", figure))
 end
 
 return M

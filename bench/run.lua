@@ -9,6 +9,7 @@
 
 local dir = arg[0]:match("^(.*/)") or ""
 local tables, io_rows = dofile(dir .. "table.lua"), dofile(dir .. "io.lua")
+local count = dofile(dir .. "count.lua")
 
 local digits = tables.digits
 
@@ -45,6 +46,13 @@ local commands = {
   uvloop = python .. " bench/python.py uvloop",
 }
 
+--- Those of a program that does the thing once: moontide's by the command, which has chosen its
+--- collector.
+local commands_once = {
+  moontide = lua .. " bin/moontide bench/moontide.lua --once",
+  node = "node bench/node.mjs --once",
+}
+
 ---@class bench.Row
 ---@field what string
 ---@field bench string the benchmark's name, the same for all peers
@@ -52,6 +60,8 @@ local commands = {
 ---@field target? number moontide's figure at most: a multiple of the peer's, or bytes
 ---@field bare? string the benchmark of bare.lua that stands beside it, where it has another name
 ---@field own? string the benchmark of moontide's own that the target is about
+---@field once? boolean the first and only round of a process counts
+---@field instructions? boolean it is instructions that are counted
 ---@field scale? boolean the peer is moontide itself with SMALL operations
 ---@field large? integer with how many it is compared then, where not LARGE
 ---@field default? integer operations of the benchmark where it is not LARGE
@@ -59,33 +69,49 @@ local commands = {
 ---@type bench.Row[]
 local rows = {
   { what = "`await(nil)`", bench = "await_nil", against = "node", target = 0.5 },
-  { what = "await of a settled promise", bench = "await_settled", against = "node", target = 0.5 },
+  { what = "await of a settled promise", bench = "await_settled", against = "node", target = 0.6 },
   { what = "await of a pending promise, `with_resolvers` and a microtask", bench = "await_pending",
-    against = "bare", target = 1.6, bare = "pair" },
+    against = "bare", target = 4, bare = "pair" },
   { what = "await of a pending promise, `await(p:next(f))`", bench = "await_next", bare = "pair" },
   { what = "call and await, never suspends", bench = "call",
-    against = "bare", target = 2, bare = "pair" },
+    against = "bare", target = 2.2, bare = "pair" },
   { what = "call and await, one pending promise inside", bench = "call_pending",
-    against = "bare", target = 5, bare = "pair" },
+    against = "bare", target = 7, bare = "pair" },
   { what = "the same, `await(p:next(f))` inside", bench = "call_next", bare = "pair" },
+  { what = "throw and catch across an await", bench = "throw_catch",
+    against = "node", target = 1.2 },
+  { what = "a generator, one step", bench = "generator", against = "node", target = 3 },
   { what = "chain of 1,000,000 `p:next`", bench = "chain", against = "node", target = 1 },
-  { what = "`Promise.all` over 100,000 calls", bench = "all", against = "node", target = 1 },
+  { what = "`Promise.all` over 100,000 calls", bench = "all", against = "node", target = 0.9 },
   { what = "1,000,000 sleepers of 10 ms", bench = "sleepers", against = "node", target = 0.8 },
   { what = "1,000,000 sleepers of 1 to 1,000 ms", bench = "sleepers_spread",
     against = "node", target = 0.8 },
-  { what = "bytes, suspended async function (resident)", bench = "suspended_rss", target = 1300 },
+  { what = "1,000,000 sleepers of 10 ms, once, by the command", bench = "sleepers", once = true,
+    against = "node", target = 0.9 },
+  { what = "a crawler's job of 20,000, once, by the command", bench = "crawler", once = true,
+    against = "node", target = 1.6 },
+  { what = "ns, longest pause beside 100,000 suspended functions, by the command",
+    bench = "pause", once = true, against = "node", target = 1.5 },
+  { what = "bytes, suspended async function (resident)", bench = "suspended_rss", target = 1350 },
   { what = "bytes, the same (Lua's count)", bench = "suspended_count", target = 1300 },
   { what = "1,000,000 timers of 10 ms", bench = "timers", against = "luv", target = 0.4 },
   { what = "1,000,000 timers of 1 to 1,000 ms", bench = "timers_spread",
     against = "luv", target = 0.4 },
+  { what = "an empty group", bench = "group_empty", against = "bare", target = 20, bare = "pair" },
+  { what = "`timeout(ms, f)`, f returns at once", bench = "timeout",
+    against = "node", target = 3 },
   { what = "100,000 children of a group, spawned and joined", bench = "group_spawn",
-    own = "all", target = 2 },
+    own = "all", target = 1.5 },
   { what = "100,000 children of a group, asleep for 10 ms", bench = "group_sleepers" },
-  { what = "the same, cancelled", bench = "group_cancel", own = "group_sleepers", target = 2 },
+  { what = "the same, cancelled", bench = "group_cancel", own = "group_sleepers", target = 1.5 },
   { what = "two functions and two queues, one hop", bench = "queue",
     against = "bare", target = 4, bare = "pair" },
+  { what = "the same against node, two promises a hop", bench = "queue",
+    against = "node", target = 1 },
   { what = "the same, each push awaited", bench = "queue_awaited", bare = "pair" },
   { what = "the same as children of a group", bench = "queue_group", bare = "pair" },
+  { what = "instructions, `fs.stat` in a group : outside", bench = "fs_stat_group",
+    own = "fs_stat", instructions = true, target = 1.15 },
   { what = "N = 1,000,000 : 10,000, `p:next`", bench = "chain", scale = true, target = 1.5 },
   { what = "N = 1,000,000 : 10,000, `Promise.all`", bench = "all", scale = true, target = 1.5,
     default = 100000 },
@@ -111,31 +137,51 @@ local function find_benches()
 end
 
 ---@class bench.Measurement
----@field peer string
----@field bench string
----@field n? integer
+---@field what string
+---@field figure fun(): number?
 ---@field best? number ns per operation or bytes; nil until measured, or when it failed
+
+local function timed(command)
+  return function() return tonumber(output_of(command) or "") end
+end
+
+local function counted(bench)
+  return function()
+    if not count.is_possible() then return nil end
+    return count.per_operation(lua, count.find(bench))
+  end
+end
 
 --- A measurement is made once a round, however many rows it stands in.
 local function new_plan(has)
   local plan, by_key = {}, {}
 
-  function plan.add(peer, bench, n)
-    if not has[peer][bench] then return nil end
-    local key = table.concat({ peer, bench, n }, " ")
+  local function add(key, figure)
     if not by_key[key] then
-      by_key[key] = { peer = peer, bench = bench, n = n }
+      by_key[key] = { what = key, figure = figure }
       plan[#plan + 1] = by_key[key]
     end
     return by_key[key]
   end
 
+  function plan.add(peer, bench, n)
+    if not has[peer][bench] then return nil end
+    return add(table.concat({ peer, bench, n }, " "),
+      timed(table.concat({ commands[peer], bench, n }, " ")))
+  end
+
+  function plan.add_once(peer, bench)
+    if not commands_once[peer] or not has[peer][bench] then return nil end
+    return add(peer .. " --once " .. bench, timed(commands_once[peer] .. " " .. bench))
+  end
+
+  function plan.add_count(bench) return add("instructions " .. bench, counted(bench)) end
+
   return plan
 end
 
 local function measure(m)
-  local command = table.concat({ commands[m.peer], m.bench, m.n }, " ")
-  local figure = tonumber(output_of(command) or "")
+  local figure = m.figure()
   if figure then m.best = math.min(m.best or math.huge, figure) end
 end
 
@@ -147,9 +193,14 @@ local function plan_row(plan, row)
     row.cells.moontide = plan.add("moontide", row.bench, n)
     row.reference = plan.add("moontide", row.bench, SMALL)
     return
+  elseif row.instructions then
+    row.cells.moontide = plan.add_count(row.bench)
+    row.reference = plan.add_count(row.own)
+    return
   end
+  local add = row.once and plan.add_once or plan.add
   for _, peer in ipairs(peers) do
-    row.cells[peer] = plan.add(peer, peer == "bare" and row.bare or row.bench)
+    row.cells[peer] = add(peer, peer == "bare" and row.bare or row.bench)
   end
   row.reference = row.own and plan.add("moontide", row.own) or row.cells[row.against]
 end
@@ -234,8 +285,8 @@ local function measure_all(plan, rounds)
   for round = 1, rounds do
     for i, m in ipairs(plan) do
       if watched then
-        io.stderr:write(string.format("\r\27[Kround %d of %d, %d of %d: %s %s", round, rounds, i,
-          #plan, m.peer, m.bench))
+        io.stderr:write(string.format("\r\27[Kround %d of %d, %d of %d: %s", round, rounds, i,
+          #plan, m.what))
       end
       measure(m)
     end

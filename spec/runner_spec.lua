@@ -211,4 +211,38 @@ describe("bin/moontide", function()
     end)
     assert.same({ code = 0, out = "found\n", err = "" }, result)
   end)
+
+  describe("the collector", function()
+    it("is incremental, as bench/README.md has it, when the script begins", function()
+      local result = run([[
+        print(collectgarbage("setpause", 100), collectgarbage("setstepmul", 100))
+        print(collectgarbage("incremental"))
+      ]])
+      assert.same({ code = 0, out = "300\t100\nincremental\n", err = "" }, result)
+    end)
+
+    it("is the script's to choose", function()
+      local result = run([[
+        collectgarbage("generational")
+        local tide = require "moontide"
+        tide.set_timeout(function() print(collectgarbage("generational")) end, 1)
+      ]])
+      assert.same({ code = 0, out = "generational\n", err = "" }, result)
+    end)
+
+    it("is left alone by the library", function()
+      for _, mode in ipairs { "incremental", "generational" } do
+        local result = child.lua_source(([[
+          collectgarbage("setpause", 160)
+          collectgarbage("setstepmul", 120)
+          collectgarbage(%q)
+          local tide = require "moontide"
+          tide.await(tide.sleep(1))
+          print(collectgarbage("generational"))
+          print(collectgarbage("setpause", 160), collectgarbage("setstepmul", 120))
+        ]]):format(mode))
+        assert.same({ code = 0, out = mode .. "\n160\t120\n", err = "" }, result)
+      end
+    end)
+  end)
 end)

@@ -31,10 +31,13 @@ function programs.echo()
   for conn in listen() do spawn(echo, conn) end
 end
 
+--- `net.serve` closes what it has handed over.
+local function answer(conn)
+  for chunk in conn:chunks() do conn:write(chunk):await() end
+end
+
 function programs.echo_serve()
-  announce(await(net.serve(ADDRESS, function(conn)
-    for chunk in conn:chunks() do conn:write(chunk):await() end
-  end)))
+  announce(await(net.serve(ADDRESS, answer)))
 end
 
 local function pass_on(a, b)
@@ -79,6 +82,33 @@ function programs.idle(count)
   end)
   print(string.format("%.0f %.0f", resident, by_count))
   peer:close()
+  os.exit(true)
+end
+
+--- The same of a connection of `net.serve`'s, the group around it included.
+function programs.idle_serve(count)
+  local measure = dofile(dir .. "../measure.lua")
+  local open = 0
+  local server = await(net.serve(ADDRESS, function(conn)
+    open = open + 1
+    return answer(conn)
+  end))
+  local port, peers = server:address().port, {}
+  local function hold(connections)
+    local command = string.format("build/bench/hold %d %d", port, connections)
+    peers[#peers + 1] = assert(io.popen(command, "w"))
+  end
+  local function wait_for(connections)
+    while open < connections do await(tide.sleep(1)) end
+  end
+  hold(1) -- what is made once is not part of the answer
+  wait_for(1)
+  local by_count, resident = measure.bytes_each(count, function(i)
+    if i == 1 then hold(count) end
+    wait_for(i + 1)
+  end)
+  print(string.format("%.0f %.0f", resident, by_count))
+  for _, peer in ipairs(peers) do peer:close() end
   os.exit(true)
 end
 
