@@ -81,7 +81,7 @@ static bool is_passed_on(lua_State *L, int promise, const tide_promise *p) {
     bool same = false;
     if (tide_scope_push(L, payload + 1) && lua_rawgeti(L, -1, TIDE_SCOPE_REASON) != LUA_TNIL) {
         if (p->flags & TIDE_TRACED)
-            lua_rawgeti(L, payload, TIDE_BOX_REASON);
+            tide_trace_push_reason(L, payload);
         else
             lua_pushvalue(L, payload);
         same = lua_rawequal(L, -1, -2);

@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+/* The user values of a box; its bytes are the frames' text. */
+enum { BOX_REASON = 1, BOX_INNER };
+
 /* ---- frames ---- */
 
 /* What a frame takes at most, its name aside: the source twice, two numbers, the words. */
@@ -106,14 +109,39 @@ void tide_trace_note(lua_State *L, tide_runtime *rt, lua_State *co) {
     lua_pop(L, 2);
 }
 
+void tide_trace_push_reason(lua_State *L, int box) {
+    lua_getiuservalue(L, box, BOX_REASON);
+}
+
+bool tide_trace_push_inner(lua_State *L, int box) {
+    return lua_getiuservalue(L, box, BOX_INNER) == LUA_TUSERDATA;
+}
+
+void tide_trace_push_text(lua_State *L, int box) {
+    lua_pushlstring(L, lua_touserdata(L, box), lua_rawlen(L, box));
+}
+
 bool tide_trace_is_of(lua_State *L, int box, int reason) {
-    if (!lua_istable(L, box))
+    if (!lua_isuserdata(L, box))
         return false;
     reason = lua_absindex(L, reason);
-    lua_rawgeti(L, box, TIDE_BOX_REASON);
+    tide_trace_push_reason(L, box);
     bool same = lua_rawequal(L, -1, reason);
     lua_pop(L, 1);
     return same;
+}
+
+/* Pushes a box; inner may be 0. [-0, +1, m] */
+static void push_box(lua_State *L, int reason, const char *frames, size_t size, int inner) {
+    char *box = lua_newuserdatauv(L, size, inner != 0 ? BOX_INNER : BOX_REASON);
+    if (size > 0)
+        memcpy(box, frames, size);
+    lua_pushvalue(L, reason);
+    lua_setiuservalue(L, -2, BOX_REASON);
+    if (inner != 0) {
+        lua_pushvalue(L, inner);
+        lua_setiuservalue(L, -2, BOX_INNER);
+    }
 }
 
 void tide_trace_note_error(lua_State *L, tide_runtime *rt, lua_State *co, int level) {
@@ -122,16 +150,18 @@ void tide_trace_note_error(lua_State *L, tide_runtime *rt, lua_State *co, int le
     lua_pushvalue(L, -1);
     lua_rawget(L, place);
     bool again = tide_trace_is_of(L, inner, reason);
-    lua_createtable(L, again ? TIDE_BOX_INNER : TIDE_BOX_FRAMES, 0);
-    lua_pushvalue(L, reason);
-    lua_rawseti(L, -2, TIDE_BOX_REASON);
-    tide_trace_push_frames(L, co, level);
-    lua_rawseti(L, -2, TIDE_BOX_FRAMES);
-    if (again) {
-        lua_pushvalue(L, inner);
-        lua_rawseti(L, -2, TIDE_BOX_INNER);
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    add_frames(L, &b, co, level);
+    const char *frames = luaL_buffaddr(&b);
+    size_t size = luaL_bufflen(&b);
+    if (frames != b.init.b) { /* the buffer has grown, and must be closed: not by lua_settop, */
+        luaL_pushresult(&b);  /* whose stack pointer Lua 5.4.4 loses in doing that */
+        frames = lua_tostring(L, -1);
     }
-    lua_replace(L, inner);
+    push_box(L, reason, frames, size, again ? inner : 0);
+    lua_copy(L, -1, inner);
+    lua_settop(L, inner);
     lua_rawset(L, place);
     lua_settop(L, reason);
 }
@@ -142,20 +172,13 @@ int tide_trace_capture(lua_State *L) {
     return 1;
 }
 
-/* A box without frames, for what no handler has seen: memory errors, and errors in handlers. */
-static void push_bare_box(lua_State *L, int reason) {
-    lua_createtable(L, TIDE_BOX_REASON, 0);
-    lua_pushvalue(L, reason);
-    lua_rawseti(L, -2, TIDE_BOX_REASON);
-}
-
 void tide_trace_take(lua_State *L, tide_runtime *rt, lua_State *co) {
     int reason = lua_gettop(L), place = reason + 1, box = reason + 3;
     push_place(L, rt, co);
     lua_pushvalue(L, -1);
     bool noted = lua_rawget(L, place) != LUA_TNIL;
     if (!tide_trace_is_of(L, box, reason))
-        push_bare_box(L, reason);
+        push_box(L, reason, NULL, 0, 0); /* no handler has seen it: a memory error, say */
     lua_replace(L, reason);
     lua_settop(L, place + 1);
     if (noted) {

@@ -302,6 +302,19 @@ describe("the trace of an error", function()
     fail()
   end)
 
+  it("shows names of any length, as often as it is rethrown", function()
+    local name = ("x"):rep(3000)
+    local source = "local o, await = {}, ... function o:%s(p) await(p) return 1 end "
+      .. "return function(p) return o:%s(p) + 1 end"
+    local f = async(assert(load(source:format(name, name), "=chunk"))(await))
+    local trace = trace_of(function()
+      await(f(f(f(Promise.reject("reason")))))
+    end)
+    local _, count = trace:gsub("chunk:1: in method '" .. name .. "'\n", "")
+    assert.equal(3, count)
+    assert.matches("^reason\nstack traceback:\n", trace)
+  end)
+
   it("is short for a recursion that is long", function()
     local f
     f = async(function(n)
