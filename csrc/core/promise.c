@@ -146,7 +146,7 @@ int tide_promise_push(lua_State *L, int promise) {
     lua_getiuservalue(L, promise, TIDE_SLOT_VALUE);
     if (p->n == 1) {
         if (p->flags & TIDE_TRACED) {
-            lua_rawgeti(L, -1, TIDE_BOX_REASON);
+            tide_trace_push_reason(L, -1);
             lua_replace(L, -2);
         }
         return 1;

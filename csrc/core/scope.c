@@ -11,6 +11,7 @@
 #include "core/cancel.h"
 #include "core/context.h"
 #include "core/objects.h"
+#include "core/trace.h"
 
 #ifndef DEFAULT_GRACE
 #define DEFAULT_GRACE 5000
@@ -843,7 +844,7 @@ bool tide_scope_excuses(lua_State *L, tide_runtime *rt, int promise) {
     int payload = lua_gettop(L);
     (void)rt;
     if (p->flags & TIDE_TRACED)
-        lua_rawgeti(L, payload, 1);
+        tide_trace_push_reason(L, payload);
     else
         lua_pushvalue(L, payload);
     if (p->flags & TIDE_MEMBER) {

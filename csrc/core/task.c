@@ -193,6 +193,7 @@ static void task_resumed(lua_State *L, tide_runtime *rt, int task, tide_node *t,
         task_fail(L, rt, task);
     } else if (o.failed) {
         task_fail(L, rt, task);
+        tide_coroutine_return(L, rt, co);
     } else {
         if (o.n > LUA_MINSTACK / 2)
             luaL_checkstack(L, o.n + LUA_MINSTACK, "too many results");

@@ -2,9 +2,9 @@
  * Traces: where errors came from.
  *
  * The frames of an uncaught error are noted when it happens, by a message handler, in a trace
- * box: a table { reason, frames, inner }, where inner is the box of the rejection that an await
+ * box: the reason, a line for each frame, and the inner box, that of the rejection which an await
  * of the same coroutine had raised with that same reason. A rejected promise keeps the box in
- * place of its reason. Text is made only for a report.
+ * place of its reason. It is one userdata, since most are thrown away unread.
  */
 #ifndef TIDE_TRACE_H
 #define TIDE_TRACE_H
@@ -15,8 +15,6 @@
 
 /* Of a stack, and of a chain of awaits, this many are shown at either end. */
 enum { TIDE_TRACE_FIRST = 10, TIDE_TRACE_LAST = 11 };
-
-enum { TIDE_BOX_REASON = 1, TIDE_BOX_FRAMES, TIDE_BOX_INNER };
 
 /* Pushes a coroutine's frames from the level on, a line each. [-0, +1, m] */
 void tide_trace_push_frames(lua_State *L, lua_State *co, int level);
@@ -41,8 +39,17 @@ void tide_trace_note(lua_State *L, tide_runtime *rt, lua_State *co);
 /* Pushes the box noted for the coroutine, or nil. [-0, +1, m] */
 void tide_trace_push_noted(lua_State *L, tide_runtime *rt, lua_State *co);
 
-/* Whether there is a box at the index, of the reason at the other. */
+/* Whether there is a box at the index, rather than nil, of the reason at the other. */
 bool tide_trace_is_of(lua_State *L, int box, int reason);
+
+/* Pushes the reason of the box at the index. [-0, +1, -] */
+void tide_trace_push_reason(lua_State *L, int box);
+
+/* Pushes its inner box, or nil: then false. [-0, +1, -] */
+bool tide_trace_push_inner(lua_State *L, int box);
+
+/* Pushes its frames, a line each. [-0, +1, m] */
+void tide_trace_push_text(lua_State *L, int box);
 
 #pragma GCC visibility pop
 

@@ -11,11 +11,13 @@
 static void unfold(lua_State *L) {
     lua_newtable(L);
     lua_insert(L, -2);
-    for (lua_Integer i = 1; lua_istable(L, -1); i++) {
+    for (lua_Integer i = 1;; i++) {
         lua_pushvalue(L, -1);
         lua_rawseti(L, -3, i);
-        lua_rawgeti(L, -1, TIDE_BOX_INNER);
+        bool more = tide_trace_push_inner(L, -1);
         lua_replace(L, -2);
+        if (!more)
+            break;
     }
     lua_pop(L, 1);
 }
@@ -35,12 +37,9 @@ static void add_box(lua_State *L, luaL_Buffer *b, int box) {
         if (i < n)
             luaL_addstring(b, "\n\t[await]");
         lua_rawgeti(L, box, i);
-        lua_rawgeti(L, -1, TIDE_BOX_FRAMES);
+        tide_trace_push_text(L, -1);
         lua_remove(L, -2);
-        if (lua_isnil(L, -1))
-            lua_pop(L, 1);
-        else
-            luaL_addvalue(b);
+        luaL_addvalue(b);
     }
 }
 

@@ -62,6 +62,34 @@ describe("traceback", function()
     assert.is_true(tide.traceback(true))
   end)
 
+  it("shows both ends of a stack of more than 21 levels, and says how many are between", function()
+    local trace
+    local function f(n)
+      if n == 1 then
+        trace = tide.traceback()
+      else
+        f(n - 1)
+      end
+      return n
+    end
+    for n = 19, 40 do
+      spawn(f, n)
+      local skipped = trace:match("\n\t%.%.%.\t%(skipping (%d+) levels%)\n")
+      local _, shown = trace:gsub("traceback_spec%.lua:%d+: in ", "")
+      assert.equal(n <= 21, skipped == nil)
+      assert.equal(n, shown + (skipped or 0))
+    end
+  end)
+
+  it("shows a name of any length", function()
+    for _, length in ipairs({ 40, 100, 1000, 3000, 100000 }) do
+      local name = ("x"):rep(length)
+      local source = "local o, trace = {}, ... function o:%s() return (trace()) end return (o:%s())"
+      local trace = assert(load(source:format(name, name), "=chunk"))(tide.traceback)
+      assert.matches("^stack traceback:\n\tchunk:1: in method '" .. name .. "'\n", trace)
+    end
+  end)
+
   it("goes on with the functions that await the running one", function()
     local l1, l2, l3, trace
     local c = async(function()
@@ -272,6 +300,19 @@ describe("the trace of an error", function()
       leak.track(p, "promise")
     end
     fail()
+  end)
+
+  it("shows names of any length, as often as it is rethrown", function()
+    local name = ("x"):rep(3000)
+    local source = "local o, await = {}, ... function o:%s(p) await(p) return 1 end "
+      .. "return function(p) return o:%s(p) + 1 end"
+    local f = async(assert(load(source:format(name, name), "=chunk"))(await))
+    local trace = trace_of(function()
+      await(f(f(f(Promise.reject("reason")))))
+    end)
+    local _, count = trace:gsub("chunk:1: in method '" .. name .. "'\n", "")
+    assert.equal(3, count)
+    assert.matches("^reason\nstack traceback:\n", trace)
   end)
 
   it("is short for a recursion that is long", function()
