@@ -60,10 +60,11 @@ void tide_callback_call(lua_State *L, tide_runtime *rt, int callback, bool last)
 /* queue_microtask(f, ...) */
 static int queue_microtask(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    tide_objects_check_callable(L, 1);
     int nargs = lua_gettop(L) - 1;
-    if (nargs > 0 || rt->has_context || !lua_isfunction(L, 1))
+    if (nargs != 0 || rt->has_context || !lua_isfunction(L, 1)) {
+        tide_objects_check_callable(L, 1);
         tide_callback_new(L, rt, TIDE_MICROTASK, 1, nargs);
+    }
     lua_pushvalue(L, -1);
     tide_microtask_enqueue(L, rt);
     return 0;

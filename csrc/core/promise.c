@@ -76,7 +76,10 @@ static void settle(lua_State *L, tide_runtime *rt, int promise, tide_promise *p,
     p->at.rejection = 0;
     if (state == TIDE_REJECTED && !(p->flags & TIDE_HANDLED))
         rt->track(L, rt, promise, false);
-    lua_setiuservalue(L, promise, TIDE_SLOT_VALUE);
+    if (n == 0 && p->job.type == &plain_type)
+        lua_pop(L, 1); /* there is nothing to be replaced */
+    else
+        lua_setiuservalue(L, promise, TIDE_SLOT_VALUE);
     p->state = (uint8_t)state;
     p->n = n;
     p->job.type = &plain_type;
@@ -487,42 +490,65 @@ tide_promise *tide_promise_from(lua_State *L, tide_runtime *rt) {
 
 /* ---- resolving functions ---- */
 
-/* The promise of the resolving function that runs, pushed; NULL if it has had its call. */
-static tide_promise *take_resolver(lua_State *L) {
+/* The promise of the resolving function of that generation that runs; NULL if it has had its call. */
+static tide_promise *take_resolver(lua_State *L, uint32_t generation) {
     tide_promise *p = lua_touserdata(L, resolver_promise);
     if (p->rt->closed)
         luaL_error(L, "the runtime is closed");
-    if (p->flags & TIDE_RESOLVED || p->u.generation != lua_tointeger(L, resolver_generation))
+    if (p->flags & TIDE_RESOLVED || p->u.generation != generation)
         return NULL;
     p->flags |= TIDE_RESOLVED;
-    lua_pushvalue(L, resolver_promise);
-    lua_insert(L, 1);
     return p;
 }
 
-static int resolve_function(lua_State *L) {
-    tide_promise *p = take_resolver(L);
+static int resolve_with(lua_State *L, uint32_t generation) {
+    tide_promise *p = take_resolver(L, generation);
     if (p != NULL)
-        tide_promise_resolve(L, p->rt, 1, lua_gettop(L) - 1);
+        tide_promise_resolve(L, p->rt, resolver_promise, lua_gettop(L));
     return 0;
 }
 
-static int reject_function(lua_State *L) {
+static int reject_with(lua_State *L, uint32_t generation) {
     lua_settop(L, 1);
-    tide_promise *p = take_resolver(L);
+    tide_promise *p = take_resolver(L, generation);
     if (p != NULL)
-        tide_promise_reject(L, p->rt, 1);
+        tide_promise_reject(L, p->rt, resolver_promise);
     return 0;
+}
+
+static int resolve_first(lua_State *L) {
+    return resolve_with(L, 0);
+}
+
+static int reject_first(lua_State *L) {
+    return reject_with(L, 0);
+}
+
+static int resolve_later(lua_State *L) {
+    return resolve_with(L, (uint32_t)lua_tointeger(L, resolver_generation));
+}
+
+static int reject_later(lua_State *L) {
+    return reject_with(L, (uint32_t)lua_tointeger(L, resolver_generation));
+}
+
+/* Pushes a resolving function. The first pair, which most promises never have a second one to, need
+ * not say which it is. */
+static void push_resolver(lua_State *L, const tide_promise *p, int promise, lua_CFunction first,
+                          lua_CFunction later) {
+    lua_pushvalue(L, promise);
+    if (p->u.generation == 0) {
+        lua_pushcclosure(L, first, 1);
+        return;
+    }
+    lua_pushinteger(L, p->u.generation);
+    lua_pushcclosure(L, later, 2);
 }
 
 void tide_promise_functions(lua_State *L, tide_promise *p, int promise) {
     promise = lua_absindex(L, promise);
-    lua_pushvalue(L, promise);
-    lua_pushinteger(L, p->u.generation);
-    lua_pushcclosure(L, resolve_function, 2);
-    lua_pushvalue(L, promise);
-    lua_pushinteger(L, p->u.generation);
-    lua_pushcclosure(L, reject_function, 2);
+    push_resolver(L, p, promise, resolve_first, resolve_later);
+    push_resolver(L, p, promise, reject_first, reject_later);
 }
 
 /* ---- next, catch, finally ---- */

@@ -699,7 +699,7 @@ static int await_after_grace(lua_State *L, tide_runtime *rt, bool inside) {
 }
 
 /* The running task awaits what is at 1 while a cancellation is due, or after the grace. Negative: as if
- * there was none, since it gets a result that came before. */
+ * there was none, since it gets a result that came before, or what has become of a call. */
 static int await_cancelled(lua_State *L, tide_runtime *rt, tide_node *t) {
     const tide_scope *s = t->member.scope;
     tide_promise *p = tide_promise_test(L, rt, 1);
@@ -714,11 +714,7 @@ static int await_cancelled(lua_State *L, tide_runtime *rt, tide_node *t) {
         t->promise.flags |= TIDE_LATE;
         return -1;
     }
-    if (!inside || p->state == TIDE_FULFILLED)
-        return raise_reason(L, rt);
-    push_running(L, rt);
-    rt->awaited(L, rt, lua_gettop(L), 1);
-    return tide_task_outcome(L, rt, 1);
+    return inside && p->state == TIDE_REJECTED ? -1 : raise_reason(L, rt);
 }
 
 int tide_task_await(lua_State *L) {
@@ -726,9 +722,9 @@ int tide_task_await(lua_State *L) {
     if (!is_current(L, rt))
         return tide_task_at_top_level(rt) ? await_top(L, rt) : await_misplaced(L, rt);
     tide_node *t = rt->tasks.running.task;
-    t->promise.flags &= (uint16_t)~TIDE_INTERRUPTED;
-    if (tide_task_is_cancelled(rt) && lua_isyieldable(L)) {
-        int n = await_cancelled(L, rt, t);
+    if (t->promise.flags & TIDE_MEMBER) {
+        t->promise.flags &= (uint16_t)~TIDE_INTERRUPTED;
+        int n = tide_task_is_cancelled(rt) && lua_isyieldable(L) ? await_cancelled(L, rt, t) : -1;
         if (n >= 0)
             return n;
     }
