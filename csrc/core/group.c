@@ -217,10 +217,10 @@ static void push_signal(lua_State *L, tide_runtime *rt) {
     if (!lua_isnil(L, -1))
         return;
     lua_pop(L, 1);
-    if (s->cancellation != 0 && !s->ending)
-        tide_scope_push_reason(L, 1);
-    else
+    if (s->cancellation == 0 || s->ending)
         lua_pushnil(L);
+    else if (lua_getiuservalue(L, 1, TIDE_SLOT_FORMER) == LUA_TNIL) /* the first reason stays */
+        tide_scope_push_reason(L, 1);
     lua_pushboolean(L, s->cancellation != 0 && !s->ending);
     tide_cancel_call(L, rt, "new_signal", 2, 1);
     lua_pushvalue(L, -1);

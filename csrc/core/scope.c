@@ -396,10 +396,11 @@ static void mark(lua_State *L, walk *w) {
     tide_scope *s = w->at;
     bool is_new = s->cancellation == 0;
     if (s->cancellation != w->cancellation) {
-        if (!is_new) {
+        if (!is_new && lua_getiuservalue(L, w->scope, TIDE_SLOT_FORMER) == LUA_TNIL) {
             lua_getiuservalue(L, w->scope, TIDE_SLOT_REASON);
             lua_setiuservalue(L, w->scope, TIDE_SLOT_FORMER);
         }
+        lua_settop(L, w->list);
         lua_pushvalue(L, w->reason);
         lua_setiuservalue(L, w->scope, TIDE_SLOT_REASON);
         s->cancellation = w->cancellation;
@@ -689,6 +690,9 @@ static void drop_waiters(lua_State *L, tide_runtime *rt, int scope) {
         const tide_promise *p = lua_touserdata(L, -1);
         if (p != NULL && p->kind == TIDE_WAITER && p->n == 0)
             p->job.type->cancel(L, rt, lua_gettop(L), list + 1);
+        else if (p != NULL && p->kind == TIDE_SCOPE &&
+                 ((const tide_scope *)p)->kind == TIDE_SCOPE_STOP)
+            drop_waiters(L, rt, lua_gettop(L));
         lua_settop(L, list + 1);
     }
     lua_settop(L, list - 1);

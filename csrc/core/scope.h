@@ -52,7 +52,7 @@ enum {
     TIDE_SLOT_PARENT = TIDE_SLOT_CONTEXT,
     TIDE_SLOT_MEMBERS = TIDE_SLOT_EXTRA,
     TIDE_SLOT_REASON, /* of the cancellation in force */
-    TIDE_SLOT_FORMER, /* what that was before the grace of one from outside was over */
+    TIDE_SLOT_FORMER, /* the first one, where the grace of a cancellation from outside was over since */
     TIDE_SLOT_RARE    /* a table of what most scopes never have, or nil */
 };
 

@@ -751,8 +751,10 @@ function M.new(slack)
       f(...)
       when_due(leave)
     end, function(reason)
-      fail(scope, child, reason)
-      when_due(leave)
+      when_due(function()
+        fail(scope, child, reason)
+        leave()
+      end)
     end)
     return child
   end
