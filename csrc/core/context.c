@@ -2,6 +2,7 @@
 
 void tide_context_set(lua_State *L, tide_runtime *rt) {
     rt->has_context = lua_toboolean(L, -1);
+    rt->scope_is_known = false;
     if (!rt->has_context) {
         lua_pop(L, 1);
         lua_pushboolean(L, 0);

@@ -102,7 +102,8 @@ struct tide_runtime {
         int count;
     } carriers;
 
-    bool has_context;
+    bool has_context, scope_is_known;
+    struct tide_scope *scope; /* of the current context, if that is known: see scope.c */
     uint64_t cancellations; /* so far, each of which has its number */
 
     struct {                         /* rejection.c */

@@ -30,20 +30,6 @@ void tide_scope_push_of(lua_State *L, int node) {
     lua_getiuservalue(L, node, slot_of_scope(lua_touserdata(L, node)));
 }
 
-/* Replaces the scope on top by the innermost one around it that is open; NULL: there is none, it is
- * popped. [-1, +(0|1), -] */
-static tide_scope *find_open(lua_State *L) {
-    tide_scope *s = lua_touserdata(L, -1);
-    while (s != NULL && s->closed) {
-        lua_getiuservalue(L, -1, TIDE_SLOT_PARENT);
-        lua_replace(L, -2);
-        s = lua_touserdata(L, -1);
-    }
-    if (s == NULL)
-        lua_pop(L, 1);
-    return s;
-}
-
 /* Replaces the context on top, or nil, by its scope, or nil. */
 static void scope_of_context(lua_State *L) {
     if (lua_isnil(L, -1))
@@ -52,29 +38,55 @@ static void scope_of_context(lua_State *L) {
     lua_replace(L, -2);
 }
 
-/* A stopped child, and what it has called, have the context of the group, but belong to a scope of their
- * own: replaces the group's scope on top, s, by that where one of them runs. */
-static tide_scope *find_stopped(lua_State *L, const tide_runtime *rt, tide_scope *s) {
-    const struct tide_running *r = &rt->tasks.running;
-    if (r->task == NULL || !(r->task->promise.flags & TIDE_MEMBER))
-        return s;
-    const tide_scope *of = r->task->member.scope;
-    if (of == NULL || of->kind != TIDE_SCOPE_STOP || of->parent != s || of->closed)
-        return s;
-    lua_pop(L, 1);
-    luaL_checkstack(r->host, 2, NULL);
-    tide_scope_push_of(r->host, r->index);
-    lua_xmove(r->host, L, 1);
-    return lua_touserdata(L, -1);
+/* The scope of the current context, which holds it; NULL: it has none. */
+static tide_scope *scope_of_current(lua_State *L, tide_runtime *rt) {
+    if (!rt->has_context)
+        return NULL;
+    if (!rt->scope_is_known) {
+        tide_context_push(L, rt);
+        scope_of_context(L);
+        rt->scope = lua_touserdata(L, -1);
+        rt->scope_is_known = true;
+        lua_pop(L, 1);
+    }
+    return rt->scope;
+}
+
+/* Whether the running function is a stopped child of the scope, or what that has called: these have the
+ * context of the group, but belong to a scope of their own. */
+static bool is_stopped(const tide_runtime *rt, const tide_scope *s) {
+    const tide_node *t = rt->tasks.running.task;
+    if (t == NULL || !(t->promise.flags & TIDE_MEMBER) || t->member.scope == NULL)
+        return false;
+    const tide_scope *of = t->member.scope;
+    return of->kind == TIDE_SCOPE_STOP && of->parent == s && !of->closed;
+}
+
+tide_scope *tide_scope_current(lua_State *L, tide_runtime *rt) {
+    tide_scope *s = scope_of_current(L, rt);
+    while (s != NULL && s->closed)
+        s = s->parent;
+    return s != NULL && is_stopped(rt, s) ? rt->tasks.running.task->member.scope : s;
 }
 
 tide_scope *tide_scope_push_current(lua_State *L, tide_runtime *rt) {
-    if (!rt->has_context)
+    tide_scope *s = tide_scope_current(L, rt);
+    if (s == NULL)
         return NULL;
+    if (s->kind == TIDE_SCOPE_STOP) {
+        const struct tide_running *r = &rt->tasks.running;
+        luaL_checkstack(r->host, 2, NULL);
+        tide_scope_push_of(r->host, r->index);
+        lua_xmove(r->host, L, 1);
+        return s;
+    }
     tide_context_push(L, rt);
     scope_of_context(L);
-    tide_scope *s = find_open(L);
-    return s != NULL ? find_stopped(L, rt, s) : NULL;
+    while (lua_touserdata(L, -1) != s) {
+        lua_getiuservalue(L, -1, TIDE_SLOT_PARENT);
+        lua_replace(L, -2);
+    }
+    return s;
 }
 
 bool tide_scope_contains(const tide_scope *s, const tide_promise *p) {

@@ -85,6 +85,9 @@ void tide_scope_try_to_close(lua_State *L, tide_runtime *rt, int scope);
  * stopped. [-0, +0, m] */
 void tide_scope_split(lua_State *L, tide_runtime *rt, int from, int to, uint64_t child);
 
+/* The innermost open scope of the current context, or NULL. [-0, +0, -] */
+tide_scope *tide_scope_current(lua_State *L, tide_runtime *rt);
+
 /* Pushes the innermost open scope of the current context; NULL: none, nothing pushed.
  * [-0, +(0|1), m] */
 tide_scope *tide_scope_push_current(lua_State *L, tide_runtime *rt);

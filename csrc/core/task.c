@@ -819,6 +819,42 @@ void tide_task_continue(lua_State *L, tide_runtime *rt, int task, int n) {
     tide_microtask_enqueue(L, rt);
 }
 
+/* ---- parked tasks: those that Lua holds ---- */
+
+static void forget_parked(lua_State *L, tide_runtime *rt, int holder) {
+    (void)L, (void)rt, (void)holder; /* who unparks it will see that it is gone */
+}
+
+static const tide_hold_type park_type = {TIDE_HOLD_JOB, forget_parked};
+
+/* running() -> the promise of the running async function, or nil */
+static int running(lua_State *L) {
+    const tide_runtime *rt = tide_runtime_here(L);
+    if (!is_current(L, rt))
+        return 0;
+    push_running(L, rt);
+    return 1;
+}
+
+/* park() -> what unpark hands over: suspends the running async function */
+static int park(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    if (!is_current(L, rt) || !lua_isyieldable(L))
+        return await_misplaced(L, rt);
+    lua_settop(L, 0);
+    lua_pushboolean(L, 1);
+    return tide_task_hold(L, rt, &park_type);
+}
+
+/* unpark(promise, ...): it goes on a microtask later, unless it does not wait there any more */
+static int unpark(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    const tide_promise *p = tide_promise_check(L, rt, 1);
+    if (p->job.type == &park_type.job)
+        tide_task_continue(L, rt, 1, lua_gettop(L) - 1);
+    return 0;
+}
+
 /* The task at the index goes on as if it had awaited the promise that is rejected with the reason. */
 static void go_on_rejected(lua_State *L, tide_runtime *rt, tide_node *t, int task, int rejected) {
     tide_microtask_reserve(L, rt);
@@ -930,7 +966,10 @@ const luaL_Reg tide_task_functions[] = {{"async", async},
                                         {"cancelled", cancelled},
                                         {"interrupted", interrupted},
                                         {"is_inside", is_inside},
+                                        {"park", park},
                                         {"receive", receive},
+                                        {"running", running},
+                                        {"unpark", unpark},
                                         {"watch_calls", watch_calls},
                                         {"announce_call", announce_call},
                                         {NULL, NULL}};

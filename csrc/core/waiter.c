@@ -13,15 +13,13 @@ void tide_waiter_run(lua_State *L, tide_runtime *rt, int job, void *self) {
 
 /* Pushes a rejected promise if what begins here is refused. [-0, +(0|1), m] */
 static bool push_refused(lua_State *L, tide_runtime *rt) {
-    const tide_scope *s = tide_scope_push_current(L, rt);
-    bool refused = s != NULL && tide_scope_refuses(rt, s);
-    if (refused) {
-        tide_scope_push_rejected(L, rt, lua_gettop(L));
-        lua_remove(L, -2);
-    } else if (s != NULL) {
-        lua_pop(L, 1);
-    }
-    return refused;
+    const tide_scope *s = tide_scope_current(L, rt);
+    if (s == NULL || !tide_scope_refuses(rt, s))
+        return false;
+    tide_scope_push_current(L, rt);
+    tide_scope_push_rejected(L, rt, lua_gettop(L));
+    lua_remove(L, -2);
+    return true;
 }
 
 bool tide_waiter_begin_with(lua_State *L, tide_runtime *rt, int options, const char *name) {
@@ -42,9 +40,7 @@ bool tide_waiter_begin_with(lua_State *L, tide_runtime *rt, int options, const c
 
 tide_node *tide_waiter_prepare(lua_State *L, tide_runtime *rt, const tide_waiter_type *type,
                                int owner, bool heeds) {
-    bool inside = tide_scope_push_current(L, rt) != NULL;
-    if (inside)
-        lua_pop(L, 1);
+    bool inside = tide_scope_current(L, rt) != NULL;
     int user_values = heeds    ? TIDE_SLOT_EXTRA
                       : inside ? TIDE_SLOT_CONTEXT
                                : TIDE_SLOT_REACTIONS;
@@ -162,10 +158,26 @@ static int new_waiter(lua_State *L) {
     return 1;
 }
 
+static const tide_microtask_type step_type = {"step", tide_waiter_run, NULL, NULL};
+
+/* new_step() -> promise: that of a step of a generator which begins at once, see begin_step */
+static int new_step(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    lua_settop(L, 0);
+    tide_scope *s = tide_scope_push_current(L, rt);
+    tide_node *n = tide_promise_new_node(L, rt, &step_type, TIDE_STEP, s != NULL,
+                                         s != NULL ? TIDE_SLOT_CONTEXT : TIDE_SLOT_REACTIONS);
+    if (s != NULL) {
+        n->member.scope = s;
+        lua_pushvalue(L, 1);
+        lua_setiuservalue(L, 2, TIDE_SLOT_CONTEXT);
+    }
+    return 1;
+}
+
 /* begin_step(promise): the waiter is now that of a step of a generator, which a call in its scope works
  * for. It is in no list any more: what comes to the call is what it comes to. */
 static int begin_step(lua_State *L) {
-    static const tide_microtask_type step_type = {"step", tide_waiter_run, NULL, NULL};
     tide_runtime *rt = tide_runtime_here(L);
     tide_promise *p = tide_promise_check(L, rt, 1);
     if (type_of(p) == NULL || p->state != TIDE_PENDING)
@@ -199,4 +211,5 @@ static int fail_waiter(lua_State *L) {
 
 const luaL_Reg tide_waiter_functions[] = {
     {"cancel_waiter", cancel_waiter}, {"new_waiter", new_waiter},   {"wake_waiter", wake_waiter},
-    {"fail_waiter", fail_waiter},     {"refused", refused},         {"begin_step", begin_step}, {NULL, NULL}};
+    {"fail_waiter", fail_waiter},     {"refused", refused},         {"begin_step", begin_step},
+    {"new_step", new_step}, {NULL, NULL}};

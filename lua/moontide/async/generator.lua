@@ -8,14 +8,14 @@
 --- await, that of the body, and the asker gets what the body makes of it.
 ---
 --- Fields: _state "new", "running", "yielded" or "done"; _line of requests; _request that the body
---- works on; _task, the body's promise; _scope it is in; _wake() ends its waiting at a yield;
+--- works on; _task, the body's promise; _scope it is in; _parked: the function that waits at a yield;
 --- _woken: it has been woken, and has not yielded since; _closing: the error that unwinds it.
 local core = require "moontide.core"
 local line = require "moontide.async.line"
 
 local M = {}
 
-local with_resolvers = core.Promise.with_resolvers
+local current_scope, park, running, unpark = core.current_scope, core.park, core.running, core.unpark
 local resolve, reject = core.resolve, core.reject
 
 local Generator = { __name = "moontide.Generator" }
@@ -34,7 +34,6 @@ end
 --- The body works in the scope of who asked, and has received what that had. The request's promise
 --- needs no interruption, since the body is interrupted.
 local function enter_scope(self, request)
-  core.begin_step(request.promise)
   self._scope = request.scope
   if self._scope and self._task then
     core.enter_scope(self._task, self._scope, request.kind == "close")
@@ -117,15 +116,6 @@ local function is_plain(value)
     and (kind ~= "table" or getmetatable(value) == nil and value["then"] == nil)
 end
 
---- A yield takes a tick, as in ECMA-262. Being woken has taken it already: there a generator goes
---- on at once when it is asked, which a function that awaits cannot.
-local function settle_yielded(self, ...)
-  if self._woken and is_plain((...)) then
-    return ...
-  end
-  return core.await(...)
-end
-
 --- Waits for a request, if there is none yet, and works on it from now on.
 local function next_request(self, scope)
   local request = self._line:take()
@@ -133,15 +123,15 @@ local function next_request(self, scope)
   if request then
     self._state = "running"
     self._request = request
+    core.begin_step(request.promise)
     enter_scope(self, request)
   else
-    local woken
-    woken, self._wake = with_resolvers()
-    core.await(woken)
+    self._parked = running()
+    park()
     request = self._request
   end
   -- In a group of its own the body stays in that.
-  if request.scope ~= scope and core.current_scope() == scope then
+  if request.scope ~= scope and current_scope() == scope then
     core.swap_context(core.context_in(request.scope))
   end
   return request
@@ -182,14 +172,22 @@ local function check_yield(self, value)
   end
 end
 
+--- A yield takes a tick, as in ECMA-262. Being woken has taken it already: there a generator goes
+--- on at once when it is asked, which a function that awaits cannot.
 local function new_yield(self)
   return function(...)
     local err = check_yield(self, (...))
     if not err and self._closing then
       give_up(self)
     end
-    local values = err or table.pack(settle_yielded(self, ...))
-    err = err or check_yield(self, values[1])
+    if err then
+      error(err, 2)
+    elseif self._woken and is_plain((...)) then
+      check_interrupted()
+      return answer(self, ...)
+    end
+    local values = table.pack(core.await(...))
+    err = check_yield(self, values[1])
     if err then
       error(err, 2)
     end
@@ -224,7 +222,7 @@ local function work_on(self, request)
   if is_new then
     start(self)
   else
-    self._wake()
+    unpark(self._parked)
   end
 end
 
@@ -234,11 +232,12 @@ function advance(self)
     local request = self._line:take()
     if not request then
       return
-    elseif self._state == "yielded" or self._state == "new" and request.kind == "next" then
+    end
+    core.begin_step(request.promise)
+    if self._state == "yielded" or self._state == "new" and request.kind == "next" then
       work_on(self, request)
     else
       self._state = "done"
-      core.begin_step(request.promise)
       if request.kind == "throw" then
         reject(request.promise, request[1])
       else
@@ -249,11 +248,16 @@ function advance(self)
 end
 
 local function make_request(self, kind, ...)
-  local request = table.pack(...)
-  request.kind, request.scope = kind, core.current_scope()
-  request.promise = core.new_waiter(request)
-  self._line:append(request)
-  advance(self)
+  local request = { n = select("#", ...), kind = kind, scope = current_scope(), ... }
+  local state = self._state
+  if state == "yielded" or state == "new" and kind == "next" then
+    request.promise = core.new_step() -- nobody is in the line
+    work_on(self, request)
+  else
+    request.promise = core.new_waiter(request)
+    self._line:append(request)
+    advance(self)
+  end
   return request
 end
 
