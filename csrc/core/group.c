@@ -37,8 +37,8 @@ typedef struct settings {
     lua_Number grace;    /* ms, or negative for the usual one */
 } settings;
 
-/* Opens a scope for the call that is the stack, function first; leaves its promise. To be called last,
- * since it may yield. */
+/* Opens a scope for the call that is the stack, function first; leaves its promise. To be called
+ * last, since it may yield. */
 static int open_scope(lua_State *L, tide_runtime *rt, settings how, bool has_handle) {
     bool inside = tide_scope_push_current(L, rt) != NULL;
     if (inside)
@@ -95,8 +95,9 @@ static int group(lua_State *L) {
 static int open_with_deadline(lua_State *L, tide_scope_kind kind, const char *name) {
     tide_runtime *rt = tide_runtime_here(L);
     if (lua_type(L, 1) != LUA_TNUMBER)
-        complain(L, 1, name, lua_pushfstring(L, "number expected, got %s",
-                                             lua_isnone(L, 1) ? "nil" : luaL_typename(L, 1)));
+        complain(L, 1, name,
+                 lua_pushfstring(L, "number expected, got %s",
+                                 lua_isnone(L, 1) ? "nil" : luaL_typename(L, 1)));
     lua_Number ms = lua_tonumber(L, 1);
     check_function(L, 2, 2, name);
     lua_remove(L, 1);
@@ -193,9 +194,9 @@ static int group_stop(lua_State *L) {
     bool fits = child != NULL && child->kind == TIDE_TASK && child->flags & TIDE_CHILD;
     if (!lua_isnil(L, 2) &&
         (!fits || (child->state == TIDE_PENDING && !is_child(s, (tide_node *)child))))
-        return complain(L, 1, "stop",
-                        lua_pushfstring(L, "child of the group expected, got %s",
-                                        luaL_typename(L, 2)));
+        return complain(
+            L, 1, "stop",
+            lua_pushfstring(L, "child of the group expected, got %s", luaL_typename(L, 2)));
     if (lua_isnil(L, 3)) {
         lua_pushliteral(L, "stopped");
         tide_objects_new_error(L, rt, "AbortError");
@@ -210,7 +211,8 @@ static int group_stop(lua_State *L) {
     return 0;
 }
 
-/* The AbortSignal of the scope at 1: made when it is asked for. That the group is over is no abort. */
+/* The AbortSignal of the scope at 1: made when it is asked for. That the group is over is no abort.
+ */
 static void push_signal(lua_State *L, tide_runtime *rt) {
     const tide_scope *s = lua_touserdata(L, 1);
     tide_scope_push_rare(L, 1, TIDE_RARE_SIGNAL);
@@ -324,16 +326,15 @@ static int enter_scope(lua_State *L) {
     return 0;
 }
 
-/* leave_scope(promise, [step]): the movable call leaves its scope; that step of it has received what the
- * call has */
+/* leave_scope(promise, [step]): the movable call leaves its scope; that step of it has received
+ * what the call has */
 static int leave_scope(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     tide_node *n = (tide_node *)tide_promise_check(L, rt, 1);
     tide_node *step = (tide_node *)tide_promise_test(L, rt, 2);
     if (!(n->promise.flags & TIDE_MEMBER) || n->promise.state != TIDE_PENDING)
         return 0;
-    if (step != NULL && step->promise.flags & TIDE_MEMBER &&
-        step->member.scope == n->member.scope)
+    if (step != NULL && step->promise.flags & TIDE_MEMBER && step->member.scope == n->member.scope)
         step->promise.flags |= n->promise.flags & TIDE_RECEIVED;
     tide_scope_leave(L, rt, 1);
     n->promise.flags &= (uint16_t)~TIDE_RECEIVED;

@@ -18,8 +18,8 @@ typedef struct tide_microtask_type {
     void (*run)(lua_State *L, tide_runtime *rt, int job, void *self);
     /* Takes the error that run raised, on top. NULL: the error leaves the loop. [-1, +0, m] */
     void (*fail)(lua_State *L, tide_runtime *rt, int job, void *self);
-    /* Nodes: a cancellation has come to the one at the index; the other is that of a promise rejected
-     * with the reason. NULL: it has no place where that could be raised. [-0, +0, m] */
+    /* Nodes: a cancellation has come to the one at the index; the other is that of a promise
+     * rejected with the reason. NULL: it has no place where that could be raised. [-0, +0, m] */
     void (*cancel)(lua_State *L, tide_runtime *rt, int node, int rejected);
 } tide_microtask_type;
 

@@ -176,8 +176,9 @@ void tide_promise_settle_like(lua_State *L, tide_runtime *rt, int promise, int s
 
 /* ---- reactions ---- */
 
-/* Turns the only reaction into a list, with room for the number of holes. Making the table can run finalizers, and they can do
- * anything to the promise: its state is looked at only after that. [-0, +0, m] */
+/* Turns the only reaction into a list, with room for the number of holes. Making the table can run
+ * finalizers, and they can do anything to the promise: its state is looked at only after that. [-0,
+ * +0, m] */
 static void make_list(lua_State *L, tide_promise *p, int promise) {
     lua_createtable(L, 4, 1);
     lua_pushinteger(L, 0);
@@ -228,8 +229,8 @@ static void compact_list(lua_State *L, tide_promise *p) {
     p->n = kept;
 }
 
-/* Takes an entry out of the list on top. It leaves a hole, false; how many there are is at 0. The last
- * entry is never one, so that who runs the list finds something at its end. [-0, +0, -] */
+/* Takes an entry out of the list on top. It leaves a hole, false; how many there are is at 0. The
+ * last entry is never one, so that who runs the list finds something at its end. [-0, +0, -] */
 static void leave_list(lua_State *L, tide_promise *p, int32_t place) {
     lua_pushboolean(L, 0);
     lua_rawseti(L, -2, place);
@@ -490,7 +491,8 @@ tide_promise *tide_promise_from(lua_State *L, tide_runtime *rt) {
 
 /* ---- resolving functions ---- */
 
-/* The promise of the resolving function of that generation that runs; NULL if it has had its call. */
+/* The promise of the resolving function of that generation that runs; NULL if it has had its call.
+ */
 static tide_promise *take_resolver(lua_State *L, uint32_t generation) {
     tide_promise *p = lua_touserdata(L, resolver_promise);
     if (p->rt->closed)
@@ -583,7 +585,8 @@ static void run_reaction(lua_State *L, tide_runtime *rt, int job, void *self) {
     tide_promise_resolve(L, rt, job, n);
 }
 
-static const tide_microtask_type reaction_type = {"Promise:next", run_reaction, reject_with_error, NULL};
+static const tide_microtask_type reaction_type = {"Promise:next", run_reaction, reject_with_error,
+                                                  NULL};
 
 /* The thunk of finally: settles as the promise in VALUE did, whatever its own source says. */
 static void run_thunk(lua_State *L, tide_runtime *rt, int job, void *self) {
@@ -598,7 +601,8 @@ static void run_thunk(lua_State *L, tide_runtime *rt, int job, void *self) {
     take_over(L, rt, job);
 }
 
-static const tide_microtask_type thunk_type = {"Promise:finally", run_thunk, reject_with_error, NULL};
+static const tide_microtask_type thunk_type = {"Promise:finally", run_thunk, reject_with_error,
+                                               NULL};
 
 /* Then Finally / Catch Finally Functions: the handler is VALUE. */
 static void run_finally(lua_State *L, tide_runtime *rt, int job, void *self) {
@@ -617,7 +621,8 @@ static void run_finally(lua_State *L, tide_runtime *rt, int job, void *self) {
     tide_promise_resolve(L, rt, job, 1);
 }
 
-static const tide_microtask_type finally_type = {"Promise:finally", run_finally, reject_with_error, NULL};
+static const tide_microtask_type finally_type = {"Promise:finally", run_finally, reject_with_error,
+                                                 NULL};
 
 /* A derived promise that keeps the handlers at two indices, 0 for none. [-0, +1, m] */
 static tide_promise *derive(lua_State *L, tide_runtime *rt, const tide_microtask_type *type, int f,

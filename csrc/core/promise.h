@@ -31,20 +31,20 @@ typedef enum tide_promise_kind {
 } tide_promise_kind;
 
 enum {
-    TIDE_HANDLED = 1,      /* [[PromiseIsHandled]] */
-    TIDE_RESOLVED = 2,     /* the resolving functions have been used */
-    TIDE_TRACED = 4,       /* rejected: VALUE is a trace box, see trace.h */
-    TIDE_REPORTED = 8,     /* its rejection was reported as unhandled */
-    TIDE_NOTED = 16,       /* task: its coroutine is in the table of traces */
-    TIDE_CONTEXT = 32,     /* its user value CONTEXT is not nil */
-    TIDE_MEMBER = 64,      /* it has a tide_member, which need not be in a scope */
-    TIDE_RECEIVED = 128,   /* the cancellation of its scope has come to it */
-    TIDE_LATE = 256,       /* task: it was given a result that came before the cancellation */
-    TIDE_CHILD = 512,      /* task: body or child of a group, which looks after what becomes of it */
-    TIDE_STOPPED = 1024,   /* child: its group has stopped it */
-    TIDE_PASSED_ON = 2048, /* settled: rejected with the reason of its scope's cancellation */
+    TIDE_HANDLED = 1,    /* [[PromiseIsHandled]] */
+    TIDE_RESOLVED = 2,   /* the resolving functions have been used */
+    TIDE_TRACED = 4,     /* rejected: VALUE is a trace box, see trace.h */
+    TIDE_REPORTED = 8,   /* its rejection was reported as unhandled */
+    TIDE_NOTED = 16,     /* task: its coroutine is in the table of traces */
+    TIDE_CONTEXT = 32,   /* its user value CONTEXT is not nil */
+    TIDE_MEMBER = 64,    /* it has a tide_member, which need not be in a scope */
+    TIDE_RECEIVED = 128, /* the cancellation of its scope has come to it */
+    TIDE_LATE = 256,     /* task: it was given a result that came before the cancellation */
+    TIDE_CHILD = 512,    /* task: body or child of a group, which looks after what becomes of it */
+    TIDE_STOPPED = 1024, /* child: its group has stopped it */
+    TIDE_PASSED_ON = 2048,   /* settled: rejected with the reason of its scope's cancellation */
     TIDE_INTERRUPTED = 8192, /* task: a cancellation has ended its last await */
-    TIDE_EXCUSED = 4096    /* rejected by a cancellation: that nobody handles it is no matter */
+    TIDE_EXCUSED = 4096      /* rejected by a cancellation: that nobody handles it is no matter */
 };
 
 typedef struct tide_promise {
@@ -143,14 +143,16 @@ void tide_promise_settle_like(lua_State *L, tide_runtime *rt, int promise, int s
 /* Whether the promise, still pending, is resolved with another one, which is its VALUE. */
 bool tide_promise_adopts(const tide_promise *p);
 
-/* Such a promise, where that one is pending, settles like another, settled one instead. [-0, +0, m] */
+/* Such a promise, where that one is pending, settles like another, settled one instead. [-0, +0, m]
+ */
 void tide_promise_forsake(lua_State *L, tide_runtime *rt, int promise, int settled);
 
 /* PerformPromiseThen: pops the object whose job is to run when the promise has settled.
  * [-1, +0, m] */
 void tide_promise_then(lua_State *L, tide_runtime *rt, int promise, tide_promise *p);
 
-/* An object that waits, whose place that is, leaves the reactions of a pending promise at the index.
+/* An object that waits, whose place that is, leaves the reactions of a pending promise at the
+ * index.
  * [-0, +0, -] */
 void tide_promise_leave(lua_State *L, tide_runtime *rt, int promise, int32_t place);
 

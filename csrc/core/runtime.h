@@ -29,9 +29,9 @@ typedef struct tide_runtime tide_runtime;
 /* Why a coroutine of ours has just yielded; TIDE_YIELD_FOREIGN is somebody else's yield. */
 typedef enum tide_yield {
     TIDE_YIELD_FOREIGN,
-    TIDE_YIELD_AWAIT, /* the yielded value is the promise to wait for */
-    TIDE_YIELD_VALUE, /* the yielded values are the results, one microtask later */
-    TIDE_YIELD_HELD,  /* nothing is yielded: somebody holds the task and will continue it */
+    TIDE_YIELD_AWAIT,   /* the yielded value is the promise to wait for */
+    TIDE_YIELD_VALUE,   /* the yielded values are the results, one microtask later */
+    TIDE_YIELD_HELD,    /* nothing is yielded: somebody holds the task and will continue it */
     TIDE_YIELD_GIVE_UP, /* nothing is yielded: it is to be closed */
     TIDE_YIELD_START    /* the yielded value is a task to start first */
 } tide_yield;
@@ -86,9 +86,9 @@ struct tide_runtime {
     struct { /* task.c */
         struct tide_running {
             struct tide_node *task; /* the async function that runs now */
-            lua_State *host;           /* who resumed it: the task stands on its stack, */
-            int index;                 /* there */
-            bool direct;               /* resumed by the queue: nobody waits for it to suspend */
+            lua_State *host;        /* who resumed it: the task stands on its stack, */
+            int index;              /* there */
+            bool direct;            /* resumed by the queue: nobody waits for it to suspend */
         } running;
         int depth;   /* coroutines of ours resumed inside one another */
         bool failed; /* the coroutine that just finished did so with an error */
@@ -104,7 +104,7 @@ struct tide_runtime {
 
     bool has_context, scope_is_known;
     struct tide_scope *scope; /* of the current context, if that is known: see scope.c */
-    uint64_t cancellations; /* so far, each of which has its number */
+    uint64_t cancellations;   /* so far, each of which has its number */
 
     struct {                         /* rejection.c */
         lua_Integer count, live;     /* of the list of unhandled ones: with holes, and without */
@@ -154,8 +154,8 @@ struct tide_runtime {
 
     /* Drives the loop until the interrupt; set by loop.c, so that task.c need not know it. */
     void (*drive)(lua_State *L, tide_runtime *rt);
-    /* A node has settled, and leaves its scope; what it awaited or adopted has. Set by scope.c, so that
-     * promises need not know scopes. */
+    /* A node has settled, and leaves its scope; what it awaited or adopted has. Set by scope.c, so
+     * that promises need not know scopes. */
     void (*leave)(lua_State *L, tide_runtime *rt, int node);
     void (*awaited)(lua_State *L, tide_runtime *rt, int node, int source);
     /* Starts the alarm of a scope; stops it; pushes a promise for when a turn has passed. Set by

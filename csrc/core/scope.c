@@ -52,8 +52,8 @@ static tide_scope *scope_of_current(lua_State *L, tide_runtime *rt) {
     return rt->scope;
 }
 
-/* Whether the running function is a stopped child of the scope, or what that has called: these have the
- * context of the group, but belong to a scope of their own. */
+/* Whether the running function is a stopped child of the scope, or what that has called: these have
+ * the context of the group, but belong to a scope of their own. */
 static bool is_stopped(const tide_runtime *rt, const tide_scope *s) {
     const tide_node *t = rt->tasks.running.task;
     if (t == NULL || !(t->promise.flags & TIDE_MEMBER) || t->member.scope == NULL)
@@ -378,9 +378,9 @@ static void awaited(lua_State *L, tide_runtime *rt, int node, int source) {
     const tide_promise *p = lua_touserdata(L, source);
     if (!tide_scope_is_due(n))
         return;
-    bool received = p->flags & TIDE_RECEIVED && p->flags & TIDE_MEMBER &&
-                    ((const tide_node *)p)->member.child_or_cancellation ==
-                        n->member.scope->cancellation;
+    bool received =
+        p->flags & TIDE_RECEIVED && p->flags & TIDE_MEMBER &&
+        ((const tide_node *)p)->member.child_or_cancellation == n->member.scope->cancellation;
     if (!received && p->state == TIDE_REJECTED) {
         tide_scope_push_of(L, node);
         tide_promise_push(L, source);
@@ -397,8 +397,8 @@ static void awaited(lua_State *L, tide_runtime *rt, int node, int source) {
 typedef struct walk {
     tide_scope *top, *at;
     uint64_t cancellation;
-    bool again;             /* the grace is over */
-    int members, signals;   /* stack: what has been found */
+    bool again;              /* the grace is over */
+    int members, signals;    /* stack: what has been found */
     int reason, scope, list; /* stack: the reason, the scope that it has come to, and its list */
     lua_Integer member_count, signal_count;
 } walk;
@@ -515,8 +515,10 @@ static void cancel(lua_State *L, tide_runtime *rt, int scope, bool again) {
     lua_newtable(L);
     lua_pushvalue(L, scope);
     lua_pushnil(L);
-    walk w = {s, s, again ? s->cancellation : ++rt->cancellations, again,
-              reason + 1, reason + 2, reason, reason + 3, reason + 4, 0, 0};
+    walk w = {s,      s,          again ? s->cancellation : ++rt->cancellations,
+              again,  reason + 1, reason + 2,
+              reason, reason + 3, reason + 4,
+              0,      0};
     go(L, &w);
     tide_scope_push_rejected(L, rt, scope);
     int rejected = lua_gettop(L);
@@ -567,8 +569,8 @@ static void push_key(lua_State *L, int value) {
         lua_pushvalue(L, value);
 }
 
-/* Whether the value at the index is a failure for the first time: who awaits a child fails with it as
- * well. */
+/* Whether the value at the index is a failure for the first time: who awaits a child fails with it
+ * as well. */
 static bool is_new(lua_State *L, int scope, int value) {
     push_rare_table(L, scope, TIDE_RARE_KNOWN);
     push_key(L, value);
@@ -784,8 +786,8 @@ static void run_scope(lua_State *L, tide_runtime *rt, int job, void *self) {
 static const tide_microtask_type scope_type = {"group", run_scope, NULL, NULL};
 
 tide_scope *tide_scope_new(lua_State *L, tide_runtime *rt, tide_scope_kind kind, int parent) {
-    tide_scope *s = tide_promise_new_struct(L, rt, &scope_type, TIDE_SCOPE, sizeof *s,
-                                            TIDE_SLOT_RARE);
+    tide_scope *s =
+        tide_promise_new_struct(L, rt, &scope_type, TIDE_SCOPE, sizeof *s, TIDE_SLOT_RARE);
     s->node.promise.flags = TIDE_MEMBER;
     s->node.is.slot = LUA_NOREF;
     s->kind = (uint8_t)kind;
@@ -819,8 +821,8 @@ void tide_scope_begin(lua_State *L, tide_runtime *rt, int scope) {
 
 /* ---- stopping a child ---- */
 
-/* Whether the node on top belongs to the child, or for 0 to one that runs: those are noted in the table
- * at the index; a child stands before all that belongs to it. */
+/* Whether the node on top belongs to the child, or for 0 to one that runs: those are noted in the
+ * table at the index; a child stands before all that belongs to it. */
 static bool is_of_child(lua_State *L, uint64_t child, int running) {
     const tide_node *n = lua_touserdata(L, -1);
     uint64_t number = n != NULL ? n->member.child_or_cancellation : 0;

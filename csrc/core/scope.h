@@ -5,8 +5,8 @@
  * have not settled (calls, what waits, and scopes inside), in the order in which they began. The
  * async context has the scope under a key of its own, and what is begun there becomes a member.
  *
- * Cancelling is one walk over the members, in order, into the scopes inside where they stand. What is
- * not reached there, because it runs, gets the reason when it awaits: task.c asks.
+ * Cancelling is one walk over the members, in order, into the scopes inside where they stand. What
+ * is not reached there, because it runs, gets the reason when it awaits: task.c asks.
  */
 #ifndef TIDE_SCOPE_H
 #define TIDE_SCOPE_H
@@ -21,11 +21,12 @@ typedef enum tide_scope_kind {
     TIDE_SCOPE_TIMEOUT,
     TIDE_SCOPE_MOVE_ON, /* a deadline of its own is no error, and results follow true */
     TIDE_SCOPE_SHIELD,  /* no cancellation from outside reaches it */
-    TIDE_SCOPE_STOP     /* a child that has been stopped, and what it had called; nobody sees the promise */
+    TIDE_SCOPE_STOP     /* a child that has been stopped, and what it had called; nobody sees the
+                           promise */
 } tide_scope_kind;
 
 typedef struct tide_scope {
-    tide_node node; /* a member of the scope around it; its slot is that of the alarm */
+    tide_node node;            /* a member of the scope around it; its slot is that of the alarm */
     struct tide_scope *parent; /* a user value holds it */
     uint64_t cancellation;     /* in force, or 0 */
     uint64_t children;         /* spawned, so far */
@@ -36,15 +37,15 @@ typedef struct tide_scope {
     uint32_t lingering;        /* operations that are given up, but a thread still works for them */
     uint32_t walk;             /* how far a walk over the list has come */
     uint8_t kind;
-    bool over;      /* nothing is running, the rest is being ended */
-    bool closed;    /* settled */
+    bool over;         /* nothing is running, the rest is being ended */
+    bool closed;       /* settled */
     bool from_outside; /* the cancellation in force is that of a scope around it */
-    bool timed_out; /* it is that of its deadline */
-    bool ending;    /* it is that of its end */
-    bool expired;   /* the grace is over */
-    bool reached;   /* a function has received it */
-    bool missed;    /* one that was alive has not, and never will */
-    bool passed_on; /* the body or a child has ended with the reason */
+    bool timed_out;    /* it is that of its deadline */
+    bool ending;       /* it is that of its end */
+    bool expired;      /* the grace is over */
+    bool reached;      /* a function has received it */
+    bool missed;       /* one that was alive has not, and never will */
+    bool passed_on;    /* the body or a child has ended with the reason */
 } tide_scope;
 
 /* User values. */
@@ -52,7 +53,8 @@ enum {
     TIDE_SLOT_PARENT = TIDE_SLOT_CONTEXT,
     TIDE_SLOT_MEMBERS = TIDE_SLOT_EXTRA,
     TIDE_SLOT_REASON, /* of the cancellation in force */
-    TIDE_SLOT_FORMER, /* the first one, where the grace of a cancellation from outside was over since */
+    TIDE_SLOT_FORMER, /* the first one, where the grace of a cancellation from outside was over
+                         since */
     TIDE_SLOT_RARE    /* a table of what most scopes never have, or nil */
 };
 
@@ -74,15 +76,16 @@ enum { TIDE_SCOPE_PATIENCE = 1000 };
  * [-0, +1, m] */
 tide_scope *tide_scope_new(lua_State *L, tide_runtime *rt, tide_scope_kind kind, int parent);
 
-/* The new scope at the index, for which something runs by now, becomes a member of the one around it.
+/* The new scope at the index, for which something runs by now, becomes a member of the one around
+ * it.
  * [-0, +0, m] */
 void tide_scope_begin(lua_State *L, tide_runtime *rt, int scope);
 
 /* Settles the scope at the index if nothing is left that its end waits for. [-0, +0, m] */
 void tide_scope_try_to_close(lua_State *L, tide_runtime *rt, int scope);
 
-/* Moves what belongs to that child of a scope, or to any for 0, to another one inside, since it is to be
- * stopped. [-0, +0, m] */
+/* Moves what belongs to that child of a scope, or to any for 0, to another one inside, since it is
+ * to be stopped. [-0, +0, m] */
 void tide_scope_split(lua_State *L, tide_runtime *rt, int from, int to, uint64_t child);
 
 /* The innermost open scope of the current context, or NULL. [-0, +0, -] */
@@ -99,8 +102,9 @@ void tide_scope_push_context(lua_State *L, int context, int scope);
 /* Pushes the context of what is started in the scope at the index from here. [-0, +1, m] */
 void tide_scope_push_context_in(lua_State *L, tide_runtime *rt, int scope);
 
-/* The node at the index, which has a user value for that, becomes a member of the scope at the other;
- * what begins in a scope that is cancelled has received that if its caller has. [-0, +0, m] */
+/* The node at the index, which has a user value for that, becomes a member of the scope at the
+ * other; what begins in a scope that is cancelled has received that if its caller has. [-0, +0, m]
+ */
 void tide_scope_enter(lua_State *L, tide_runtime *rt, int scope, int node, uint64_t child);
 
 /* A node that has not settled leaves its scope. [-0, +0, -] */
@@ -122,8 +126,8 @@ static inline bool tide_scope_is_due(const tide_node *node) {
            node->member.scope->cancellation != 0 && !(node->promise.flags & TIDE_RECEIVED);
 }
 
-/* Whether the promise stands, or has stood, for a call in the scope or in one inside, or for a scope
- * inside. */
+/* Whether the promise stands, or has stood, for a call in the scope or in one inside, or for a
+ * scope inside. */
 bool tide_scope_contains(const tide_scope *s, const tide_promise *p);
 
 /* Pushes the scope of the node at the index. [-0, +1, -] */
@@ -157,8 +161,8 @@ void tide_scope_release(lua_State *L, tide_runtime *rt, int scope);
 void tide_scope_linger(lua_State *L, int scope);
 void tide_scope_end_lingering(lua_State *L, tide_runtime *rt, int scope); /* [-0, +0, m] */
 
-/* Whether the promise at the index is about to be rejected, with what is on top, by a cancellation of
- * the scope that it belongs to. [-0, +0, -] */
+/* Whether the promise at the index is about to be rejected, with what is on top, by a cancellation
+ * of the scope that it belongs to. [-0, +0, -] */
 bool tide_scope_excuses(lua_State *L, tide_runtime *rt, int promise);
 
 void tide_scope_open(tide_runtime *rt);

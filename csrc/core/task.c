@@ -97,7 +97,7 @@ void tide_task_fail_job(lua_State *L, tide_runtime *rt, int job, void *self) {
         lua_pop(L, 1);
 }
 
-static void cancel_task(lua_State *L, tide_runtime *rt, int node, int rejected);
+static void cancel_task(lua_State *L, tide_runtime *rt, int task, int rejected);
 
 static const tide_microtask_type task_type = {"async", tide_task_run_job, tide_task_fail_job,
                                               cancel_task};
@@ -112,7 +112,8 @@ static void task_fail(lua_State *L, tide_runtime *rt, int task) {
     tide_promise_reject_traced(L, rt, task);
 }
 
-/* Closes the coroutine there where it stands, and rejects the task at the index with what is on top.
+/* Closes the coroutine there where it stands, and rejects the task at the index with what is on
+ * top.
  * [-1, +0, m] */
 static void task_close(lua_State *L, tide_runtime *rt, int task) {
     tide_node *t = lua_touserdata(L, task);
@@ -152,8 +153,9 @@ typedef struct outcome {
     bool failed;
 } outcome;
 
-/* The task that has returned the promise above it is cancelled, and has yet to receive that: as if it
- * awaited the promise. Returns whether it is rejected for that, since it comes from elsewhere. */
+/* The task that has returned the promise above it is cancelled, and has yet to receive that: as if
+ * it awaited the promise. Returns whether it is rejected for that, since it comes from elsewhere.
+ */
 static bool reject_due(lua_State *L, tide_runtime *rt, int task, tide_node *t) {
     const tide_promise *p = tide_promise_test(L, rt, task + 1);
     if (p == NULL || p->state != TIDE_PENDING || tide_scope_contains(t->member.scope, p))
@@ -349,7 +351,8 @@ static int start_done(lua_State *L, int status, lua_KContext context) {
 
 /* Makes the task of a call: replaces the arguments and, on top, the function by the task, on whose
  * coroutine they are then. [-(nargs + 1), +1, m] */
-static tide_node *task_new(lua_State *L, tide_runtime *rt, int nargs, bool member, int user_values) {
+static tide_node *task_new(lua_State *L, tide_runtime *rt, int nargs, bool member,
+                           int user_values) {
     tide_node *t = tide_promise_new_node(L, rt, &task_type, TIDE_TASK, member, user_values);
     lua_State *co = tide_coroutine_take(L, rt, t);
     lua_setiuservalue(L, -2, SLOT_COROUTINE);
@@ -397,7 +400,8 @@ int tide_task_start(lua_State *L, tide_runtime *rt) {
     tide_scope *s = tide_scope_push_current(L, rt);
     if (s != NULL)
         lua_insert(L, 1);
-    tide_node *t = task_new(L, rt, nargs, s != NULL, s != NULL ? TIDE_SLOT_EXTRA : TIDE_SLOT_CONTEXT);
+    tide_node *t =
+        task_new(L, rt, nargs, s != NULL, s != NULL ? TIDE_SLOT_EXTRA : TIDE_SLOT_CONTEXT);
     tide_context_push(L, rt);
     set_context(L, t);
     if (s != NULL)
@@ -698,12 +702,13 @@ static int await_after_grace(lua_State *L, tide_runtime *rt, bool inside) {
     return suspend(L, rt, await_again_done);
 }
 
-/* The running task awaits what is at 1 while a cancellation is due, or after the grace. Negative: as if
- * there was none, since it gets a result that came before, or what has become of a call. */
+/* The running task awaits what is at 1 while a cancellation is due, or after the grace. Negative:
+ * as if there was none, since it gets a result that came before, or what has become of a call. */
 static int await_cancelled(lua_State *L, tide_runtime *rt, tide_node *t) {
     const tide_scope *s = t->member.scope;
     tide_promise *p = tide_promise_test(L, rt, 1);
-    bool inside = p != NULL && tide_scope_contains(s, p), pending = inside && p->state == TIDE_PENDING;
+    bool inside = p != NULL && tide_scope_contains(s, p),
+         pending = inside && p->state == TIDE_PENDING;
     if (p != NULL && (!inside || s->expired))
         tide_promise_mark_handled(L, rt, 1); /* nobody else will look at it */
     if (s->expired)
@@ -855,7 +860,8 @@ static int unpark(lua_State *L) {
     return 0;
 }
 
-/* The task at the index goes on as if it had awaited the promise that is rejected with the reason. */
+/* The task at the index goes on as if it had awaited the promise that is rejected with the reason.
+ */
 static void go_on_rejected(lua_State *L, tide_runtime *rt, tide_node *t, int task, int rejected) {
     tide_microtask_reserve(L, rt);
     tide_scope_receive(L, rt, task);
@@ -891,8 +897,8 @@ static void cancel_task(lua_State *L, tide_runtime *rt, int task, int rejected) 
     lua_pushvalue(t->is.co, 1);
     lua_xmove(t->is.co, L, 1);
     const tide_promise *p = tide_promise_test(L, rt, -1);
-    bool elsewhere = p != NULL && p->state == TIDE_PENDING &&
-                     !tide_scope_contains(t->member.scope, p);
+    bool elsewhere =
+        p != NULL && p->state == TIDE_PENDING && !tide_scope_contains(t->member.scope, p);
     if (elsewhere)
         tide_promise_leave(L, rt, lua_gettop(L), t->promise.at.place);
     lua_pop(L, 1);
@@ -947,7 +953,8 @@ static int receive(lua_State *L) {
     return 0;
 }
 
-/* is_inside(promise) -> whether it is that of a call or a group in the scope of the running function */
+/* is_inside(promise) -> whether it is that of a call or a group in the scope of the running
+ * function */
 static int is_inside(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     const tide_node *t = rt->tasks.running.task;

@@ -80,7 +80,8 @@ static void add_waiters(lua_State *L, tide_runtime *rt, luaL_Buffer *b, int prom
             return;
         }
         tide_promise *p = lua_touserdata(L, promise);
-        if (tide_promise_coroutine(p) != NULL && lua_status(tide_promise_coroutine(p)) == LUA_YIELD) {
+        if (tide_promise_coroutine(p) != NULL &&
+            lua_status(tide_promise_coroutine(p)) == LUA_YIELD) {
             luaL_addstring(b, "\n\t[await]");
             tide_trace_push_frames(L, tide_promise_coroutine(p), 1);
             luaL_addvalue(b);
@@ -110,7 +111,8 @@ static void add_promise(lua_State *L, tide_runtime *rt, luaL_Buffer *b) {
         add_box(L, b, 3);
     }
     if (tide_promise_coroutine(p) != NULL) {
-        tide_trace_push_frames(L, tide_promise_coroutine(p), lua_status(tide_promise_coroutine(p)) == LUA_YIELD ? 1 : 0);
+        tide_trace_push_frames(L, tide_promise_coroutine(p),
+                               lua_status(tide_promise_coroutine(p)) == LUA_YIELD ? 1 : 0);
         luaL_addvalue(b);
     }
     lua_pushvalue(L, 2);

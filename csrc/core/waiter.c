@@ -41,9 +41,7 @@ bool tide_waiter_begin_with(lua_State *L, tide_runtime *rt, int options, const c
 tide_node *tide_waiter_prepare(lua_State *L, tide_runtime *rt, const tide_waiter_type *type,
                                int owner, bool heeds) {
     bool inside = tide_scope_current(L, rt) != NULL;
-    int user_values = heeds    ? TIDE_SLOT_EXTRA
-                      : inside ? TIDE_SLOT_CONTEXT
-                               : TIDE_SLOT_REACTIONS;
+    int user_values = heeds ? TIDE_SLOT_EXTRA : inside ? TIDE_SLOT_CONTEXT : TIDE_SLOT_REACTIONS;
     tide_node *w = tide_promise_new_node(L, rt, &type->job, TIDE_WAITER, inside, user_values);
     if (owner != 0) {
         lua_pushvalue(L, owner);
@@ -175,8 +173,8 @@ static int new_step(lua_State *L) {
     return 1;
 }
 
-/* begin_step(promise): the waiter is now that of a step of a generator, which a call in its scope works
- * for. It is in no list any more: what comes to the call is what it comes to. */
+/* begin_step(promise): the waiter is now that of a step of a generator, which a call in its scope
+ * works for. It is in no list any more: what comes to the call is what it comes to. */
 static int begin_step(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     tide_promise *p = tide_promise_check(L, rt, 1);
@@ -209,7 +207,11 @@ static int fail_waiter(lua_State *L) {
     return 0;
 }
 
-const luaL_Reg tide_waiter_functions[] = {
-    {"cancel_waiter", cancel_waiter}, {"new_waiter", new_waiter},   {"wake_waiter", wake_waiter},
-    {"fail_waiter", fail_waiter},     {"refused", refused},         {"begin_step", begin_step},
-    {"new_step", new_step}, {NULL, NULL}};
+const luaL_Reg tide_waiter_functions[] = {{"cancel_waiter", cancel_waiter},
+                                          {"new_waiter", new_waiter},
+                                          {"wake_waiter", wake_waiter},
+                                          {"fail_waiter", fail_waiter},
+                                          {"refused", refused},
+                                          {"begin_step", begin_step},
+                                          {"new_step", new_step},
+                                          {NULL, NULL}};

@@ -2,8 +2,9 @@
  * Waiters: pending promises that something will end, a time, a peer or a thread, and that a
  * cancellation can end at once.
  *
- * Until then a waiter's VALUE is its owner, which knows it; its job type is a tide_waiter_type. It is
- * a member of the scope in which it was made, and heeds a signal of its own, if it was given one.
+ * Until then a waiter's VALUE is its owner, which knows it; its job type is a tide_waiter_type. It
+ * is a member of the scope in which it was made, and heeds a signal of its own, if it was given
+ * one.
  */
 #ifndef TIDE_WAITER_H
 #define TIDE_WAITER_H
@@ -24,10 +25,10 @@ typedef struct tide_waiter_type {
 void tide_waiter_run(lua_State *L, tide_runtime *rt, int job, void *self);
 void tide_waiter_cancel(lua_State *L, tide_runtime *rt, int waiter, int rejected);
 
-/* Leaves the arguments up to the options and, above them, the signal to heed or nil. Returns whether
- * the waiter must not begin, since that has been aborted already or the caller cancelled: then a
- * rejected promise is on top, to be returned. Raises what is wrong with the options, in the name of
- * the function. [-any, +options + (1|2), e] */
+/* Leaves the arguments up to the options and, above them, the signal to heed or nil. Returns
+ * whether the waiter must not begin, since that has been aborted already or the caller cancelled:
+ * then a rejected promise is on top, to be returned. Raises what is wrong with the options, in the
+ * name of the function. [-any, +options + (1|2), e] */
 bool tide_waiter_begin_with(lua_State *L, tide_runtime *rt, int options, const char *name);
 
 static inline bool tide_waiter_begin(lua_State *L, tide_runtime *rt, int options,
@@ -39,15 +40,15 @@ static inline bool tide_waiter_begin(lua_State *L, tide_runtime *rt, int options
     return false;
 }
 
-/* Pushes a new waiter of the owner at the index (0: none), which heeds the signal at the other one, if
- * that is none of nil. [-0, +1, m] */
+/* Pushes a new waiter of the owner at the index (0: none), which heeds the signal at the other one,
+ * if that is none of nil. [-0, +1, m] */
 tide_node *tide_waiter_new(lua_State *L, tide_runtime *rt, const tide_waiter_type *type, int owner,
                            int signal);
 
-/* The same in two steps: it is made; it enters the scope, which is there if it was when it was made,
- * and heeds the signal: what takes that back is pushed, or nil. */
+/* The same in two steps: it is made; it enters the scope, which is there if it was when it was
+ * made, and heeds the signal: what takes that back is pushed, or nil. */
 tide_node *tide_waiter_prepare(lua_State *L, tide_runtime *rt, const tide_waiter_type *type,
-                               int owner, bool heeds); /* [-0, +1, m] */
+                               int owner, bool heeds);                          /* [-0, +1, m] */
 void tide_waiter_enter(lua_State *L, tide_runtime *rt, int waiter, int signal); /* [-0, +1, m] */
 
 /* Ends the waiter at the index with the n values on top. [-n, +0, m] */

@@ -52,8 +52,8 @@ static const tide_completion_type completion_type = {deliver, discard};
 
 /* ---- its life ---- */
 
-/* Its promise, at the index, is about to be rejected: what a thread has begun it ends, and the scope
- * waits for that. */
+/* Its promise, at the index, is about to be rejected: what a thread has begun it ends, and the
+ * scope waits for that. */
 static void give_up(lua_State *L, tide_operation *operation, int waiter) {
     const tide_node *w = lua_touserdata(L, waiter);
     if (tide_list_empty(&operation->completion.link))
@@ -193,9 +193,8 @@ static int set_thread_pool_size(lua_State *L) {
     return lua_error(L);
 }
 
-const luaL_Reg tide_operation_functions[] = {{"cancel", cancel},
-                                             {"set_thread_pool_size", set_thread_pool_size},
-                                             {NULL, NULL}};
+const luaL_Reg tide_operation_functions[] = {
+    {"cancel", cancel}, {"set_thread_pool_size", set_thread_pool_size}, {NULL, NULL}};
 
 void tide_operation_cancel_all(tide_runtime *rt) {
     tide_list *link = rt->operations.next;

@@ -251,7 +251,8 @@ void tide_timer_rearm(lua_State *L, tide_runtime *rt) {
     lua_rawgeti(L, -1, slot);
     tide_callback *handle = lua_touserdata(L, -1);
     if (handle->active)
-        push(rt, tide_clock_now(rt) + handle->interval, slot, false); /* reserve() has kept room for it */
+        push(rt, tide_clock_now(rt) + handle->interval, slot,
+             false); /* reserve() has kept room for it */
     else
         luaL_unref(L, -2, slot);
     lua_pop(L, 2);

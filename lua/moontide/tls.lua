@@ -4,7 +4,6 @@
 --- with what has been decrypted. Nothing is read from below unless somebody reads here; what is
 --- written is encrypted at once and in order, and waits below.
 local core = require "moontide.core"
-local abort = require "moontide.async.abort"
 local fs = require "moontide.fs"
 local line = require "moontide.async.line"
 local tls_server = require "moontide.tls.server"

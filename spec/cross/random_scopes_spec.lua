@@ -4,9 +4,9 @@
 --
 -- The log of each function is compared, with the time of each event, and so is the order of what
 -- happens at different times. Ticks between independent functions at the same time are not. A
--- program in which two timers are due at the same time is left out, and so is one of which the model
--- itself makes something else when joins and the like take some ticks more: who comes first may
--- decide what happens, and the rules do not say who does.
+-- program in which two timers are due at the same time is left out, and so is one of which the
+-- model itself makes something else when joins and the like take some ticks more: who comes first
+-- may decide what happens, and the rules do not say who does.
 local tide = require "moontide"
 local leak = require "spec.support.leak"
 local new_random = require "spec.support.random"

@@ -275,8 +275,8 @@ function M.own_signal(options, position, name, level)
   return signal
 end
 
---- The promise of what must not begin: its signal has been aborted, or the function that asks for it
---- cancelled; or nil.
+--- The promise of what must not begin: its signal has been aborted, or the function that asks for
+--- it cancelled; or nil.
 function M.refused(signal)
   if signal and signal.aborted then
     return core.Promise.reject(signal.reason)

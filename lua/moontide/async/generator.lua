@@ -8,14 +8,15 @@
 --- await, that of the body, and the asker gets what the body makes of it.
 ---
 --- Fields: _state "new", "running", "yielded" or "done"; _line of requests; _request that the body
---- works on; _task, the body's promise; _scope it is in; _parked: the function that waits at a yield;
---- _woken: it has been woken, and has not yielded since; _closing: the error that unwinds it.
+--- works on; _task, the body's promise; _scope it is in; _parked: the function that waits at a
+--- yield; _woken: it has been woken, and has not yielded since; _closing: the error that unwinds it.
 local core = require "moontide.core"
 local line = require "moontide.async.line"
 
 local M = {}
 
-local current_scope, park, running, unpark = core.current_scope, core.park, core.running, core.unpark
+local current_scope, running = core.current_scope, core.running
+local park, unpark = core.park, core.unpark
 local resolve, reject = core.resolve, core.reject
 
 local Generator = { __name = "moontide.Generator" }

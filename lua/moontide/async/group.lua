@@ -30,8 +30,8 @@ local function check_limit(options, name)
   return limit or math.huge
 end
 
---- Calls f(item, index) for each of the list, at most limit at a time; store(index, results...). The
---- group gives result. Once it is cancelled no more is called, whatever f makes of that.
+--- Calls f(item, index) for each of the list, at most limit at a time; store(index, results...).
+--- The group gives result. Once it is cancelled no more is called, whatever f makes of that.
 local function for_all(list, f, limit, store, result)
   local n = list.n or #list
   return core.group(function(group)
@@ -66,8 +66,8 @@ function M.each(list, f, options)
   return for_all(list, f, check_limit(options, "each"), function() end, {})
 end
 
---- Who is cancelled waits for those of the arguments that belong to the scope, so that what they use is
---- not closed under them.
+--- Who is cancelled waits for those of the arguments that belong to the scope, so that what they
+--- use is not closed under them.
 local function await_own(args)
   for i = 1, args.n do
     local promise = args[i]

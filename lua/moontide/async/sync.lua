@@ -57,7 +57,8 @@ function Permit:__close()
   end
 end
 
---- One that was dropped is given back when the collector finds it; the runtime may be closed by then.
+--- One that was dropped is given back when the collector finds it; the runtime may be closed by
+--- then.
 function Permit:__gc()
   if self._semaphore then
     pcall(give_back, self)

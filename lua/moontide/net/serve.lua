@@ -1,8 +1,8 @@
 --- Listening, and serving what comes.
 ---
---- A service is a group whose body accepts, and then waits until no connection is left. It keeps the
---- group around it open as a child does, and a cancellation of that reaches every handler. Each connection is a
---- group of its own inside; its failure is reported and goes no further.
+--- A service is a group whose body accepts, and then waits until no connection is left. It keeps
+--- the group around it open as a child does, and a cancellation of that reaches every handler. Each
+--- connection is a group of its own inside; its failure is reported and goes no further.
 local core = require "moontide.core"
 local dns = require "moontide.dns"
 local fs = require "moontide.fs"
