@@ -9,7 +9,8 @@
 ---
 --- Fields: _state "new", "running", "yielded" or "done"; _line of requests; _request that the body
 --- works on; _task, the body's promise; _scope it is in; _parked: the function that waits at a
---- yield; _woken: it has been woken, and has not yielded since; _closing: the error that unwinds it.
+--- yield; _woken: it has been woken, and has not yielded since; _closing: the error that unwinds
+--- it.
 local core = require "moontide.core"
 local line = require "moontide.async.line"
 
