@@ -950,6 +950,23 @@ describe("S73 clean-up", function()
     assert.same({ "undisturbed 101" }, lines)
   end)
 
+  it("S73 ends functions that await one another, when the grace is over", function()
+    local err = failure(tide.timeout(50, function()
+      await(group(function(g)
+        local a, b
+        a = g:spawn(function()
+          await(sleep(1))
+          return await(b)
+        end)
+        b = g:spawn(function()
+          await(sleep(1))
+          return await(a)
+        end)
+      end))
+    end))
+    assert.equal("TimeoutError", err.name)
+  end)
+
   it("S73 refuses a grace that is no time", function()
     for _, grace in ipairs({ 0 / 0, -1, -math.huge, "10", {} }) do
       assert.matches("^spec/async/scope_spec.lua:%d+: bad argument #2 to 'group' .*grace",
