@@ -36,15 +36,15 @@ await(tide.group(function(g)
     intake:spawn(take)
     print "ready"
     print("got " .. await(signals:next()))
-    intake:cancel()
+    intake:stop()
   end))
 
   jobs:close() -- the workers go on until it is empty
-  local _ <close> = tide.set_timeout(g.cancel, GRACE, g)
+  local _ <close> = tide.set_timeout(g.stop, GRACE, g)
   g:spawn(function()
-    if await(signals:next()) then g:cancel "told twice" end
+    if await(signals:next()) then g:stop() end
   end)
-  await(tide.Promise.all(workers))
+  await(tide.Promise.all_settled(workers))
 end))
 
 print(finished == taken and "all that was taken is finished" or "some of it is lost")

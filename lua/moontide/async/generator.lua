@@ -3,9 +3,9 @@
 --- The body is an async function. `yield` settles the promise of the request that the body works on
 --- and awaits the next one. A request made while the body runs stands in a line.
 ---
---- A generator belongs to the cancellation scope (see group.lua) of the request that it works on,
---- and to none while it waits at a yield. So a cancellation of whoever asks reaches the innermost
---- await, that of the body, and the asker gets what the body makes of it.
+--- A generator belongs to the cancellation scope (see csrc/core/scope.h) of the request that it
+--- works on, and to none while it waits at a yield. So a cancellation of whoever asks reaches the
+--- innermost await, that of the body, and the asker gets what the body makes of it.
 ---
 --- Fields: _state "new", "running", "yielded" or "done"; _line of requests; _request that the body
 --- works on; _task, the body's promise; _scope it is in; _parked: the function that waits at a

@@ -449,7 +449,7 @@ function tide.signal(name, ...) end
 ---@field signal? moontide.AbortSignal
 
 --- A permit. As a `<close>` variable's value it is released at the end of its scope, unless it has
---- been before. Dropping it releases nothing.
+--- been before. One that is dropped is released when the collector finds it.
 ---@class moontide.Permit
 local Permit = {}
 
@@ -463,7 +463,7 @@ local Semaphore = {}
 
 --- A permit, as soon as there is one: first come, first served. Await it directly: a function that
 --- is cancelled while it awaits something made of this promise (`:next`, `join`) may never see a
---- permit that has just been granted.
+--- permit that has just been granted; the collector releases it then.
 ---@param options? moontide.Waiting
 ---@return moontide.Promise<moontide.Permit>
 function Semaphore:acquire(options) end

@@ -34,7 +34,8 @@ local process = {}
 
 --- Starts a program, without a shell: the arguments are what it gets, whatever characters they
 --- have. A command without a slash is looked for in the PATH of the child. An abort tells the child
---- to end; so does the cancellation of its group, which is not over before the child has been reaped.
+--- to end, and so does its group when it is cancelled or over but for it; the group waits until the
+--- child has been reaped.
 --- Rejects with a moontide.SystemError: `syscall` is "chdir" if `cwd` is to blame, else "spawn".
 --- Source: uv_spawn.
 ---@param command string

@@ -1,0 +1,47 @@
+-- The programs in docs/: each complete one, that begins by requiring moontide, runs as it stands
+-- and writes nothing to stderr. Those in README.md, below which stands what they print, are run by
+-- `make examples`.
+local child = require "spec.support.child"
+local programs = dofile "tools/programs.lua"
+
+local DOCUMENTS = { "concurrency", "internals", "io", "semantics", "testing" }
+
+-- What is not run here, by a text in it, and why.
+local NOT_RUN = {
+  ["require \"redis\""] = "needs servers: spec/luasocket/clients_spec.lua",
+}
+
+local function reason_not_to_run(text)
+  for part, reason in pairs(NOT_RUN) do
+    if text:find(part, 1, true) then
+      return reason
+    end
+  end
+end
+
+for _, name in ipairs(DOCUMENTS) do
+  describe("docs/" .. name .. ".md", function()
+    for i, program in ipairs(programs.of("docs/" .. name .. ".md")) do
+      if not reason_not_to_run(program.text) then
+        it("has a program that runs, " .. i, function()
+          local output = programs.run(child.lua, program.text)
+          assert.is_nil(output:match("%[stderr%]\n.*"))
+          assert.is_nil(output:match("%[exit %d+%]"), output)
+          assert.is_nil(output:match("%[signal %d+%]"), output)
+        end)
+      end
+    end
+  end)
+end
+
+describe("the table of what is not run", function()
+  it("has nothing that is not there", function()
+    for part in pairs(NOT_RUN) do
+      local found = false
+      for _, name in ipairs(DOCUMENTS) do
+        found = found or programs.read("docs/" .. name .. ".md"):find(part, 1, true) ~= nil
+      end
+      assert.is_true(found, part)
+    end
+  end)
+end)
