@@ -192,8 +192,7 @@ static int group_stop(lua_State *L) {
     lua_settop(L, 3);
     tide_promise *child = lua_isnil(L, 2) ? NULL : tide_promise_test(L, rt, 2);
     bool fits = child != NULL && child->kind == TIDE_TASK && child->flags & TIDE_CHILD;
-    if (!lua_isnil(L, 2) &&
-        (!fits || (child->state == TIDE_PENDING && !is_child(s, (tide_node *)child))))
+    if (!lua_isnil(L, 2) && (!fits || !is_child(s, (tide_node *)child)))
         return complain(
             L, 1, "stop",
             lua_pushfstring(L, "child of the group expected, got %s", luaL_typename(L, 2)));
@@ -296,10 +295,13 @@ static int hold(lua_State *L) {
     return 1;
 }
 
+/* release(scope, [reason]): with what it has failed, which counts if it is the scope's own reason */
 static int release(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     check_scope(L, rt, 1);
-    lua_settop(L, 1);
+    lua_settop(L, 2);
+    if (!lua_isnil(L, 2))
+        tide_scope_pass_on(L, 1, 2);
     tide_scope_release(L, rt, 1);
     return 0;
 }

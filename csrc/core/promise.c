@@ -396,6 +396,8 @@ static void fail_adopt_thenable(lua_State *L, tide_runtime *rt, int job, void *s
 static void run_adopt_thenable(lua_State *L, tide_runtime *rt, int job, void *self) {
     tide_promise *p = self;
     (void)rt;
+    if (p->state != TIDE_PENDING)
+        return; /* a cancellation came first */
     p->u.generation++;
     p->flags &= (uint8_t)~TIDE_RESOLVED;
     lua_getiuservalue(L, job, TIDE_SLOT_VALUE);

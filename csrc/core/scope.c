@@ -17,6 +17,9 @@
 #define DEFAULT_GRACE 5000
 #endif
 
+/* So many functions that await one another in a circle are found out. */
+#define LONGEST_CYCLE 100
+
 /* The key, as light userdata, under which a context has its scope. */
 static const char scope_key = 0;
 
@@ -473,14 +476,53 @@ static void go(lua_State *L, walk *w) {
     }
 }
 
-/* The task on top has returned a promise: if that comes from elsewhere, the task is rejected. */
+bool tide_scope_push_awaited(lua_State *L, tide_runtime *rt, int node) {
+    const tide_node *n = lua_touserdata(L, node);
+    if (tide_promise_adopts(&n->promise)) {
+        lua_getiuservalue(L, node, TIDE_SLOT_VALUE);
+    } else if (n->promise.kind == TIDE_TASK && n->is.co != NULL && n->promise.at.place > 0 &&
+               lua_status(n->is.co) == LUA_YIELD && lua_checkstack(n->is.co, 1)) {
+        lua_pushvalue(n->is.co, 1); /* it stands in the reactions of that, or has stood there */
+        lua_xmove(n->is.co, L, 1);
+    } else {
+        return false;
+    }
+    const tide_promise *p = tide_promise_test(L, rt, -1);
+    if (p != NULL && p->state == TIDE_PENDING)
+        return true;
+    lua_pop(L, 1);
+    return false;
+}
+
+bool tide_scope_awaits_itself(lua_State *L, tide_runtime *rt, int node) {
+    int top = lua_gettop(L);
+    const void *self = lua_touserdata(L, node);
+    bool found = false;
+    lua_pushvalue(L, node);
+    for (int i = 0; i < LONGEST_CYCLE && !found; i++) {
+        if (!tide_scope_push_awaited(L, rt, top + 1))
+            break;
+        lua_replace(L, top + 1);
+        found = lua_touserdata(L, top + 1) == self;
+    }
+    lua_settop(L, top);
+    return found;
+}
+
+/* The function of the task on top has returned a promise or a thenable: if that comes from elsewhere,
+ * the task is rejected. */
 static void cancel_adopting(lua_State *L, tide_runtime *rt, tide_node *n, int rejected) {
     int node = lua_gettop(L);
-    lua_getiuservalue(L, node, TIDE_SLOT_VALUE);
-    const tide_promise *p = tide_promise_test(L, rt, -1);
-    if (p->state == TIDE_PENDING && !tide_scope_contains(n->member.scope, p)) {
+    if (!tide_promise_adopts(&n->promise)) {
         tide_scope_receive(L, rt, node);
-        tide_promise_forsake(L, rt, node, rejected);
+        tide_promise_settle_like(L, rt, node, rejected);
+    } else if (tide_scope_push_awaited(L, rt, node)) {
+        const tide_scope *s = n->member.scope;
+        if (!tide_scope_contains(s, lua_touserdata(L, -1)) ||
+            (s->expired && tide_scope_awaits_itself(L, rt, node))) {
+            tide_scope_receive(L, rt, node);
+            tide_promise_forsake(L, rt, node, rejected);
+        }
     }
     lua_settop(L, node);
 }
@@ -492,7 +534,7 @@ static void deliver(lua_State *L, tide_runtime *rt, const walk *w, int rejected)
         tide_node *n = lua_touserdata(L, -1);
         if (n->promise.state == TIDE_PENDING && tide_scope_is_due(n) &&
             n->member.scope->cancellation == w->cancellation) {
-            if (tide_promise_adopts(&n->promise))
+            if (n->promise.kind == TIDE_TASK && n->is.co == NULL)
                 cancel_adopting(L, rt, n, rejected);
             else if (n->promise.job.type->cancel != NULL)
                 n->promise.job.type->cancel(L, rt, lua_gettop(L), rejected);
@@ -729,6 +771,11 @@ static void end(lua_State *L, tide_runtime *rt, int scope) {
 
 void tide_scope_hold(lua_State *L, int scope) {
     ((tide_scope *)lua_touserdata(L, scope))->running++;
+}
+
+void tide_scope_pass_on(lua_State *L, int scope, int reason) {
+    tide_scope *s = lua_touserdata(L, scope);
+    s->passed_on |= s->cancellation != 0 && is_made_of_reason(L, scope, reason);
 }
 
 void tide_scope_release(lua_State *L, tide_runtime *rt, int scope) {

@@ -153,8 +153,17 @@ void tide_scope_cancel(lua_State *L, tide_runtime *rt, int scope);
 /* The alarm of a scope: its deadline, or the end of its grace. [-0, +0, e] */
 void tide_scope_alarm(lua_State *L, tide_runtime *rt, int scope);
 
-/* Something that the end of the scope at the index waits for has begun; is over. [-0, +0, e] */
+/* Pushes the pending promise that the task at the index awaits, or has returned. [-0, +(0|1), -] */
+bool tide_scope_push_awaited(lua_State *L, tide_runtime *rt, int node);
+
+/* Whether functions await one another, or have returned one another, that one among them.
+ * [-0, +0, -] */
+bool tide_scope_awaits_itself(lua_State *L, tide_runtime *rt, int node);
+
+/* Something that the end of the scope at the index waits for has begun; has ended with a reason, which
+ * may be that of the scope; is over. [-0, +0, e] */
 void tide_scope_hold(lua_State *L, int scope);
+void tide_scope_pass_on(lua_State *L, int scope, int reason);
 void tide_scope_release(lua_State *L, tide_runtime *rt, int scope);
 
 /* A thread still works for what has been given up in the scope; no more. */

@@ -26,9 +26,6 @@
 
 #define SLOT_COROUTINE TIDE_SLOT_VALUE
 
-/* So many functions that await one another in a circle are found out. */
-#define LONGEST_CYCLE 100
-
 /* lua_closethread came with 5.4.6, and took the place of lua_resetthread. */
 #if LUA_VERSION_RELEASE_NUM >= 50406
 #define lua_resetthread(co) lua_closethread((co), NULL)
@@ -890,41 +887,20 @@ void tide_task_cancel_held(lua_State *L, tide_runtime *rt, int task, int rejecte
     go_on_rejected(L, rt, t, task, rejected);
 }
 
-/* The promise that a suspended task awaits, or NULL: it has been resumed, or waits for something else.
- * A place above 0: it stands in the reactions of what it awaits, or has stood there. */
-static const tide_promise *awaited_by(const tide_runtime *rt, const tide_node *t) {
-    if (t->is.co == NULL || lua_status(t->is.co) != LUA_YIELD || t->promise.at.place <= 0)
-        return NULL;
-    const tide_promise *p = tide_promise_test(t->is.co, rt, 1);
-    return p != NULL && p->state == TIDE_PENDING ? p : NULL;
-}
-
-/* Whether functions await one another, this one among them. */
-static bool awaits_itself(const tide_runtime *rt, const tide_node *t) {
-    const tide_promise *p = awaited_by(rt, t);
-    for (int i = 0; i < LONGEST_CYCLE && p != NULL && p->kind == TIDE_TASK; i++) {
-        if (p == &t->promise)
-            return true;
-        p = awaited_by(rt, (const tide_node *)p);
-    }
-    return false;
-}
-
 /* A suspended task that awaits something from elsewhere leaves that. What is of the scope it waits for,
  * but not for ever: functions that await one another are interrupted when the grace is over. */
 static void cancel_task(lua_State *L, tide_runtime *rt, int task, int rejected) {
     tide_node *t = lua_touserdata(L, task);
-    const tide_promise *p = awaited_by(rt, t);
-    if (p == NULL || !lua_checkstack(t->is.co, 1))
+    if (!tide_scope_push_awaited(L, rt, task))
         return;
-    if (tide_scope_contains(t->member.scope, p) &&
-        !(t->member.scope->expired && awaits_itself(rt, t)))
-        return;
-    lua_pushvalue(t->is.co, 1);
-    lua_xmove(t->is.co, L, 1);
-    tide_promise_leave(L, rt, lua_gettop(L), t->promise.at.place);
+    const tide_promise *p = lua_touserdata(L, -1);
+    bool leaves = !tide_scope_contains(t->member.scope, p) ||
+                  (t->member.scope->expired && tide_scope_awaits_itself(L, rt, task));
+    if (leaves)
+        tide_promise_leave(L, rt, lua_gettop(L), t->promise.at.place);
     lua_pop(L, 1);
-    go_on_rejected(L, rt, t, task, rejected);
+    if (leaves)
+        go_on_rejected(L, rt, t, task, rejected);
 }
 
 static int promise_await(lua_State *L) {

@@ -950,21 +950,48 @@ describe("S73 clean-up", function()
     assert.same({ "undisturbed 101" }, lines)
   end)
 
-  it("S73 ends functions that await one another, when the grace is over", function()
-    local err = failure(tide.timeout(50, function()
-      await(group(function(g)
+  it("S73 ends functions that await or return one another, when the grace is over", function()
+    local function pair(f, g)
+      return function(scope)
         local a, b
-        a = g:spawn(function()
-          await(sleep(1))
-          return await(b)
+        a = scope:spawn(function()
+          await(nil)
+          return f(b)
         end)
-        b = g:spawn(function()
-          await(sleep(1))
-          return await(a)
+        b = scope:spawn(function()
+          await(nil)
+          return g(a)
         end)
+      end
+    end
+    local function pass(promise)
+      return promise
+    end
+    local function await_oneself(scope)
+      local a
+      a = scope:spawn(function()
+        await(nil)
+        await(a)
+      end)
+    end
+    for _, body in ipairs({
+      pair(await, await), pair(pass, pass), pair(await, pass), pair(pass, await), await_oneself,
+    }) do
+      local err = failure(tide.timeout(50, function()
+        await(group(body, { grace = 10 }))
       end))
-    end))
-    assert.equal("TimeoutError", err.name)
+      assert.equal("TimeoutError", err.name)
+    end
+  end)
+
+  it("S71 reaches a function that has returned a thenable which never settles", function()
+    local never = { ["then"] = function() end }
+    assert.equal("stop", failure(group(function(g)
+      g:spawn(function()
+        return never
+      end)
+      cancel_after(1, g, "stop")
+    end)))
   end)
 
   it("S73 refuses a grace that is no time", function()

@@ -280,15 +280,19 @@ local function start(server, options, handler, tls)
   local remove = signal and signal:on_abort(function(reason)
     self._group:cancel(reason)
   end)
+  if around then
+    done:next(function()
+      core.release(around)
+    end, function(reason)
+      core.release(around, reason)
+    end)
+  end
   self._closed = done:finally(function()
     if self._timer then
       self._timer:close()
     end
     if remove then
       remove()
-    end
-    if around then
-      core.release(around)
     end
   end):catch(function(reason)
     if not rawequal(reason, self._group.signal.reason) then
