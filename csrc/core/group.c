@@ -170,19 +170,35 @@ static bool is_child(const tide_scope *s, const tide_node *t) {
     return of == s || (of != NULL && of->kind == TIDE_SCOPE_STOP && of->parent == s);
 }
 
-/* Stops a child of the scope at 1, or all for 0, with the reason at 3: they go, with what they have
- * called, to a scope of their own, which is cancelled. */
-static void stop(lua_State *L, tide_runtime *rt, uint64_t child) {
+/* [runtime, scope, that of what is stopped, reason, child] */
+static int call_stop(lua_State *L) {
+    tide_runtime *rt = lua_touserdata(L, 1);
+    tide_scope_split(L, rt, 2, 3, lua_touserdata(L, 5));
+    lua_settop(L, 4);
+    tide_scope_cancel(L, rt, 3);
+    return 0;
+}
+
+/* Stops a child of the scope at 1, or all for NULL, with the reason at 3: they go, with what they
+ * have called, to a scope of their own, which is cancelled. That one closes when it is empty, also
+ * when there is no memory for the rest. */
+static void stop(lua_State *L, tide_runtime *rt, tide_promise *child) {
     const tide_scope *s = lua_touserdata(L, 1);
     tide_scope *stopped = tide_scope_new(L, rt, TIDE_SCOPE_STOP, 1);
     int scope = lua_gettop(L);
     stopped->grace = s->grace;
-    tide_scope_enter(L, rt, 1, scope, 0);
-    tide_scope_split(L, rt, 1, scope, child);
-    lua_pushvalue(L, 3);
-    tide_scope_cancel(L, rt, scope);
     stopped->over = true;
+    tide_scope_enter(L, rt, 1, scope, 0);
+    lua_pushcfunction(L, call_stop);
+    lua_pushlightuserdata(L, rt);
+    lua_pushvalue(L, 1);
+    lua_pushvalue(L, scope);
+    lua_pushvalue(L, 3);
+    lua_pushlightuserdata(L, child);
+    int status = lua_pcall(L, 5, 0, 0);
     tide_scope_try_to_close(L, rt, scope);
+    if (status != LUA_OK)
+        lua_error(L);
 }
 
 /* g:stop([child, [reason]]) */
@@ -203,10 +219,8 @@ static int group_stop(lua_State *L) {
     }
     if (s->cancellation != 0 || s->over || (child != NULL && child->state != TIDE_PENDING))
         return 0;
-    if (child == NULL)
-        stop(L, rt, 0);
-    else if (((tide_node *)child)->member.scope == s) /* else it has been stopped */
-        stop(L, rt, ((tide_node *)child)->member.child_or_cancellation);
+    if (child == NULL || ((tide_node *)child)->member.scope == s) /* else it has been stopped */
+        stop(L, rt, child);
     return 0;
 }
 
@@ -295,7 +309,8 @@ static int hold(lua_State *L) {
     return 1;
 }
 
-/* release(scope, [reason]): with what it has failed, which counts if it is the scope's own reason */
+/* release(scope, [reason]): with what it has failed, which counts if it is the scope's own reason
+ */
 static int release(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     check_scope(L, rt, 1);

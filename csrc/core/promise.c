@@ -369,13 +369,18 @@ static void run_adopt_promise(lua_State *L, tide_runtime *rt, int job, void *sel
 static const tide_microtask_type adopt_promise_type = {"Promise", run_adopt_promise,
                                                        reject_with_error, NULL};
 
+static const tide_microtask_type adopt_thenable_type;
+
 bool tide_promise_adopts(const tide_promise *p) {
-    return p->job.type == &adopt_promise_type || p->job.type == &adopt_type;
+    return p->job.type == &adopt_promise_type || p->job.type == &adopt_type ||
+           p->job.type == &adopt_thenable_type;
 }
 
 void tide_promise_forsake(lua_State *L, tide_runtime *rt, int promise, int settled) {
-    const tide_promise *p = lua_touserdata(L, promise);
-    if (p->job.type == &adopt_type) {
+    tide_promise *p = lua_touserdata(L, promise);
+    if (p->job.type == &adopt_thenable_type) {
+        p->u.generation++; /* its functions come too late */
+    } else if (p->job.type == &adopt_type) {
         lua_getiuservalue(L, promise, TIDE_SLOT_VALUE);
         tide_promise_leave(L, rt, lua_gettop(L), p->at.place);
         lua_pop(L, 1);
@@ -399,7 +404,7 @@ static void run_adopt_thenable(lua_State *L, tide_runtime *rt, int job, void *se
     if (p->state != TIDE_PENDING)
         return; /* a cancellation came first */
     p->u.generation++;
-    p->flags &= (uint8_t)~TIDE_RESOLVED;
+    p->flags &= (uint16_t)~TIDE_RESOLVED;
     lua_getiuservalue(L, job, TIDE_SLOT_VALUE);
     lua_pushnil(L);
     lua_setiuservalue(L, job, TIDE_SLOT_VALUE);

@@ -140,7 +140,8 @@ tide_promise *tide_promise_from(lua_State *L, tide_runtime *rt);
 /* Settles a pending promise like another, settled one. [-0, +0, m] */
 void tide_promise_settle_like(lua_State *L, tide_runtime *rt, int promise, int source);
 
-/* Whether the promise, still pending, is resolved with another one, which is its VALUE. */
+/* Whether the promise, still pending, is resolved with another one, which is its VALUE, or with a
+ * thenable. */
 bool tide_promise_adopts(const tide_promise *p);
 
 /* Such a promise, where that one is pending, settles like another, settled one instead. [-0, +0, m]

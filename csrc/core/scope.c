@@ -509,22 +509,27 @@ bool tide_scope_awaits_itself(lua_State *L, tide_runtime *rt, int node) {
     return found;
 }
 
-/* The function of the task on top has returned a promise or a thenable: if that comes from elsewhere,
- * the task is rejected. */
+/* The function of the task on top has returned a promise or a thenable: if that comes from
+ * elsewhere, the task is rejected. */
 static void cancel_adopting(lua_State *L, tide_runtime *rt, tide_node *n, int rejected) {
+    const tide_scope *s = n->member.scope;
     int node = lua_gettop(L);
-    if (!tide_promise_adopts(&n->promise)) {
+    lua_getiuservalue(L, node, TIDE_SLOT_VALUE);
+    const tide_promise *p = tide_promise_test(L, rt, -1);
+    bool is_ours = p != NULL && (p->state != TIDE_PENDING || tide_scope_contains(s, p));
+    if (!is_ours || (s->expired && tide_scope_awaits_itself(L, rt, node))) {
         tide_scope_receive(L, rt, node);
-        tide_promise_settle_like(L, rt, node, rejected);
-    } else if (tide_scope_push_awaited(L, rt, node)) {
-        const tide_scope *s = n->member.scope;
-        if (!tide_scope_contains(s, lua_touserdata(L, -1)) ||
-            (s->expired && tide_scope_awaits_itself(L, rt, node))) {
-            tide_scope_receive(L, rt, node);
-            tide_promise_forsake(L, rt, node, rejected);
-        }
+        tide_promise_forsake(L, rt, node, rejected);
     }
     lua_settop(L, node);
+}
+
+/* A cancellation has come to the node on top. */
+static void cancel_node(lua_State *L, tide_runtime *rt, tide_node *n, int rejected) {
+    if (tide_promise_adopts(&n->promise))
+        cancel_adopting(L, rt, n, rejected);
+    else if (n->promise.job.type->cancel != NULL)
+        n->promise.job.type->cancel(L, rt, lua_gettop(L), rejected);
 }
 
 /* The cancellation comes to the members that are collected. */
@@ -534,10 +539,7 @@ static void deliver(lua_State *L, tide_runtime *rt, const walk *w, int rejected)
         tide_node *n = lua_touserdata(L, -1);
         if (n->promise.state == TIDE_PENDING && tide_scope_is_due(n) &&
             n->member.scope->cancellation == w->cancellation) {
-            if (n->promise.kind == TIDE_TASK && n->is.co == NULL)
-                cancel_adopting(L, rt, n, rejected);
-            else if (n->promise.job.type->cancel != NULL)
-                n->promise.job.type->cancel(L, rt, lua_gettop(L), rejected);
+            cancel_node(L, rt, n, rejected);
         }
         lua_pop(L, 1);
     }
@@ -575,7 +577,7 @@ static void cancel(lua_State *L, tide_runtime *rt, int scope, bool again) {
 
 void tide_scope_cancel(lua_State *L, tide_runtime *rt, int scope) {
     const tide_scope *s = lua_touserdata(L, scope);
-    if (s->cancellation != 0 || s->over)
+    if (s->cancellation != 0 || (s->over && s->kind != TIDE_SCOPE_STOP))
         lua_pop(L, 1);
     else
         cancel(L, rt, scope, false);
@@ -738,20 +740,20 @@ void tide_scope_try_to_close(lua_State *L, tide_runtime *rt, int scope) {
  * are given up. */
 static void drop_waiters(lua_State *L, tide_runtime *rt, int scope) {
     const tide_scope *s = lua_touserdata(L, scope);
-    lua_getiuservalue(L, scope, TIDE_SLOT_MEMBERS);
-    int list = lua_gettop(L);
     tide_scope_push_rejected(L, rt, scope);
+    int rejected = lua_gettop(L);
+    lua_getiuservalue(L, scope, TIDE_SLOT_MEMBERS);
     for (uint32_t i = 1; i <= s->count; i++) {
-        lua_rawgeti(L, list, i);
-        const tide_promise *p = lua_touserdata(L, -1);
-        if (p != NULL && p->kind == TIDE_WAITER && p->n == 0)
-            p->job.type->cancel(L, rt, lua_gettop(L), list + 1);
-        else if (p != NULL && p->kind == TIDE_SCOPE &&
-                 ((const tide_scope *)p)->kind == TIDE_SCOPE_STOP)
+        lua_rawgeti(L, rejected + 1, i);
+        tide_node *n = lua_touserdata(L, -1);
+        if (n != NULL && n->promise.kind == TIDE_SCOPE &&
+            ((const tide_scope *)n)->kind == TIDE_SCOPE_STOP)
             drop_waiters(L, rt, lua_gettop(L));
-        lua_settop(L, list + 1);
+        else if (n != NULL && n->promise.kind == TIDE_WAITER && n->promise.n == 0)
+            cancel_node(L, rt, n, rejected);
+        lua_settop(L, rejected + 1);
     }
-    lua_settop(L, list - 1);
+    lua_settop(L, rejected - 1);
 }
 
 /* Body and children are over: so are the rest, as soon as they have cleaned up. */
@@ -868,32 +870,36 @@ void tide_scope_begin(lua_State *L, tide_runtime *rt, int scope) {
 
 /* ---- stopping a child ---- */
 
-/* Whether the node on top belongs to the child, or for 0 to one that runs: those are noted in the
- * table at the index; a child stands before all that belongs to it. */
-static bool is_of_child(lua_State *L, uint64_t child, int running) {
+/* Whether the node on top belongs to a child that runs: these are noted in the table at the index.
+ * A child stands before all that belongs to it. */
+static bool is_of_running_child(lua_State *L, int running) {
     const tide_node *n = lua_touserdata(L, -1);
-    uint64_t number = n != NULL ? n->member.child_or_cancellation : 0;
-    if (child != 0 || number == 0)
-        return number != 0 && number == child;
+    lua_Integer number = (lua_Integer)n->member.child_or_cancellation;
+    if (number == 0)
+        return false;
     if (n->promise.flags & TIDE_CHILD) {
         lua_pushboolean(L, 1);
-        lua_rawseti(L, running, (lua_Integer)number);
+        lua_rawseti(L, running, number);
         return true;
     }
-    bool found = lua_rawgeti(L, running, (lua_Integer)number) != LUA_TNIL;
+    bool found = lua_rawgeti(L, running, number) != LUA_TNIL;
     lua_pop(L, 1);
     return found;
 }
 
-void tide_scope_split(lua_State *L, tide_runtime *rt, int from, int to, uint64_t child) {
+void tide_scope_split(lua_State *L, tide_runtime *rt, int from, int to, const tide_node *child) {
     const tide_scope *s = lua_touserdata(L, from);
+    uint64_t number = child != NULL ? child->member.child_or_cancellation : 0;
+    lua_createtable(L, child != NULL ? 0 : (int)s->live, 0); /* there is room for all of them: */
+    lua_setiuservalue(L, to, TIDE_SLOT_MEMBERS);             /* moving them does not fail */
     lua_newtable(L);
     lua_getiuservalue(L, from, TIDE_SLOT_MEMBERS);
     int list = lua_gettop(L);
-    for (uint32_t i = 1; i <= s->count; i++) {
+    for (uint32_t i = child != NULL ? child->member.place : 1; i <= s->count; i++) {
         lua_rawgeti(L, list, i);
-        if (is_of_child(L, child, list - 1)) {
-            tide_node *n = lua_touserdata(L, -1);
+        tide_node *n = lua_touserdata(L, -1);
+        if (n != NULL && (child != NULL ? n->member.child_or_cancellation == number
+                                        : is_of_running_child(L, list - 1))) {
             if (n->promise.flags & TIDE_CHILD)
                 n->promise.flags |= TIDE_STOPPED;
             take_out(L, list + 1);

@@ -84,9 +84,9 @@ void tide_scope_begin(lua_State *L, tide_runtime *rt, int scope);
 /* Settles the scope at the index if nothing is left that its end waits for. [-0, +0, m] */
 void tide_scope_try_to_close(lua_State *L, tide_runtime *rt, int scope);
 
-/* Moves what belongs to that child of a scope, or to any for 0, to another one inside, since it is
- * to be stopped. [-0, +0, m] */
-void tide_scope_split(lua_State *L, tide_runtime *rt, int from, int to, uint64_t child);
+/* Moves what belongs to that child of a scope, or to any that runs for NULL, to another one inside,
+ * which is new, since it is to be stopped. [-0, +0, m] */
+void tide_scope_split(lua_State *L, tide_runtime *rt, int from, int to, const tide_node *child);
 
 /* The innermost open scope of the current context, or NULL. [-0, +0, -] */
 tide_scope *tide_scope_current(lua_State *L, tide_runtime *rt);
@@ -160,8 +160,8 @@ bool tide_scope_push_awaited(lua_State *L, tide_runtime *rt, int node);
  * [-0, +0, -] */
 bool tide_scope_awaits_itself(lua_State *L, tide_runtime *rt, int node);
 
-/* Something that the end of the scope at the index waits for has begun; has ended with a reason, which
- * may be that of the scope; is over. [-0, +0, e] */
+/* Something that the end of the scope at the index waits for has begun; has ended with a reason,
+ * which may be that of the scope; is over. [-0, +0, e] */
 void tide_scope_hold(lua_State *L, int scope);
 void tide_scope_pass_on(lua_State *L, int scope, int reason);
 void tide_scope_release(lua_State *L, tide_runtime *rt, int scope);

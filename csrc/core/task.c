@@ -874,10 +874,25 @@ static void go_on_rejected(lua_State *L, tide_runtime *rt, tide_node *t, int tas
     tide_microtask_enqueue_reserved(L, rt);
 }
 
+/* Somebody else has closed or resumed the task's coroutine, which is dead by now: its job finds
+ * out. */
+static bool queue_lost(lua_State *L, tide_runtime *rt, int task, const tide_node *t) {
+    lua_Debug ar;
+    if (t->is.co == NULL || lua_status(t->is.co) == LUA_YIELD ||
+        (lua_status(t->is.co) == LUA_OK &&
+         (lua_gettop(t->is.co) > 0 || lua_getstack(t->is.co, 0, &ar))))
+        return false;
+    lua_pushvalue(L, task);
+    lua_pushnil(L);
+    tide_microtask_enqueue(L, rt);
+    return true;
+}
+
 void tide_task_cancel_held(lua_State *L, tide_runtime *rt, int task, int rejected) {
     tide_node *t = lua_touserdata(L, task);
     const tide_hold_type *type = (const tide_hold_type *)t->promise.job.type;
-    if (t->is.co == NULL || lua_status(t->is.co) != LUA_YIELD || !lua_checkstack(t->is.co, 1))
+    if (queue_lost(L, rt, task, t) || t->is.co == NULL || lua_status(t->is.co) != LUA_YIELD ||
+        !lua_checkstack(t->is.co, 1))
         return;
     lua_pushvalue(t->is.co, 1);
     lua_xmove(t->is.co, L, 1); /* who holds it */
@@ -887,11 +902,12 @@ void tide_task_cancel_held(lua_State *L, tide_runtime *rt, int task, int rejecte
     go_on_rejected(L, rt, t, task, rejected);
 }
 
-/* A suspended task that awaits something from elsewhere leaves that. What is of the scope it waits for,
- * but not for ever: functions that await one another are interrupted when the grace is over. */
+/* A suspended task that awaits something from elsewhere leaves that. What is of the scope it waits
+ * for, but not for ever: functions that await one another are interrupted when the grace is over.
+ */
 static void cancel_task(lua_State *L, tide_runtime *rt, int task, int rejected) {
     tide_node *t = lua_touserdata(L, task);
-    if (!tide_scope_push_awaited(L, rt, task))
+    if (queue_lost(L, rt, task, t) || !tide_scope_push_awaited(L, rt, task))
         return;
     const tide_promise *p = lua_touserdata(L, -1);
     bool leaves = !tide_scope_contains(t->member.scope, p) ||

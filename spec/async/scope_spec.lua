@@ -293,6 +293,7 @@ describe("S70 the end of a group", function()
 end)
 
 -- What waits: `open` is outside the group, `start` inside.
+local held = {}
 local OPERATIONS = {
   ["a sleep"] = {
     start = function() return sleep(FOREVER) end,
@@ -308,10 +309,11 @@ local OPERATIONS = {
   ["a semaphore"] = {
     open = function()
       local mutex = tide.mutex()
-      await(mutex:acquire())
+      held[mutex] = await(mutex:acquire()) -- else the collector would give it back
       return mutex
     end,
     start = function(mutex) return mutex:acquire() end,
+    close = function(mutex) held[mutex] = nil end,
   },
   ["an event"] = {
     open = tide.event,
@@ -982,6 +984,48 @@ describe("S73 clean-up", function()
       end))
       assert.equal("TimeoutError", err.name)
     end
+  end)
+
+  it("S71 ends a function whose coroutine somebody else has closed", function()
+    local co
+    local err = failure(group(function(g)
+      g:spawn(function()
+        co = coroutine.running()
+        await(Promise.new(function() end))
+      end)
+      await(sleep(1))
+      coroutine.close(co)
+      g:cancel("stop")
+    end))
+    assert.matches("resumed or closed by somebody else", err)
+  end)
+
+  it("S70 gives up an operation that was resolved with a promise of the group", function()
+    local queue = tide.queue()
+    failure(group(function(g)
+      local inner = spawn(function()
+        pcall(await, sleep(1e6))
+        await(sleep(50))
+      end)
+      queue:pop()
+      queue:push(inner)
+      cancel_after(10, g, "stop")
+      await(sleep(1e6))
+    end))
+  end)
+
+  it("S75 stops a child that has returned a thenable", function()
+    await(group(function(g)
+      local child = g:spawn(function()
+        return {
+          ["then"] = function(_, resolve)
+            tide.set_timeout(resolve, 50)
+          end,
+        }
+      end)
+      await(sleep(5))
+      g:stop(child)
+    end))
   end)
 
   it("S71 reaches a function that has returned a thenable which never settles", function()

@@ -4,6 +4,7 @@
 -- What a function waits for is done by another one of its group, so that an error anywhere cancels
 -- whoever waits.
 
+local HANGS = os.getenv "HANGS"
 local mode = ...
 local testing = require "moontide.testing"
 local tide = require "moontide"
@@ -231,6 +232,201 @@ local function generators()
   end)))
 end
 
+--- Catches what interrupts it, as often as it is interrupted.
+local function catch_all(n)
+  for _ = 1, n do
+    pcall(await, sleep(1e6))
+  end
+end
+
+local function stops()
+  assert(await(group(function(g)
+    local one, two = g:spawn(stay), g:spawn(tide.timeout, 1e6, stay)
+    g:spawn(function()
+      await(group(function(inner)
+        inner:spawn(stay)
+        sleep(1e6)
+        tide.spawn(stay)
+        stay()
+      end))
+    end)
+    await(sleep(1))
+    g:stop(one, "reason")
+    fails(await, one)
+    g:stop(one)
+    g:stop(two)
+    g:spawn(function()
+      pcall(await, two)
+    end)
+    await(sleep(1))
+    g:stop()
+    g:stop()
+    g:spawn(sleep, 1)
+    return 1
+  end)) == 1)
+  fails(await, group(function(g)
+    local child = g:spawn(function()
+      local _ <close> = closing(function()
+        error "clean-up"
+      end)
+      await(sleep(1e6))
+    end)
+    await(sleep(1))
+    g:stop(child)
+    await(sleep(2))
+  end))
+  await(group(function(g) -- itself, and from within what it has called
+    local child
+    child = g:spawn(function()
+      await(sleep(1))
+      tide.spawn(function()
+        g:stop(child)
+        stay()
+      end)
+      stay()
+    end)
+    await(sleep(3))
+  end))
+end
+
+local function graces()
+  fails(await, group(function(g)
+    g:spawn(catch_all, 3)
+    g:spawn(stay)
+    g:spawn(function()
+      local _ <close> = closing(function()
+        await(sleep(1e6))
+      end)
+      await(group(function()
+        catch_all(2)
+        stay()
+      end, { grace = 1e6 }))
+    end)
+    await(sleep(1))
+    g:cancel "reason"
+    catch_all(2)
+  end, { grace = 2 }))
+  await(group(function(g)
+    local child = g:spawn(catch_all, 3)
+    await(sleep(1))
+    g:stop(child)
+    await(child)
+  end, { grace = 2 }))
+end
+
+local function detached()
+  local promise
+  fails(await, group(function(g)
+    promise = tide.detach(function(v)
+      await(sleep(3))
+      return v
+    end, 1)
+    g:cancel()
+    await(sleep(1))
+  end))
+  assert(await(promise) == 1)
+end
+
+local function inner_deadlines()
+  fails(await, group(function(g)
+    g:spawn(function()
+      local _ <close> = closing(function()
+        assert(await(tide.move_on_after(1, sleep, 1e6)) == false)
+        assert(await(tide.move_on_after(1e6, sleep, 1)) == true)
+      end)
+      await(tide.move_on_after(1e6, stay))
+    end)
+    g:spawn(tide.move_on_after, 2, tide.shield, sleep, 4)
+    await(sleep(1))
+    g:cancel()
+    await(tide.move_on_after(1e6, stay))
+  end))
+end
+
+local function leftovers()
+  local queue, semaphore, event = tide.queue(0), tide.semaphore(1), tide.event()
+  assert(await(group(function(g)
+    sleep(1e6)
+    sleep(1e6, { signal = g.signal })
+    queue:pop()
+    local permit = await(semaphore:acquire())
+    semaphore:acquire()
+    event:wait()
+    tide.spawn(stay)
+    tide.timeout(1e6, stay)
+    tide.map({ 1, 2 }, stay)
+    group(function(inner)
+      inner:spawn(stay)
+    end)
+    tide.spawn(tide.join, sleep(1e6), tide.spawn(stay))
+    permit:release()
+    return 1
+  end)) == 1)
+end
+
+local function generators_cancelled()
+  fails(await, group(function(g)
+    local numbers = count(1e6)
+    g:spawn(function()
+      for _ in numbers do
+        await(sleep(1))
+      end
+    end)
+    g:spawn(function()
+      await(tide.collect(count(1e6)))
+    end)
+    local other = count(1e6)
+    other:next()
+    other:next()
+    await(sleep(5))
+    numbers:next()
+    g:cancel()
+    await(other:next())
+  end))
+  await(group(function(g)
+    local child = g:spawn(function()
+      for _ in count(1e6) do
+        await(sleep(1))
+      end
+    end)
+    await(sleep(3))
+    g:stop(child)
+  end))
+end
+
+local function waits_cancelled()
+  local queue, full, semaphore, event = tide.queue(), tide.queue(0), tide.mutex(), tide.event()
+  local permit <close> = await(semaphore:acquire())
+  fails(await, group(function(g)
+    g:spawn(queue.pop, queue)
+    g:spawn(full.push, full, 1)
+    g:spawn(semaphore.acquire, semaphore)
+    g:spawn(event.wait, event)
+    local popped = queue:pop()
+    g:spawn(function()
+      local _ <close> = await(semaphore:acquire())
+    end)
+    local one = g:spawn(queue.pop, queue)
+    await(sleep(1))
+    g:stop(one)
+    g:cancel()
+    queue:push(1)
+    await(popped)
+  end))
+  assert(permit)
+end
+
+local function joins()
+  fails(await, group(function(g)
+    g:spawn(function()
+      tide.join(tide.spawn(stay), sleep(1e6), group(stay), g:spawn(stay))
+    end)
+    await(sleep(1))
+    g:cancel()
+  end))
+  fails(await, tide.timeout(1, tide.join, sleep(1e6), sleep(1)))
+end
+
 local function clocks()
   fails(testing.clock)
   testing.shuffle(7)
@@ -293,9 +489,17 @@ if mode == "whole" then
     local _ <close> = testing.clock()
     local parts = {
       groups, deadlines, lists, signals, permits, events, queues, generators, clocks,
+      stops, graces, detached, inner_deadlines, leftovers, generators_cancelled, waits_cancelled,
+      joins,
     }
-    for _, part in ipairs(parts) do
-      await(tide.spawn(part))
+    for i, part in ipairs(parts) do
+      local ok, err = pcall(await, tide.spawn(part))
+      if not ok then
+        if HANGS and type(err) ~= "string" then
+          io.stderr:write("part ", i, ": ", tostring(err), "\n")
+        end
+        error(err, 0)
+      end
     end
   end
   do -- closed here, since a function that waits in vain would never do it

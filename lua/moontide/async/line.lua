@@ -35,10 +35,11 @@ end
 
 --- A cancellation has come for whoever waits at the node.
 function abort.policy.leave(node)
-  if not node.next then
+  if node.next == nil then
     return false
+  elseif node.next then -- else it has yet to enter a line
+    M.remove(node)
   end
-  M.remove(node)
   return true
 end
 
