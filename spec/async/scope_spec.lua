@@ -293,7 +293,7 @@ describe("S70 the end of a group", function()
 end)
 
 -- What waits: `open` is outside the group, `start` inside.
-local held = {}
+local permits = {}
 local OPERATIONS = {
   ["a sleep"] = {
     start = function() return sleep(FOREVER) end,
@@ -309,11 +309,11 @@ local OPERATIONS = {
   ["a semaphore"] = {
     open = function()
       local mutex = tide.mutex()
-      held[mutex] = await(mutex:acquire()) -- else the collector would give it back
+      permits[mutex] = await(mutex:acquire()) -- else the collector would give it back
       return mutex
     end,
     start = function(mutex) return mutex:acquire() end,
-    close = function(mutex) held[mutex] = nil end,
+    close = function(mutex) permits[mutex]:release() end,
   },
   ["an event"] = {
     open = tide.event,
