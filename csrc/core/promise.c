@@ -276,6 +276,18 @@ void tide_promise_mark_handled(lua_State *L, tide_runtime *rt, int promise) {
         rt->track(L, rt, promise, true);
 }
 
+void tide_promise_reserve(lua_State *L, tide_runtime *rt, int promise, tide_promise *p) {
+    if (p->state == TIDE_PENDING && p->n == 1)
+        make_list(L, p, promise);
+    tide_microtask_reserve(L, rt);
+    if (p->state == TIDE_PENDING && p->n > 0) {
+        lua_getiuservalue(L, promise, TIDE_SLOT_REACTIONS);
+        lua_pushboolean(L, 0);
+        lua_rawseti(L, -2, p->n + 1);
+        lua_pop(L, 1);
+    }
+}
+
 void tide_promise_then(lua_State *L, tide_runtime *rt, int promise, tide_promise *p) {
     if (p->state == TIDE_PENDING && p->n == 1)
         make_list(L, p, promise);

@@ -681,11 +681,16 @@ static bool has_lost_patience(lua_State *L, const tide_runtime *rt) {
     return n > TIDE_SCOPE_PATIENCE;
 }
 
-static int suspend(lua_State *L, tide_runtime *rt, lua_KFunction done) {
+/* Suspends the running task, which awaits the promise at 1. That who has resumed it can register it there
+ * is made sure of: else nobody would resume it. */
+static int suspend(lua_State *L, tide_runtime *rt, lua_KContext context, lua_KFunction done) {
+    tide_promise *p = lua_touserdata(L, 1);
     lua_settop(L, 1);
+    if (p->n > 0 || p->state != TIDE_PENDING)
+        tide_promise_reserve(L, rt, 1, p);
     lua_pushvalue(L, 1);
     rt->tasks.yield = TIDE_YIELD_AWAIT;
-    return lua_yieldk(L, 1, 0, done);
+    return lua_yieldk(L, 1, context, done);
 }
 
 /* Every await after the grace raises the reason, a turn of the loop later, so that others get
@@ -696,10 +701,10 @@ static int await_after_grace(lua_State *L, tide_runtime *rt, bool inside) {
         return lua_yieldk(L, 0, 0, await_again_done);
     }
     if (inside)
-        return suspend(L, rt, await_again_done);
+        return suspend(L, rt, 0, await_again_done);
     lua_settop(L, 0);
     rt->push_turn(L, rt);
-    return suspend(L, rt, await_again_done);
+    return suspend(L, rt, 0, await_again_done);
 }
 
 /* The running task awaits what is at 1 while a cancellation is due, or after the grace. Negative:
@@ -714,7 +719,7 @@ static int await_cancelled(lua_State *L, tide_runtime *rt, tide_node *t) {
     if (s->expired)
         return await_after_grace(L, rt, pending);
     if (pending)
-        return suspend(L, rt, await_late_done);
+        return suspend(L, rt, 0, await_late_done);
     if (p != NULL && p->state == TIDE_FULFILLED && !(t->promise.flags & TIDE_LATE)) {
         t->promise.flags |= TIDE_LATE;
         return -1;
@@ -748,15 +753,11 @@ int tide_task_await(lua_State *L) {
             return n;
         if (!lua_isyieldable(L))
             return await_misplaced(L, rt);
+        tide_microtask_reserve(L, rt);
         rt->tasks.yield = TIDE_YIELD_VALUE;
         return lua_yieldk(L, n, 0, await_done);
     }
-    if (!lua_isyieldable(L))
-        return await_misplaced(L, rt);
-    lua_settop(L, 1);
-    lua_pushvalue(L, 1);
-    rt->tasks.yield = TIDE_YIELD_AWAIT;
-    return lua_yieldk(L, 1, 1, await_done);
+    return lua_isyieldable(L) ? suspend(L, rt, 1, await_done) : await_misplaced(L, rt);
 }
 
 void tide_task_check_await(lua_State *L, tide_runtime *rt) {
