@@ -12,6 +12,7 @@
 #include "core/microtask.h"
 #include "core/objects.h"
 #include "core/promise.h"
+#include "core/queue.h"
 #include "core/rejection.h"
 #include "core/scope.h"
 #include "core/task.h"
@@ -105,6 +106,7 @@ tide_runtime *tide_lifecycle_open(lua_State *L) {
     tide_rejection_open(rt);
     tide_scope_open(rt);
     tide_group_open(L, rt);
+    tide_queue_open(L, rt);
     tide_immediate_open(rt);
     tide_loop_open(rt);
     tide_runtime_register(L);

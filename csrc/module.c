@@ -8,6 +8,7 @@
 #include "core/group.h"
 #include "core/objects.h"
 #include "core/promise.h"
+#include "core/queue.h"
 #include "core/rejection.h"
 #include "core/runtime.h"
 #include "core/task.h"
@@ -110,6 +111,7 @@ __attribute__((visibility("default"))) int luaopen_moontide_core(lua_State *L) {
         tide_operation_functions,
         tide_poll_functions,
         tide_promise_bare,
+        tide_queue_functions,
         tide_reader_functions,
         tide_rejection_functions,
         tide_group_functions,
