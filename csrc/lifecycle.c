@@ -15,6 +15,7 @@
 #include "core/queue.h"
 #include "core/rejection.h"
 #include "core/scope.h"
+#include "core/semaphore.h"
 #include "core/task.h"
 #include "fs/descriptor.h"
 #include "fs/watch.h"
@@ -107,6 +108,7 @@ tide_runtime *tide_lifecycle_open(lua_State *L) {
     tide_scope_open(rt);
     tide_group_open(L, rt);
     tide_queue_open(L, rt);
+    tide_semaphore_open(L, rt);
     tide_immediate_open(rt);
     tide_loop_open(rt);
     tide_runtime_register(L);

@@ -11,6 +11,7 @@
 #include "core/queue.h"
 #include "core/rejection.h"
 #include "core/runtime.h"
+#include "core/semaphore.h"
 #include "core/task.h"
 #include "core/traceback.h"
 #include "core/waiter.h"
@@ -115,6 +116,7 @@ __attribute__((visibility("default"))) int luaopen_moontide_core(lua_State *L) {
         tide_reader_functions,
         tide_rejection_functions,
         tide_group_functions,
+        tide_semaphore_functions,
         tide_signal_functions,
         tide_waiter_functions,
         tide_task_functions,

@@ -2,7 +2,8 @@
  * Rings: Lua values in their order, in a user value of the object they belong to.
  *
  * One value stands there itself; more, in a table. That has places for a power of two of values, so
- * that nothing is allocated until they are all taken. Who leaves from the middle leaves a hole, nil.
+ * that nothing is allocated until they are all taken. Who leaves from the middle leaves a hole,
+ * nil.
  */
 #ifndef TIDE_RING_H
 #define TIDE_RING_H

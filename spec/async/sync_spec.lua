@@ -1,4 +1,5 @@
 local tide = require "moontide"
+local child = require "spec.support.child"
 local failure = require("spec.support.raised").failure
 local leak = require "spec.support.leak"
 local new_log = require("spec.support.log").new
@@ -95,6 +96,52 @@ describe("semaphore", function()
       permit:release()
     end
     check_free(semaphore, 1)
+  end)
+
+  it("takes back a permit that was dropped, when the collector finds it", function()
+    local semaphore = tide.semaphore(2)
+    for _ = 1, 2 do
+      semaphore:acquire()
+    end
+    leak.collect()
+    check_free(semaphore, 2)
+  end)
+
+  it("gives a permit that was dropped to whoever has waited longest", function()
+    local semaphore = tide.mutex()
+    semaphore:acquire()
+    local first, second = semaphore:acquire(), semaphore:acquire()
+    leak.collect()
+    assert.equal("fulfilled", state(first))
+    assert.equal("pending", state(second))
+    await(first):release()
+    await(second):release()
+    check_free(semaphore, 1)
+  end)
+
+  it("keeps nothing alive that nobody else has", function()
+    local weak = setmetatable({}, { __mode = "v" })
+    do
+      local semaphore = tide.mutex()
+      weak.semaphore, weak.permit = semaphore, await(semaphore:acquire())
+      weak.first, weak.second = semaphore:acquire(), semaphore:acquire()
+    end
+    for _ = 1, 4 do -- each permit was given to the next
+      leak.collect()
+    end
+    assert.same({}, weak)
+  end)
+
+  it("lets a state be closed while permits are held and waited for #closing", function()
+    local result = child.lua_source([[
+      local tide = require "moontide"
+      kept = { tide.mutex(), tide.semaphore(2), tide.event(), tide.queue(0) }
+      permits = { kept[1]:acquire(), kept[2]:acquire() }
+      waiters = { kept[1]:acquire(), kept[3]:wait(), kept[4]:pop() }
+      setmetatable({}, { __gc = function() pcall(kept[1].acquire, kept[1]) end })
+      print "closing"
+    ]])
+    assert.same({ code = 0, out = "closing\n", err = "" }, result)
   end)
 
   it("refuses wrong arguments at once", function()
