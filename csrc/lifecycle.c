@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "core/event.h"
 #include "core/group.h"
 #include "core/microtask.h"
 #include "core/objects.h"
@@ -107,6 +108,7 @@ tide_runtime *tide_lifecycle_open(lua_State *L) {
     tide_rejection_open(rt);
     tide_scope_open(rt);
     tide_group_open(L, rt);
+    tide_event_open(L, rt);
     tide_queue_open(L, rt);
     tide_semaphore_open(L, rt);
     tide_immediate_open(rt);

@@ -3,7 +3,6 @@ local core = require "moontide.core"
 local abort = require "moontide.async.abort"
 local group = require "moontide.async.group"
 local generator = require "moontide.async.generator"
-local sync = require "moontide.async.sync"
 
 ---@class moontide
 local M = {
@@ -45,7 +44,7 @@ local M = {
   join = group.join,
   semaphore = core.semaphore,
   mutex = core.mutex,
-  event = sync.event,
+  event = core.event,
   queue = core.queue,
   generator = generator.generator,
   collect = generator.collect,

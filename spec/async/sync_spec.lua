@@ -454,11 +454,42 @@ describe("event", function()
     await(event:wait())
   end)
 
+  it("keeps nothing alive that nobody else has", function()
+    local weak = setmetatable({}, { __mode = "v" })
+    do
+      local event = tide.event()
+      weak.event, weak.first, weak.second = event, event:wait(), event:wait()
+    end
+    leak.collect()
+    assert.same({}, weak)
+  end)
+
+  it("holds those who wait, though nobody else does", function()
+    local event, count = tide.event(), 0
+    for _ = 1, 10 do
+      event:wait():next(function()
+        count = count + 1
+      end)
+    end
+    leak.collect()
+    event:set()
+    await(tide.yield())
+    assert.equal(10, count)
+  end)
+
   it("refuses wrong arguments at once", function()
     local event = tide.event()
     assert.error_matches(function()
       event:wait("now")
     end, "bad argument #1 to 'wait' %(table expected, got string%)")
+    for _, name in ipairs({ "set", "clear", "is_set", "wait" }) do
+      for _, self in ipairs({ "", {}, tide.queue(), Promise.resolve() }) do
+        local text = "bad argument #1 to '%s' %%(moontide.Event expected, got %s%%)"
+        assert.error_matches(function()
+          event[name](self)
+        end, text:format(name, type(self)))
+      end
+    end
     assert.error_matches(function()
       event.set()
     end, "bad argument #1 to 'set' %(moontide.Event expected, got nil%)")
