@@ -54,7 +54,8 @@ void tide_line_wait(lua_State *L, tide_runtime *rt, const tide_line_type *type, 
                     int signal, int item) {
     tide_line *line = (tide_line *)(void *)((char *)lua_touserdata(L, object) + type->offset);
     bool heeds = lua_toboolean(L, signal);
-    tide_node *w = tide_waiter_prepare(L, rt, &type->waiter, object, heeds);
+    int owner = heeds || rt->has_context ? object : 0; /* what a cancellation asks for */
+    tide_node *w = tide_waiter_prepare(L, rt, &type->waiter, owner, heeds);
     w->promise.at.place = PLACE_SOON;
     tide_line_reserve(L, object, line); /* nothing is to fail once it has entered its scope */
     if (heeds || w->promise.flags & TIDE_MEMBER)
@@ -91,6 +92,8 @@ void tide_line_serve(lua_State *L, tide_runtime *rt, int who, int n) {
     const tide_promise *p = lua_touserdata(L, who);
     if (p->kind == TIDE_TASK)
         tide_task_continue(L, rt, who, n);
+    else if (p->user_values < TIDE_SLOT_EXTRA) /* it heeds no signal */
+        tide_promise_resolve(L, rt, who, n);
     else
         tide_waiter_resolve(L, rt, who, n);
 }

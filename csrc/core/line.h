@@ -1,11 +1,13 @@
 /*
  * Lines of those who wait for what an object gives: first come, first served.
  *
- * In a line are waiters, whose VALUE is the object, and tasks that the object holds. Who is served
- * and who is cancelled is decided here and nowhere else: whoever is in the line has got nothing;
- * whoever has left it is settled, in the same job. A function that awaits such a promise directly
- * gets what that was fulfilled with, even when it is cancelled in the same job: a cancellation
- * interrupts the await of a pending promise only.
+ * In a line are waiters, and tasks that the object holds. Who is served and who is cancelled is
+ * decided here and nowhere else: whoever is in the line has got nothing; whoever has left it is
+ * settled, in the same job. A function that awaits such a promise directly gets what that was
+ * fulfilled with, even when it is cancelled in the same job: a cancellation interrupts the await of
+ * a pending promise only.
+ *
+ * The VALUE of a waiter to which a cancellation can come is the object.
  */
 #ifndef TIDE_LINE_H
 #define TIDE_LINE_H
@@ -30,7 +32,10 @@ typedef struct tide_line_type {
     { TIDE_WAITER_JOB(name), tide_line_forget, user_values }
 bool tide_line_forget(lua_State *L, tide_runtime *rt, int waiter);
 
-/* Pushes a new waiter, the last in its line of the object at the index. It heeds the signal at the
+/* Making a waiter can run finalizers: whoever calls this looks afterwards whether what it waits for
+ * is there.
+ *
+ * Pushes a new waiter, the last in its line of the object at the index. It heeds the signal at the
  * other one, if that is none of nil, and brings along the value at the third, unless that is 0.
  * [-0, +1, m] */
 void tide_line_wait(lua_State *L, tide_runtime *rt, const tide_line_type *type, int object,
