@@ -26,18 +26,24 @@ static event *check_self(lua_State *L, const char *method) {
     return e;
 }
 
+/* Lets all that wait go on. [-0, +0, m] */
+static void wake_all(lua_State *L, tide_runtime *rt, event *e) {
+    int top = lua_gettop(L);
+    tide_microtask_reserve(L, rt);
+    while (tide_line_take(L, 1, &e->waiters)) {
+        tide_line_serve(L, rt, top + 1, 0);
+        lua_settop(L, top);
+        tide_microtask_reserve(L, rt);
+    }
+}
+
 /* e:set(). Once more, it goes on where a memory error had it stop. */
 static int event_set(lua_State *L) {
     event *e = check_self(L, "set");
     tide_runtime *rt = tide_runtime_here(L);
     lua_settop(L, 1);
     e->set = true;
-    tide_microtask_reserve(L, rt);
-    while (tide_line_take(L, 1, &e->waiters)) {
-        tide_line_serve(L, rt, 2, 0);
-        lua_settop(L, 1);
-        tide_microtask_reserve(L, rt);
-    }
+    wake_all(L, rt, e);
     return 0;
 }
 
@@ -62,6 +68,8 @@ static int event_wait(lua_State *L) {
     if (e->set)
         return tide_line_push_done(L, rt);
     tide_line_wait(L, rt, &waiter_type, 1, 3, 0);
+    if (e->set) /* by a finalizer, meanwhile */
+        wake_all(L, rt, e);
     return 1;
 }
 

@@ -84,6 +84,48 @@ static bool has_item(lua_State *L, tide_runtime *rt, queue *q) {
     return q->items.count > 0;
 }
 
+static void push_closed_error(lua_State *L, tide_runtime *rt) {
+    lua_pushliteral(L, "the queue is closed");
+    tide_objects_new_error(L, rt, "ClosedError");
+}
+
+/* The queue is closed: nobody waits any more. [-0, +0, m] */
+static void end_waiting(lua_State *L, tide_runtime *rt, queue *q) {
+    int top = lua_gettop(L);
+    tide_microtask_reserve(L, rt);
+    while (tide_line_take(L, 1, &q->poppers)) {
+        tide_line_serve(L, rt, top + 1, 0);
+        lua_settop(L, top);
+        tide_microtask_reserve(L, rt);
+    }
+    while (tide_ring_length(&q->pushers) > 0) {
+        push_closed_error(L, rt);
+        tide_microtask_reserve(L, rt);
+        if (tide_line_take(L, 1, &q->pushers)) {
+            tide_line_push_item(L, top + 2);
+            lua_pushvalue(L, top + 1);
+            tide_waiter_fail(L, rt, top + 2);
+        }
+        lua_settop(L, top);
+    }
+}
+
+/* Somebody has begun to wait: deals with what a finalizer has done meanwhile. [-0, +0, m] */
+static void catch_up(lua_State *L, tide_runtime *rt, queue *q) {
+    int top = lua_gettop(L);
+    if (q->closed)
+        end_waiting(L, rt, q);
+    while (tide_ring_length(&q->poppers) > 0 && has_item(L, rt, q)) {
+        if (tide_line_take(L, 1, &q->poppers)) {
+            tide_ring_take(L, 1, &q->items);
+            tide_line_serve(L, rt, top + 1, 1);
+        }
+        lua_settop(L, top);
+    }
+    while (tide_ring_length(&q->pushers) > 0 && q->items.count < q->capacity)
+        admit(L, rt, q);
+}
+
 /* Pushes the promise of a pop, which heeds the signal at the index. [-0, +1, m] */
 static void push_pop(lua_State *L, tide_runtime *rt, queue *q, int signal) {
     if (has_item(L, rt, q)) {
@@ -100,16 +142,11 @@ static void push_pop(lua_State *L, tide_runtime *rt, queue *q, int signal) {
         tide_line_push_done(L, rt);
     else
         tide_line_wait(L, rt, &popper_type, 1, signal, 0);
+    if (q->items.count > 0 || q->closed)
+        catch_up(L, rt, q);
 }
 
 /* ---- methods ---- */
-
-/* Pushes a promise rejected since the queue is closed. */
-static int push_closed(lua_State *L, tide_runtime *rt) {
-    lua_pushliteral(L, "the queue is closed");
-    tide_objects_new_error(L, rt, "ClosedError");
-    return tide_promise_push_settled(L, rt, -1);
-}
 
 /* q:push(item, [options]) -> promise */
 static int queue_push(lua_State *L) {
@@ -118,11 +155,15 @@ static int queue_push(lua_State *L) {
     check_item(L, "push");
     if (tide_waiter_begin_method(L, rt, 3, "push"))
         return 1;
-    if (q->closed)
-        return push_closed(L, rt);
+    if (q->closed) {
+        push_closed_error(L, rt);
+        return tide_promise_push_settled(L, rt, -1);
+    }
     if (put(L, rt, q))
         return tide_line_push_done(L, rt);
     tide_line_wait(L, rt, &pusher_type, 1, 4, 2);
+    if (q->items.count < q->capacity || tide_ring_length(&q->poppers) > 0 || q->closed)
+        catch_up(L, rt, q);
     return 1;
 }
 
@@ -170,23 +211,7 @@ static int queue_close(lua_State *L) {
     queue *q = check_self(L, "close");
     lua_settop(L, 1);
     q->closed = true;
-    tide_microtask_reserve(L, rt);
-    while (tide_line_take(L, 1, &q->poppers)) {
-        tide_line_serve(L, rt, 2, 0);
-        lua_settop(L, 1);
-        tide_microtask_reserve(L, rt);
-    }
-    while (tide_ring_length(&q->pushers) > 0) {
-        lua_pushliteral(L, "the queue is closed");
-        tide_objects_new_error(L, rt, "ClosedError");
-        tide_microtask_reserve(L, rt);
-        if (tide_line_take(L, 1, &q->pushers)) {
-            tide_line_push_item(L, 3);
-            lua_pushvalue(L, 2);
-            tide_waiter_fail(L, rt, 3);
-        }
-        lua_settop(L, 1);
-    }
+    end_waiting(L, rt, q);
     return 0;
 }
 

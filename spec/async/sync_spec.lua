@@ -647,6 +647,23 @@ describe("queue", function()
     assert.equal(0, #queue)
   end)
 
+  it("lets nobody wait for what a finalizer has pushed meanwhile", function()
+    local result = child.lua_source([[ -- a small heap is collected often
+      local tide = require "moontide"
+      collectgarbage("setpause", 50)
+      for i = 1, 5000 do
+        local queue = tide.queue()
+        setmetatable({}, { __gc = function()
+          queue:push("late")
+        end })
+        local _ = ("x"):rep(i % 64 * 8)
+        local promise = queue:pop()
+        assert(promise:state() == "fulfilled" or #queue == 0)
+      end
+    ]])
+    assert.same({ code = 0, out = "", err = "" }, result)
+  end)
+
   describe("try_push", function()
     it("adds an item if there is room", function()
       local queue = tide.queue(2)
