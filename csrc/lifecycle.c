@@ -8,12 +8,15 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "core/event.h"
 #include "core/group.h"
 #include "core/microtask.h"
 #include "core/objects.h"
 #include "core/promise.h"
+#include "core/queue.h"
 #include "core/rejection.h"
 #include "core/scope.h"
+#include "core/semaphore.h"
 #include "core/task.h"
 #include "fs/descriptor.h"
 #include "fs/watch.h"
@@ -105,6 +108,9 @@ tide_runtime *tide_lifecycle_open(lua_State *L) {
     tide_rejection_open(rt);
     tide_scope_open(rt);
     tide_group_open(L, rt);
+    tide_event_open(L, rt);
+    tide_queue_open(L, rt);
+    tide_semaphore_open(L, rt);
     tide_immediate_open(rt);
     tide_loop_open(rt);
     tide_runtime_register(L);

@@ -788,20 +788,34 @@ bool tide_task_push_holdable(lua_State *L, tide_runtime *rt) {
     return true;
 }
 
-/* The task goes on, with values or a rejected promise. */
+/* The task goes on, with values or a promise. */
 static int held_done(lua_State *L, int status, lua_KContext context) {
     tide_runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
     (void)status, (void)context;
     if (!is_current(L, rt))
         return luaL_error(L, "an async function was resumed by somebody else");
-    return tide_promise_test(L, rt, 1) != NULL ? tide_task_outcome(L, rt, 1) : lua_gettop(L);
+    const tide_promise *p = tide_promise_test(L, rt, 1);
+    if (p == NULL && !await_thenable(L, rt))
+        return lua_gettop(L);
+    p = lua_touserdata(L, 1);
+    return p->state == TIDE_PENDING ? tide_task_await(L) : tide_task_outcome(L, rt, 1);
 }
 
-int tide_task_hold(lua_State *L, tide_runtime *rt, const tide_hold_type *type) {
+/* What is held has the holder and its place there on its coroutine. */
+int tide_task_hold(lua_State *L, tide_runtime *rt, const tide_hold_type *type, lua_Integer place) {
     lua_settop(L, 1);
+    lua_pushinteger(L, place);
     rt->tasks.running.task->promise.job.type = &type->job;
     rt->tasks.yield = TIDE_YIELD_HELD;
     return lua_yieldk(L, 0, 0, held_done);
+}
+
+void tide_task_move_held(tide_node *task, lua_Integer place) {
+    lua_State *co = task->is.co;
+    if (co == NULL || lua_status(co) != LUA_YIELD || lua_gettop(co) < 2)
+        return;
+    lua_pushinteger(co, place);
+    lua_replace(co, 2);
 }
 
 void tide_task_continue(lua_State *L, tide_runtime *rt, int task, int n) {
@@ -827,8 +841,8 @@ void tide_task_continue(lua_State *L, tide_runtime *rt, int task, int n) {
 
 /* ---- parked tasks: those that Lua holds ---- */
 
-static void forget_parked(lua_State *L, tide_runtime *rt, int holder) {
-    (void)L, (void)rt, (void)holder; /* who unparks it will see that it is gone */
+static void forget_parked(lua_State *L, tide_runtime *rt, int holder, lua_Integer place) {
+    (void)L, (void)rt, (void)holder, (void)place; /* who unparks it will see that it is gone */
 }
 
 static const tide_hold_type park_type = {TIDE_HOLD_JOB, forget_parked};
@@ -849,7 +863,7 @@ static int park(lua_State *L) {
         return await_misplaced(L, rt);
     lua_settop(L, 0);
     lua_pushboolean(L, 1);
-    return tide_task_hold(L, rt, &park_type);
+    return tide_task_hold(L, rt, &park_type, 0);
 }
 
 /* unpark(promise, ...): it goes on a microtask later, unless it does not wait there any more */
@@ -897,7 +911,7 @@ void tide_task_cancel_held(lua_State *L, tide_runtime *rt, int task, int rejecte
         return;
     lua_pushvalue(t->is.co, 1);
     lua_xmove(t->is.co, L, 1); /* who holds it */
-    type->forget(L, rt, lua_gettop(L));
+    type->forget(L, rt, lua_gettop(L), lua_tointeger(t->is.co, 2));
     lua_pop(L, 1);
     t->promise.job.type = &task_type;
     go_on_rejected(L, rt, t, task, rejected);

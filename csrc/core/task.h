@@ -31,8 +31,9 @@ int tide_task_await_top(lua_State *L);
 /* Who holds a task, which waits for something that is no promise and for nobody else to see. */
 typedef struct tide_hold_type {
     tide_microtask_type job; /* TIDE_HOLD_JOB */
-    /* A cancellation: the holder at the index lets go of its task. [-0, +0, -] */
-    void (*forget)(lua_State *L, tide_runtime *rt, int holder);
+    /* A cancellation: the holder at the index lets go of its task, which has that place there.
+     * [-0, +0, -] */
+    void (*forget)(lua_State *L, tide_runtime *rt, int holder, lua_Integer place);
 } tide_hold_type;
 
 #define TIDE_HOLD_JOB                                                                              \
@@ -44,12 +45,18 @@ void tide_task_cancel_held(lua_State *L, tide_runtime *rt, int task, int rejecte
 /* Pushes the running task, if it can be held. [-0, +(0|1), -] */
 bool tide_task_push_holdable(lua_State *L, tide_runtime *rt);
 
-/* Suspends that task; the holder, at 1, will call tide_task_continue, later. To be called last by a
- * C function whose first upvalue is the runtime: returns what that is to return. */
-int tide_task_hold(lua_State *L, tide_runtime *rt, const tide_hold_type *type);
+/* Suspends that task; the holder, at 1, where it has a place, will call tide_task_continue, later.
+ * To be called last by a C function whose first upvalue is the runtime: returns what that is to
+ * return.
+ */
+int tide_task_hold(lua_State *L, tide_runtime *rt, const tide_hold_type *type, lua_Integer place);
 
-/* Queues the held task at the index, which goes on with the n values on top; n is -1 for a reason
- * to raise. As if it had awaited a promise that is settled now. [-|n|, +0, m] */
+/* A held task has got another place. [-0, +0, -] */
+void tide_task_move_held(tide_node *task, lua_Integer place);
+
+/* Queues the held task at the index, which goes on with the n values on top, the first of which it
+ * awaits if that is a promise or thenable; n is -1 for a reason to raise. As if it had awaited a
+ * promise that is settled now. [-|n|, +0, m] */
 void tide_task_continue(lua_State *L, tide_runtime *rt, int task, int n);
 
 /* Whether await may drive the loop from here: nothing of ours runs. */

@@ -22,13 +22,14 @@ static bool push_refused(lua_State *L, tide_runtime *rt) {
     return true;
 }
 
-bool tide_waiter_begin_with(lua_State *L, tide_runtime *rt, int options, const char *name) {
+bool tide_waiter_begin_with(lua_State *L, tide_runtime *rt, int options, int position,
+                            const char *name) {
     lua_settop(L, options);
     if (lua_isnil(L, options)) {
         lua_pushnil(L);
     } else {
         lua_pushvalue(L, options);
-        lua_pushinteger(L, options);
+        lua_pushinteger(L, position);
         lua_pushstring(L, name);
         tide_cancel_call(L, rt, "find", 3, 2);
         if (!lua_isnil(L, -1))
@@ -42,6 +43,8 @@ tide_node *tide_waiter_prepare(lua_State *L, tide_runtime *rt, const tide_waiter
                                int owner, bool heeds) {
     bool inside = tide_scope_current(L, rt) != NULL;
     int user_values = heeds ? TIDE_SLOT_EXTRA : inside ? TIDE_SLOT_CONTEXT : TIDE_SLOT_REACTIONS;
+    if (user_values < type->user_values)
+        user_values = type->user_values;
     tide_node *w = tide_promise_new_node(L, rt, &type->job, TIDE_WAITER, inside, user_values);
     if (owner != 0) {
         lua_pushvalue(L, owner);
@@ -82,25 +85,44 @@ tide_node *tide_waiter_new(lua_State *L, tide_runtime *rt, const tide_waiter_typ
 
 /* ---- ending ---- */
 
-/* Takes the waiter off its signal. */
-static void stop_heeding(lua_State *L, int waiter) {
+/* Pushes what takes the waiter off its signal, below the n values on top; false: it heeds none.
+ * [-0, +(0|1), -] */
+static bool insert_heeding(lua_State *L, int waiter, int n) {
     const tide_promise *p = lua_touserdata(L, waiter);
     if (p->user_values < TIDE_SLOT_EXTRA)
-        return;
-    if (lua_getiuservalue(L, waiter, TIDE_SLOT_EXTRA) == LUA_TFUNCTION)
-        lua_call(L, 0, 0);
-    else
+        return false;
+    if (lua_getiuservalue(L, waiter, TIDE_SLOT_EXTRA) != LUA_TFUNCTION) {
+        lua_pop(L, 1);
+        return false;
+    }
+    lua_insert(L, -n - 1);
+    return true;
+}
+
+/* Calls that, once the waiter is settled: if there is no memory for it, an abort will come too
+ * late.
+ * [-(0|1), +0, -] */
+static void stop_heeding(lua_State *L, bool heeds) {
+    if (heeds && lua_pcall(L, 0, 0, 0) != LUA_OK)
         lua_pop(L, 1);
 }
 
 void tide_waiter_wake(lua_State *L, tide_runtime *rt, int waiter, int n) {
-    stop_heeding(L, waiter);
+    bool heeds = insert_heeding(L, waiter, n);
     tide_promise_fulfil(L, rt, waiter, n);
+    stop_heeding(L, heeds);
+}
+
+void tide_waiter_resolve(lua_State *L, tide_runtime *rt, int waiter, int n) {
+    bool heeds = insert_heeding(L, waiter, n);
+    tide_promise_resolve(L, rt, waiter, n);
+    stop_heeding(L, heeds);
 }
 
 void tide_waiter_fail(lua_State *L, tide_runtime *rt, int waiter) {
-    stop_heeding(L, waiter);
+    bool heeds = insert_heeding(L, waiter, 1);
     tide_promise_reject(L, rt, waiter);
+    stop_heeding(L, heeds);
 }
 
 static const tide_waiter_type *type_of(const tide_promise *p) {
@@ -114,8 +136,9 @@ void tide_waiter_cancel(lua_State *L, tide_runtime *rt, int waiter, int rejected
     if (!type_of(p)->forget(L, rt, waiter))
         return;
     p->flags |= TIDE_HANDLED | TIDE_EXCUSED;
-    stop_heeding(L, waiter);
+    bool heeds = insert_heeding(L, waiter, 0);
     tide_promise_settle_like(L, rt, waiter, rejected);
+    stop_heeding(L, heeds);
 }
 
 /* cancel_waiter(promise, reason): ends it, if it is one that waits */
@@ -139,7 +162,7 @@ static bool forget_place(lua_State *L, tide_runtime *rt, int waiter) {
     return waits;
 }
 
-static const tide_waiter_type place_type = {TIDE_WAITER_JOB("wait"), forget_place};
+static const tide_waiter_type place_type = {TIDE_WAITER_JOB("wait"), forget_place, 0};
 
 /* refused() -> a rejected promise, if the running function has been cancelled and its next await
  * will say so */
@@ -193,8 +216,7 @@ static int begin_step(lua_State *L) {
 static int wake_waiter(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     tide_promise_check(L, rt, 1);
-    stop_heeding(L, 1);
-    tide_promise_resolve(L, rt, 1, lua_gettop(L) - 1);
+    tide_waiter_resolve(L, rt, 1, lua_gettop(L) - 1);
     return 0;
 }
 

@@ -18,6 +18,7 @@ typedef struct tide_waiter_type {
     /* Lets go of the waiter at the index, which is about to be rejected; false: it has been ended
      * already. [-0, +0, e] */
     bool (*forget)(lua_State *L, tide_runtime *rt, int waiter);
+    int user_values; /* at least; for the type's own ones, from that after TIDE_SLOT_EXTRA on */
 } tide_waiter_type;
 
 #define TIDE_WAITER_JOB(name)                                                                      \
@@ -28,13 +29,24 @@ void tide_waiter_cancel(lua_State *L, tide_runtime *rt, int waiter, int rejected
 /* Leaves the arguments up to the options and, above them, the signal to heed or nil. Returns
  * whether the waiter must not begin, since that has been aborted already or the caller cancelled:
  * then a rejected promise is on top, to be returned. Raises what is wrong with the options, in the
- * name of the function. [-any, +options + (1|2), e] */
-bool tide_waiter_begin_with(lua_State *L, tide_runtime *rt, int options, const char *name);
+ * name of the function, whose argument of that position they are. [-any, +options + (1|2), e] */
+bool tide_waiter_begin_with(lua_State *L, tide_runtime *rt, int options, int position,
+                            const char *name);
 
 static inline bool tide_waiter_begin(lua_State *L, tide_runtime *rt, int options,
                                      const char *name) {
     if (!lua_isnoneornil(L, options) || rt->has_context)
-        return tide_waiter_begin_with(L, rt, options, name);
+        return tide_waiter_begin_with(L, rt, options, options, name);
+    lua_settop(L, options);
+    lua_pushnil(L);
+    return false;
+}
+
+/* The same for a method, whose self is not counted in what is told of wrong options. */
+static inline bool tide_waiter_begin_method(lua_State *L, tide_runtime *rt, int options,
+                                            const char *name) {
+    if (!lua_isnoneornil(L, options) || rt->has_context)
+        return tide_waiter_begin_with(L, rt, options, options - 1, name);
     lua_settop(L, options);
     lua_pushnil(L);
     return false;
@@ -54,7 +66,10 @@ void tide_waiter_enter(lua_State *L, tide_runtime *rt, int waiter, int signal); 
 /* Ends the waiter at the index with the n values on top. [-n, +0, m] */
 void tide_waiter_wake(lua_State *L, tide_runtime *rt, int waiter, int n);
 
-/* The same with the reason on top. [-1, +0, m] */
+/* Resolves it with them: the first may be a promise. [-n, +0, m] */
+void tide_waiter_resolve(lua_State *L, tide_runtime *rt, int waiter, int n);
+
+/* Fails it with the reason on top. [-1, +0, m] */
 void tide_waiter_fail(lua_State *L, tide_runtime *rt, int waiter);
 
 extern const luaL_Reg tide_waiter_functions[];

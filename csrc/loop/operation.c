@@ -76,7 +76,7 @@ static bool forget(lua_State *L, tide_runtime *rt, int waiter) {
     return true;
 }
 
-static const tide_waiter_type waiter_type = {TIDE_WAITER_JOB("operation"), forget};
+static const tide_waiter_type waiter_type = {TIDE_WAITER_JOB("operation"), forget, 0};
 
 void *tide_operation_new(lua_State *L, tide_runtime *rt, size_t size, int user_values,
                          const tide_operation_type *type) {

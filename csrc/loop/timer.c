@@ -205,7 +205,7 @@ static bool drop_node(lua_State *L, tide_runtime *rt, int node) {
     return waits;
 }
 
-static const tide_waiter_type sleep_type = {TIDE_WAITER_JOB("sleep"), drop_node};
+static const tide_waiter_type sleep_type = {TIDE_WAITER_JOB("sleep"), drop_node, 0};
 
 /* sleep(ms, [options]) -> promise. The timer comes first: who is a member will be woken. */
 static int sleep_for(lua_State *L) {

@@ -209,7 +209,7 @@ static bool forget(lua_State *L, tide_runtime *rt, int waiter) {
     return asleep;
 }
 
-static const tide_waiter_type read_type = {TIDE_WAITER_JOB("read"), forget};
+static const tide_waiter_type read_type = {TIDE_WAITER_JOB("read"), forget, 0};
 
 /* Pushes the promise of the read that has been described; the reader is at 1, what is heeded at
  * that index. [-0, +1, m] */
@@ -349,9 +349,9 @@ static int iterate_by_promise(lua_State *L, tide_reader *r, tide_read_mode mode,
 }
 
 /* A cancellation reaches the held task: all bytes stay. */
-static void forget_held(lua_State *L, tide_runtime *rt, int holder) {
+static void forget_held(lua_State *L, tide_runtime *rt, int holder, lua_Integer place) {
     tide_reader *r = lua_touserdata(L, holder);
-    (void)rt;
+    (void)rt, (void)place;
     if (r->held)
         end_pending(L, r, holder);
 }
@@ -382,7 +382,7 @@ static int iterate(lua_State *L) {
     lua_setiuservalue(L, 1, TIDE_SLOT_PENDING);
     r->pending = r->held = true;
     r->source->wanted(L, r, 1);
-    return tide_task_hold(L, rt, &hold_type);
+    return tide_task_hold(L, rt, &hold_type, 0);
 }
 
 /* Pushes the iterator of the reader at 1 with the options at the index. */

@@ -3,7 +3,6 @@ local core = require "moontide.core"
 local abort = require "moontide.async.abort"
 local group = require "moontide.async.group"
 local generator = require "moontide.async.generator"
-local sync = require "moontide.async.sync"
 
 ---@class moontide
 local M = {
@@ -43,10 +42,10 @@ local M = {
   map = group.map,
   each = group.each,
   join = group.join,
-  semaphore = sync.semaphore,
-  mutex = sync.mutex,
-  event = sync.event,
-  queue = sync.queue,
+  semaphore = core.semaphore,
+  mutex = core.mutex,
+  event = core.event,
+  queue = core.queue,
   generator = generator.generator,
   collect = generator.collect,
   import = require "moontide.async.import",

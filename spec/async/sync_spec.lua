@@ -1,4 +1,5 @@
 local tide = require "moontide"
+local child = require "spec.support.child"
 local failure = require("spec.support.raised").failure
 local leak = require "spec.support.leak"
 local new_log = require("spec.support.log").new
@@ -95,6 +96,52 @@ describe("semaphore", function()
       permit:release()
     end
     check_free(semaphore, 1)
+  end)
+
+  it("takes back a permit that was dropped, when the collector finds it", function()
+    local semaphore = tide.semaphore(2)
+    for _ = 1, 2 do
+      semaphore:acquire()
+    end
+    leak.collect()
+    check_free(semaphore, 2)
+  end)
+
+  it("gives a permit that was dropped to whoever has waited longest", function()
+    local semaphore = tide.mutex()
+    semaphore:acquire()
+    local first, second = semaphore:acquire(), semaphore:acquire()
+    leak.collect()
+    assert.equal("fulfilled", state(first))
+    assert.equal("pending", state(second))
+    await(first):release()
+    await(second):release()
+    check_free(semaphore, 1)
+  end)
+
+  it("keeps nothing alive that nobody else has", function()
+    local weak = setmetatable({}, { __mode = "v" })
+    do
+      local semaphore = tide.mutex()
+      weak.semaphore, weak.permit = semaphore, await(semaphore:acquire())
+      weak.first, weak.second = semaphore:acquire(), semaphore:acquire()
+    end
+    for _ = 1, 4 do -- each permit was given to the next
+      leak.collect()
+    end
+    assert.same({}, weak)
+  end)
+
+  it("lets a state be closed while permits are held and waited for #closing", function()
+    local result = child.lua_source([[
+      local tide = require "moontide"
+      kept = { tide.mutex(), tide.semaphore(2), tide.event(), tide.queue(0) }
+      permits = { kept[1]:acquire(), kept[2]:acquire() }
+      waiters = { kept[1]:acquire(), kept[3]:wait(), kept[4]:pop() }
+      setmetatable({}, { __gc = function() pcall(kept[1].acquire, kept[1]) end })
+      print "closing"
+    ]])
+    assert.same({ code = 0, out = "closing\n", err = "" }, result)
   end)
 
   it("refuses wrong arguments at once", function()
@@ -407,11 +454,42 @@ describe("event", function()
     await(event:wait())
   end)
 
+  it("keeps nothing alive that nobody else has", function()
+    local weak = setmetatable({}, { __mode = "v" })
+    do
+      local event = tide.event()
+      weak.event, weak.first, weak.second = event, event:wait(), event:wait()
+    end
+    leak.collect()
+    assert.same({}, weak)
+  end)
+
+  it("holds those who wait, though nobody else does", function()
+    local event, count = tide.event(), 0
+    for _ = 1, 10 do
+      event:wait():next(function()
+        count = count + 1
+      end)
+    end
+    leak.collect()
+    event:set()
+    await(tide.yield())
+    assert.equal(10, count)
+  end)
+
   it("refuses wrong arguments at once", function()
     local event = tide.event()
     assert.error_matches(function()
       event:wait("now")
     end, "bad argument #1 to 'wait' %(table expected, got string%)")
+    for _, name in ipairs({ "set", "clear", "is_set", "wait" }) do
+      for _, self in ipairs({ "", {}, tide.queue(), Promise.resolve() }) do
+        local text = "bad argument #1 to '%s' %%(moontide.Event expected, got %s%%)"
+        assert.error_matches(function()
+          event[name](self)
+        end, text:format(name, type(self)))
+      end
+    end
     assert.error_matches(function()
       event.set()
     end, "bad argument #1 to 'set' %(moontide.Event expected, got nil%)")
@@ -533,6 +611,227 @@ describe("queue", function()
     assert.equal("value", await(queue:pop()))
   end)
 
+  it("tells how many items are there, without those of pushes that wait", function()
+    local queue = tide.queue(2)
+    assert.equal(0, #queue)
+    for i = 1, 3 do
+      queue:push(i)
+      assert.equal(math.min(i, 2), #queue)
+    end
+    await(queue:pop())
+    assert.equal(2, #queue)
+    queue:close()
+    await(queue:pop())
+    await(queue:pop())
+    assert.equal(0, #queue)
+  end)
+
+  it("keeps the order through all sizes and turns", function()
+    local queue = tide.queue()
+    local pushed, popped = 0, 0
+    for _, n in ipairs({ 3, 1, 9, 2, 40, 1, 3000, 7 }) do
+      for _ = 1, n do
+        pushed = pushed + 1
+        queue:push(pushed)
+      end
+      for _ = 1, n // 2 do
+        popped = popped + 1
+        assert.equal(popped, await(queue:pop()))
+      end
+      assert.equal(pushed - popped, #queue)
+    end
+    while popped < pushed do
+      popped = popped + 1
+      assert.equal(popped, queue:try_pop())
+    end
+    assert.equal(0, #queue)
+  end)
+
+  it("lets nobody wait for what a finalizer has pushed meanwhile", function()
+    local result = child.lua_source([[ -- a small heap is collected often
+      local tide = require "moontide"
+      collectgarbage("setpause", 50)
+      for i = 1, 5000 do
+        local queue = tide.queue()
+        setmetatable({}, { __gc = function()
+          queue:push("late")
+        end })
+        local _ = ("x"):rep(i % 64 * 8)
+        local promise = queue:pop()
+        assert(promise:state() == "fulfilled" or #queue == 0)
+      end
+    ]])
+    assert.same({ code = 0, out = "", err = "" }, result)
+  end)
+
+  describe("try_push", function()
+    it("adds an item if there is room", function()
+      local queue = tide.queue(2)
+      assert.is_true(queue:try_push(1))
+      assert.is_true(queue:try_push(false))
+      assert.is_false(queue:try_push(3))
+      assert.equal(1, await(queue:pop()))
+      assert.is_false(await(queue:pop()))
+      assert.equal(0, #queue)
+    end)
+
+    it("hands it to whoever has waited longest", function()
+      local queue = tide.queue(0)
+      assert.is_false(queue:try_push("nobody waits"))
+      local first, second = queue:pop(), queue:pop()
+      assert.is_true(queue:try_push("item"))
+      assert.same({ "fulfilled", "item" }, { first:state() })
+      assert.equal("pending", state(second))
+    end)
+
+    it("is refused by a closed queue", function()
+      local queue = tide.queue()
+      queue:close()
+      assert.is_false(queue:try_push(1))
+    end)
+
+    it("refuses nil", function()
+      assert.error_matches(function()
+        tide.queue():try_push(nil)
+      end, "bad argument #1 to 'try_push' %(value expected, got nil%)")
+    end)
+  end)
+
+  describe("try_pop", function()
+    it("gives an item that is there, or nil", function()
+      local queue = tide.queue()
+      assert.is_nil(queue:try_pop())
+      assert.equal(1, select("#", queue:try_pop()))
+      local promise = Promise.resolve("value")
+      queue:push(false)
+      queue:push(promise)
+      assert.is_false(queue:try_pop())
+      assert.equal(promise, queue:try_pop())
+      assert.is_nil(queue:try_pop())
+    end)
+
+    it("makes room for whoever has waited longest to push", function()
+      local queue = tide.queue(1)
+      queue:push(1)
+      local second, third = queue:push(2), queue:push(3)
+      assert.equal(1, queue:try_pop())
+      assert.equal("fulfilled", state(second))
+      assert.equal("pending", state(third))
+      assert.equal(2, queue:try_pop())
+      assert.equal(3, queue:try_pop())
+      assert.equal("fulfilled", state(third))
+    end)
+
+    it("takes from hand to hand", function()
+      local queue = tide.queue(0)
+      local push = queue:push("a")
+      assert.equal("a", queue:try_pop())
+      assert.equal("fulfilled", state(push))
+    end)
+
+    it("gives what is left in a closed queue", function()
+      local queue = tide.queue()
+      queue:push(1)
+      queue:close()
+      assert.equal(1, queue:try_pop())
+      assert.is_nil(queue:try_pop())
+    end)
+  end)
+
+  it("gives whoever iterates what a promise or thenable comes to", function()
+    for _, waits in ipairs({ true, false }) do
+      local queue = tide.queue()
+      local late, resolve = Promise.with_resolvers()
+      local thenable = { ["then"] = function(_, f)
+        f("thenable")
+      end }
+      local seen = {}
+      local function push()
+        for _, item in ipairs({ Promise.resolve("settled"), late, thenable, "plain" }) do
+          queue:push(item)
+        end
+        queue:close()
+      end
+      if not waits then
+        push()
+      end
+      local loop = spawn(function()
+        for item in queue do
+          seen[#seen + 1] = item
+        end
+      end)
+      if waits then
+        push()
+      end
+      await(tide.yield())
+      resolve("late")
+      await(loop)
+      assert.same({ "settled", "late", "thenable", "plain" }, seen)
+    end
+  end)
+
+  it("raises where an iteration meets a rejected promise, and goes on after it", function()
+    for _, waits in ipairs({ true, false }) do
+      local queue = tide.queue()
+      local function push()
+        queue:push(Promise.reject("oops"))
+        queue:push("next")
+      end
+      if not waits then
+        push()
+      end
+      local loop = spawn(function()
+        local ok, err = pcall(queue)
+        return ok, err, queue()
+      end)
+      if waits then
+        push()
+      end
+      assert.same({ false, "oops", "next" }, { await(loop) })
+    end
+  end)
+
+  it("takes nothing where whoever iterates cannot await", function()
+    local queue = tide.queue()
+    queue:push("item")
+    await(spawn(function()
+      assert.error_matches(coroutine.wrap(function()
+        queue()
+      end), "await inside a coroutine that is not an async function")
+    end))
+    assert.equal("item", queue:try_pop())
+  end)
+
+  it("keeps nothing alive that nobody else has", function()
+    local weak = setmetatable({}, { __mode = "v" })
+    do
+      local queue = tide.queue(1)
+      weak.queue = queue
+      weak.pop = queue:pop()
+      local full = tide.queue(0)
+      weak.full, weak.item = full, { full }
+      weak.push = full:push(weak.item)
+    end
+    leak.collect()
+    assert.same({}, weak)
+  end)
+
+  it("holds those who wait, though nobody else does", function()
+    local queue, seen = tide.queue(), {}
+    queue:pop():next(function(item)
+      seen[#seen + 1] = item
+    end)
+    spawn(function()
+      local item = queue()
+      seen[#seen + 1] = item
+    end)
+    leak.collect()
+    queue:push(1)
+    queue:push(2)
+    await(tide.yield())
+    assert.same({ 1, 2 }, seen)
+  end)
+
   describe("close", function()
     it("lets what is left be popped, then gives nothing", function()
       local queue = tide.queue()
@@ -586,6 +885,71 @@ describe("queue", function()
       queue:push("another")
       assert.equal("stop", failure(queue:pop({ signal = controller.signal })))
       assert.equal("another", await(queue:pop()))
+    end)
+
+    it("of iterations, in any order, loses no item", function()
+      local queue = tide.queue()
+      local groups, got, loops = {}, {}, {}
+      for i = 1, 40 do
+        loops[i] = tide.group(function(g)
+          groups[i] = g
+          for item in queue do
+            got[#got + 1] = i .. ":" .. item
+          end
+        end)
+      end
+      await(tide.yield())
+      local order, random = {}, new_random(FIRST_SEED)
+      for i = 1, 40 do
+        table.insert(order, random(#order + 1), i)
+      end
+      for k = 1, 38 do
+        groups[order[k]]:cancel("stop")
+        assert.equal("stop", failure(loops[order[k]]))
+        if k == 20 then -- who comes again is last
+          spawn(function()
+            local item = queue()
+            got[#got + 1] = "late:" .. item
+          end)
+        end
+      end
+      local first, second = math.min(order[39], order[40]), math.max(order[39], order[40])
+      for _, item in ipairs({ "a", "b", "c" }) do
+        queue:push(item)
+      end
+      queue:close()
+      await(tide.join(loops[first], loops[second]))
+      await(tide.yield())
+      assert.same({ first .. ":a", second .. ":b", "late:c" }, got)
+    end)
+
+    it("of an iteration, after the hand-over, comes too late", function()
+      local queue = tide.queue()
+      local got, group
+      local promise = tide.group(function(g)
+        group = g
+        for item in queue do
+          got = item
+          await(tide.sleep(1000))
+        end
+      end)
+      await(tide.yield())
+      queue:push("item")
+      group:cancel("stop")
+      queue:push("left")
+      assert.equal("stop", failure(promise))
+      assert.equal("item", got)
+      assert.equal("left", queue:try_pop())
+    end)
+
+    it("refuses an iteration that begins when it is cancelled, and loses nothing", function()
+      local queue = tide.queue()
+      queue:push("item")
+      assert.equal("stop", failure(tide.group(function(g)
+        g:cancel("stop")
+        for _ in queue do end
+      end)))
+      assert.equal("item", queue:try_pop())
     end)
 
     it("of a push takes its item back", function()

@@ -498,8 +498,10 @@ function Event:wait(options) end
 function tide.event() end
 
 --- First in, first out. `for item in queue do` awaits each item until the queue is closed and
---- empty; several such loops share the items.
+--- empty; several such loops share the items. `#queue` is how many items are there, without those of
+--- pushes that wait.
 ---@class moontide.Queue
+---@operator len: integer
 ---@overload fun(): any
 local Queue = {}
 
@@ -515,6 +517,16 @@ function Queue:push(item, options) end
 ---@param options? moontide.Waiting
 ---@return moontide.Promise
 function Queue:pop(options) end
+
+--- Adds an item, or hands it over, if that can be done at once. Whether it has been: not if the queue
+--- is full or closed.
+---@param item any but nil
+---@return boolean
+function Queue:try_push(item) end
+
+--- The next item, as it was pushed; nil if there is none. The same when the queue is closed.
+---@return any
+function Queue:try_pop() end
 
 --- Refuses pushes from now on, also those that wait for room. What is in the queue can be popped.
 function Queue:close() end

@@ -8,7 +8,6 @@ local dns = require "moontide.dns"
 local fs = require "moontide.fs"
 local line = require "moontide.async.line"
 local options_of = require "moontide.internal.options"
-local sync = require "moontide.async.sync"
 
 local M = {}
 
@@ -265,7 +264,7 @@ local function start(server, options, handler, tls)
     _tls = tls,
     _handler = handler,
     _options = options,
-    _permits = options.max_connections and sync.semaphore(options.max_connections),
+    _permits = options.max_connections and core.semaphore(options.max_connections),
     _connections = {},
     _count = 0,
   }, Service)

@@ -1,0 +1,183 @@
+/*
+ * A permit that is given back is handed to whoever has waited longest, in the same job: as long as
+ * anybody waits, there is nothing that a newcomer could take. Only where there is no memory for the
+ * hand-over is a permit free although somebody waits: whoever comes next makes up for that.
+ *
+ * A permit is a userdata that the collector gives back when it was dropped. It counts as held from
+ * the moment in which nothing can fail any more.
+ */
+#include "core/semaphore.h"
+
+#include "core/line.h"
+#include "core/objects.h"
+
+#define CLASS "moontide.Semaphore"
+#define PERMIT_CLASS "moontide.Permit"
+
+enum { SLOT_WAITERS = 1 };
+enum { SLOT_SEMAPHORE = 1 }; /* of a permit, while it is held */
+
+typedef struct semaphore {
+    const void *tag;
+    lua_Integer free;
+    tide_line waiters;
+} semaphore;
+
+typedef struct permit {
+    const void *tag;
+    bool held;
+} permit;
+
+static const char tag = 0, permit_tag = 0;
+
+static const tide_line_type waiter_type = {TIDE_LINE_WAITER("semaphore:acquire", 0),
+                                           offsetof(semaphore, waiters)};
+
+static semaphore *check_self(lua_State *L, const char *method) {
+    semaphore *s = lua_touserdata(L, 1);
+    if (s == NULL || lua_rawlen(L, 1) != sizeof *s || s->tag != &tag)
+        tide_line_bad_self(L, CLASS, method);
+    return s;
+}
+
+static permit *check_permit(lua_State *L, const char *method) {
+    permit *p = lua_touserdata(L, 1);
+    if (p == NULL || lua_rawlen(L, 1) != sizeof *p || p->tag != &permit_tag)
+        tide_line_bad_self(L, PERMIT_CLASS, method);
+    return p;
+}
+
+/* ---- handing over ---- */
+
+/* Pushes a permit of the semaphore at the index that is not held yet. [-0, +1, m] */
+static permit *new_permit(lua_State *L, int self) {
+    permit *p = lua_newuserdatauv(L, sizeof *p, SLOT_SEMAPHORE);
+    *p = (permit){&permit_tag, false};
+    lua_pushvalue(L, self);
+    lua_setiuservalue(L, -2, SLOT_SEMAPHORE);
+    luaL_setmetatable(L, PERMIT_CLASS);
+    return p;
+}
+
+static bool is_due(const semaphore *s) {
+    return s->free > 0 && tide_ring_length(&s->waiters) > 0;
+}
+
+/* Hands what is free to those who wait. Making a permit can run finalizers, which can give back and
+ * take others. [-0, +0, m] */
+static void hand_over(lua_State *L, tide_runtime *rt, semaphore *s, int self) {
+    int top = lua_gettop(L);
+    while (is_due(s)) {
+        permit *p = new_permit(L, self);
+        tide_microtask_reserve(L, rt);
+        if (is_due(s)) {
+            tide_line_take(L, self, &s->waiters);
+            s->free--;
+            p->held = true;
+            lua_pushvalue(L, top + 1);
+            tide_waiter_wake(L, rt, top + 2, 1);
+        }
+        lua_settop(L, top);
+    }
+}
+
+/* The permit at 1 is given back. [-0, +1, m] */
+static void give_back(lua_State *L, tide_runtime *rt, permit *p) {
+    lua_settop(L, 1);
+    lua_getiuservalue(L, 1, SLOT_SEMAPHORE);
+    semaphore *s = lua_touserdata(L, 2);
+    p->held = false;
+    s->free++;
+    lua_pushnil(L);
+    lua_setiuservalue(L, 1, SLOT_SEMAPHORE);
+    hand_over(L, rt, s, 2);
+}
+
+/* ---- permits ---- */
+
+/* permit:release() */
+static int permit_release(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    permit *p = check_permit(L, "release");
+    if (!p->held)
+        return luaL_error(L, "the permit has been released already");
+    give_back(L, rt, p);
+    return 0;
+}
+
+static int permit_close(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    permit *p = check_permit(L, "close");
+    if (p->held)
+        give_back(L, rt, p);
+    return 0;
+}
+
+/* One that was dropped: the runtime may be closed by now. */
+static int permit_gc(lua_State *L) {
+    tide_runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
+    permit *p = check_permit(L, "gc");
+    if (p->held && !rt->closed)
+        give_back(L, rt, p);
+    return 0;
+}
+
+/* ---- semaphores ---- */
+
+/* s:acquire([options]) -> promise of a permit */
+static int semaphore_acquire(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    semaphore *s = check_self(L, "acquire");
+    if (tide_waiter_begin_method(L, rt, 2, "acquire"))
+        return 1;
+    hand_over(L, rt, s, 1);
+    if (s->free > 0) {
+        tide_promise_new(L, rt);
+        permit *p = new_permit(L, 1);
+        tide_microtask_reserve(L, rt);
+        if (s->free > 0 && tide_ring_length(&s->waiters) == 0) {
+            s->free--;
+            p->held = true;
+            tide_promise_fulfil(L, rt, 4, 1);
+            return 1;
+        }
+        lua_settop(L, 3);
+    }
+    tide_line_wait(L, rt, &waiter_type, 1, 3, 0);
+    hand_over(L, rt, s, 1); /* what a finalizer has given back meanwhile */
+    return 1;
+}
+
+/* Pushes a semaphore of n permits. */
+static int push_semaphore(lua_State *L, lua_Integer n) {
+    semaphore *s = lua_newuserdatauv(L, sizeof *s, SLOT_WAITERS);
+    *s = (semaphore){.tag = &tag, .free = n};
+    tide_ring_init(&s->waiters, SLOT_WAITERS);
+    luaL_setmetatable(L, CLASS);
+    return 1;
+}
+
+/* semaphore(n) -> semaphore */
+static int new_semaphore(lua_State *L) {
+    tide_runtime_here(L);
+    return push_semaphore(L, tide_line_check_count(L, 1, "semaphore"));
+}
+
+/* mutex() -> semaphore of one permit */
+static int new_mutex(lua_State *L) {
+    tide_runtime_here(L);
+    return push_semaphore(L, 1);
+}
+
+const luaL_Reg tide_semaphore_functions[] = {
+    {"semaphore", new_semaphore}, {"mutex", new_mutex}, {NULL, NULL}};
+
+void tide_semaphore_open(lua_State *L, tide_runtime *rt) {
+    static const luaL_Reg none[] = {{NULL, NULL}};
+    static const luaL_Reg methods[] = {{"acquire", semaphore_acquire}, {NULL, NULL}};
+    static const luaL_Reg permit_metamethods[] = {
+        {"__close", permit_close}, {"__gc", permit_gc}, {NULL, NULL}};
+    static const luaL_Reg permit_methods[] = {{"release", permit_release}, {NULL, NULL}};
+    tide_objects_open_class(L, rt, CLASS, none, methods);
+    tide_objects_open_class(L, rt, PERMIT_CLASS, permit_metamethods, permit_methods);
+}
