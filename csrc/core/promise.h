@@ -152,7 +152,8 @@ void tide_promise_forsake(lua_State *L, tide_runtime *rt, int promise, int settl
  * [-1, +0, m] */
 void tide_promise_then(lua_State *L, tide_runtime *rt, int promise, tide_promise *p);
 
-/* The next tide_promise_then of the promise at the index, before anything else happens, does not fail.
+/* The next tide_promise_then of the promise at the index, before anything else happens, does not
+ * fail.
  * [-0, +0, m] */
 void tide_promise_reserve(lua_State *L, tide_runtime *rt, int promise, tide_promise *p);
 

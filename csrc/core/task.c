@@ -681,8 +681,8 @@ static bool has_lost_patience(lua_State *L, const tide_runtime *rt) {
     return n > TIDE_SCOPE_PATIENCE;
 }
 
-/* Suspends the running task, which awaits the promise at 1. That who has resumed it can register it there
- * is made sure of: else nobody would resume it. */
+/* Suspends the running task, which awaits the promise at 1. That who has resumed it can register it
+ * there is made sure of: else nobody would resume it. */
 static int suspend(lua_State *L, tide_runtime *rt, lua_KContext context, lua_KFunction done) {
     tide_promise *p = lua_touserdata(L, 1);
     lua_settop(L, 1);
