@@ -253,9 +253,8 @@ static void leave_list(lua_State *L, tide_promise *p, int32_t place) {
     lua_rawseti(L, -2, 0);
 }
 
-void tide_promise_leave(lua_State *L, tide_runtime *rt, int promise, int32_t place) {
+void tide_promise_leave(lua_State *L, int promise, int32_t place) {
     tide_promise *p = lua_touserdata(L, promise);
-    (void)rt;
     if (lua_getiuservalue(L, promise, TIDE_SLOT_REACTIONS) == LUA_TTABLE)
         leave_list(L, p, place);
     else
@@ -355,7 +354,7 @@ static int get_then(lua_State *L) {
 static void take_over(lua_State *L, tide_runtime *rt, int job) {
     tide_promise *source = lua_touserdata(L, job + 1);
     if (((tide_promise *)lua_touserdata(L, job))->flags & TIDE_MEMBER)
-        rt->awaited(L, rt, job, job + 1);
+        rt->awaited(L, job, job + 1);
     if (source->state == TIDE_FULFILLED && source->n > 0)
         tide_promise_resolve(L, rt, job, tide_promise_push(L, job + 1));
     else
@@ -394,7 +393,7 @@ void tide_promise_forsake(lua_State *L, tide_runtime *rt, int promise, int settl
         p->u.generation++; /* its functions come too late */
     } else if (p->job.type == &adopt_type) {
         lua_getiuservalue(L, promise, TIDE_SLOT_VALUE);
-        tide_promise_leave(L, rt, lua_gettop(L), p->at.place);
+        tide_promise_leave(L, lua_gettop(L), p->at.place);
         lua_pop(L, 1);
     }
     tide_promise_settle_like(L, rt, promise, settled);

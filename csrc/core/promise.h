@@ -160,7 +160,7 @@ void tide_promise_reserve(lua_State *L, tide_runtime *rt, int promise, tide_prom
 /* An object that waits, whose place that is, leaves the reactions of a pending promise at the
  * index.
  * [-0, +0, -] */
-void tide_promise_leave(lua_State *L, tide_runtime *rt, int promise, int32_t place);
+void tide_promise_leave(lua_State *L, int promise, int32_t place);
 
 /* Pushes what a settled promise holds: its values or its reason; returns how many. [-0, +n, m] */
 int tide_promise_push(lua_State *L, int promise);

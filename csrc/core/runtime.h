@@ -157,7 +157,7 @@ struct tide_runtime {
     /* A node has settled, and leaves its scope; what it awaited or adopted has. Set by scope.c, so
      * that promises need not know scopes. */
     void (*leave)(lua_State *L, tide_runtime *rt, int node);
-    void (*awaited)(lua_State *L, tide_runtime *rt, int node, int source);
+    void (*awaited)(lua_State *L, int node, int source);
     /* Starts the alarm of a scope; stops it; pushes a promise for when a turn has passed. Set by
      * timer.c and immediate.c. */
     void (*set_alarm)(lua_State *L, tide_runtime *rt, int scope, lua_Number ms);

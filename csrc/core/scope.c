@@ -13,9 +13,7 @@
 #include "core/objects.h"
 #include "core/trace.h"
 
-#ifndef DEFAULT_GRACE
 #define DEFAULT_GRACE 5000
-#endif
 
 /* So many functions that await one another in a circle are found out. */
 #define LONGEST_CYCLE 100
@@ -370,13 +368,8 @@ static void leave_settled(lua_State *L, tide_runtime *rt, int node) {
     }
 }
 
-void tide_scope_receive(lua_State *L, tide_runtime *rt, int node) {
-    (void)rt;
-    ((tide_node *)lua_touserdata(L, node))->promise.flags |= TIDE_RECEIVED;
-}
-
 /* A node goes on with the outcome of what it has awaited, or adopts that. */
-static void awaited(lua_State *L, tide_runtime *rt, int node, int source) {
+static void awaited(lua_State *L, int node, int source) {
     tide_node *n = lua_touserdata(L, node);
     const tide_promise *p = lua_touserdata(L, source);
     if (!tide_scope_is_due(n))
@@ -391,7 +384,7 @@ static void awaited(lua_State *L, tide_runtime *rt, int node, int source) {
         lua_pop(L, 2);
     }
     if (received)
-        tide_scope_receive(L, rt, node);
+        tide_scope_receive(n);
 }
 
 /* ---- cancelling ---- */
@@ -518,7 +511,7 @@ static void cancel_adopting(lua_State *L, tide_runtime *rt, tide_node *n, int re
     const tide_promise *p = tide_promise_test(L, rt, -1);
     bool is_ours = p != NULL && (p->state != TIDE_PENDING || tide_scope_contains(s, p));
     if (!is_ours || (s->expired && tide_scope_awaits_itself(L, rt, node))) {
-        tide_scope_receive(L, rt, node);
+        tide_scope_receive(n);
         tide_promise_forsake(L, rt, node, rejected);
     }
     lua_settop(L, node);

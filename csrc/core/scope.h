@@ -143,8 +143,10 @@ void tide_scope_push_rejected(lua_State *L, tide_runtime *rt, int scope);
 void tide_scope_push_rare(lua_State *L, int scope, int what); /* [-0, +1, -] */
 void tide_scope_set_rare(lua_State *L, int scope, int what);  /* [-1, +0, m] */
 
-/* A cancellation has come to the node at the index. [-0, +0, -] */
-void tide_scope_receive(lua_State *L, tide_runtime *rt, int node);
+/* The cancellation of its scope has come to the node. */
+static inline void tide_scope_receive(tide_node *node) {
+    node->promise.flags |= TIDE_RECEIVED;
+}
 
 /* Cancels the scope at the index, unless it has been or is over, with the reason on top.
  * [-1, +0, e] */

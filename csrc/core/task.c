@@ -138,7 +138,7 @@ static void task_abandon(lua_State *L, tide_runtime *rt, int task) {
 
 /* The function does not stop to catch the reason of its cancellation, long after the grace. */
 static void task_give_up(lua_State *L, tide_runtime *rt, int task) {
-    tide_scope_receive(L, rt, task);
+    tide_scope_receive(lua_touserdata(L, task));
     tide_scope_push_of(L, task);
     tide_scope_push_reason(L, lua_gettop(L));
     lua_replace(L, -2);
@@ -161,7 +161,7 @@ static bool reject_due(lua_State *L, tide_runtime *rt, int task, tide_node *t) {
     if (p == NULL || p->state != TIDE_PENDING || tide_scope_contains(t->member.scope, p))
         return false;
     tide_promise_mark_handled(L, rt, task + 1);
-    tide_scope_receive(L, rt, task);
+    tide_scope_receive(t);
     tide_scope_push_of(L, task);
     tide_scope_push_reason(L, lua_gettop(L));
     tide_promise_reject(L, rt, task);
@@ -331,7 +331,7 @@ void tide_task_run_job(lua_State *L, tide_runtime *rt, int job, void *self) {
     }
     t->promise.at.carrier = -1;
     if (tide_scope_is_due(t) && !lua_isnil(L, job + 1))
-        rt->awaited(L, rt, job, job + 1);
+        rt->awaited(L, job, job + 1);
     lua_settop(L, job);
     task_run(L, rt, job, t, 0, true); /* what await is to return stands there already */
 }
@@ -633,7 +633,7 @@ static int raise_reason(lua_State *L, tide_runtime *rt) {
     int task = lua_gettop(L);
     if (((tide_node *)lua_touserdata(L, task))->member.scope == NULL)
         return luaL_error(L, "the function was cancelled");
-    tide_scope_receive(L, rt, task);
+    tide_scope_receive(rt->tasks.running.task);
     rt->tasks.running.task->promise.flags |= TIDE_INTERRUPTED;
     tide_scope_push_of(L, task);
     tide_scope_push_reason(L, task + 1);
@@ -743,7 +743,7 @@ int tide_task_await(lua_State *L) {
     if (p != NULL && p->state != TIDE_PENDING && at_once) {
         if (tide_scope_is_due(t)) {
             push_running(L, rt);
-            rt->awaited(L, rt, lua_gettop(L), 1);
+            rt->awaited(L, lua_gettop(L), 1);
         }
         return tide_task_outcome(L, rt, 1);
     }
@@ -879,7 +879,7 @@ static int unpark(lua_State *L) {
  */
 static void go_on_rejected(lua_State *L, tide_runtime *rt, tide_node *t, int task, int rejected) {
     tide_microtask_reserve(L, rt);
-    tide_scope_receive(L, rt, task);
+    tide_scope_receive(t);
     t->promise.flags |= TIDE_INTERRUPTED;
     lua_settop(t->is.co, 0);
     lua_pushvalue(L, rejected);
@@ -928,7 +928,7 @@ static void cancel_task(lua_State *L, tide_runtime *rt, int task, int rejected) 
     bool leaves = !tide_scope_contains(t->member.scope, p) ||
                   (t->member.scope->expired && tide_scope_awaits_itself(L, rt, task));
     if (leaves)
-        tide_promise_leave(L, rt, lua_gettop(L), t->promise.at.place);
+        tide_promise_leave(L, lua_gettop(L), t->promise.at.place);
     lua_pop(L, 1);
     if (leaves)
         go_on_rejected(L, rt, t, task, rejected);
@@ -963,7 +963,7 @@ void tide_task_receive(lua_State *L, tide_runtime *rt, int reason) {
     tide_scope_push_of(L, top + 1);
     tide_scope_push_reason(L, top + 2);
     if (lua_rawequal(L, reason, -1))
-        tide_scope_receive(L, rt, top + 1);
+        tide_scope_receive(rt->tasks.running.task);
     lua_settop(L, top);
 }
 
