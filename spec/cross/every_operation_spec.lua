@@ -261,10 +261,13 @@ operations["tide.sleep"] = {
   endless = true,
 }
 
+-- The collector gives back a permit that nobody holds.
+local permits = setmetatable({}, { __mode = "k" })
+
 operations["Semaphore:acquire"] = {
   open = function()
     local mutex = tide.mutex()
-    await(mutex:acquire())
+    permits[mutex] = await(mutex:acquire())
     return mutex
   end,
   start = function(mutex, options) return mutex:acquire(options) end,
