@@ -880,11 +880,28 @@ static bool is_of_running_child(lua_State *L, int running) {
     return found;
 }
 
+/* How many members of the scope at the index belong to the child. [-0, +0, -] */
+static int count_of_child(lua_State *L, int scope, const tide_node *child) {
+    const tide_scope *s = lua_touserdata(L, scope);
+    int n = 0;
+    lua_getiuservalue(L, scope, TIDE_SLOT_MEMBERS);
+    for (uint32_t i = child->member.place; i <= s->count; i++) {
+        lua_rawgeti(L, -1, i);
+        const tide_node *node = lua_touserdata(L, -1);
+        n += node != NULL &&
+             node->member.child_or_cancellation == child->member.child_or_cancellation;
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    return n;
+}
+
 void tide_scope_split(lua_State *L, tide_runtime *rt, int from, int to, const tide_node *child) {
     const tide_scope *s = lua_touserdata(L, from);
     uint64_t number = child != NULL ? child->member.child_or_cancellation : 0;
-    lua_createtable(L, child != NULL ? 0 : (int)s->live, 0); /* there is room for all of them: */
-    lua_setiuservalue(L, to, TIDE_SLOT_MEMBERS);             /* moving them does not fail */
+    /* There is room for all of them: moving them does not fail. */
+    lua_createtable(L, child != NULL ? count_of_child(L, from, child) : (int)s->live, 0);
+    lua_setiuservalue(L, to, TIDE_SLOT_MEMBERS);
     lua_newtable(L);
     lua_getiuservalue(L, from, TIDE_SLOT_MEMBERS);
     int list = lua_gettop(L);

@@ -63,7 +63,7 @@ enum {
     TIDE_RARE_SIGNAL = 1, /* its AbortSignal */
     TIDE_RARE_FAILURES,   /* list of reasons */
     TIDE_RARE_FAILED,     /* the promise of the first of these */
-    TIDE_RARE_KNOWN,      /* set of reasons that are failures, or are not to be */
+    TIDE_RARE_KNOWN,      /* set of these reasons */
     TIDE_RARE_CAUGHT,     /* task -> how often it has caught the reason after the grace */
     TIDE_RARE_CONTEXT,    /* the last context made for a child, */
     TIDE_RARE_CONTEXT_OF  /* and what it was made from */

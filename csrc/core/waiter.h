@@ -53,7 +53,7 @@ static inline bool tide_waiter_begin_method(lua_State *L, tide_runtime *rt, int 
 }
 
 /* Pushes a new waiter of the owner at the index (0: none), which heeds the signal at the other one,
- * if that is none of nil. [-0, +1, m] */
+ * unless that is nil. [-0, +1, m] */
 tide_node *tide_waiter_new(lua_State *L, tide_runtime *rt, const tide_waiter_type *type, int owner,
                            int signal);
 

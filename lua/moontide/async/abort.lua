@@ -309,7 +309,7 @@ end
 M.policy = {
   find = function(options, position, name)
     local signal = M.own_signal(options, position, name, 4)
-    return signal, signal and signal.aborted and core.Promise.reject(signal.reason) or nil
+    return signal, M.refused(signal)
   end,
 
   watch = function(promise, signal)
