@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/event.h"
+#include "core/generator.h"
 #include "core/group.h"
 #include "core/microtask.h"
 #include "core/objects.h"
@@ -109,6 +110,7 @@ tide_runtime *tide_lifecycle_open(lua_State *L) {
     tide_scope_open(rt);
     tide_group_open(L, rt);
     tide_event_open(L, rt);
+    tide_generator_open(L, rt);
     tide_queue_open(L, rt);
     tide_semaphore_open(L, rt);
     tide_immediate_open(rt);

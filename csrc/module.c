@@ -6,6 +6,7 @@
 #include "core/context.h"
 #include "core/event.h"
 #include "core/functions.h"
+#include "core/generator.h"
 #include "core/group.h"
 #include "core/objects.h"
 #include "core/promise.h"
@@ -108,8 +109,8 @@ __attribute__((visibility("default"))) int luaopen_moontide_core(lua_State *L) {
         tide_objects_functions,   tide_handle_functions,
         tide_immediate_functions, tide_loop_functions,
         tide_operation_functions, tide_poll_functions,
-        tide_promise_bare,        tide_queue_functions,
-        tide_reader_functions,    tide_rejection_functions,
+        tide_queue_functions,     tide_reader_functions,
+        tide_rejection_functions, tide_generator_functions,
         tide_group_functions,     tide_semaphore_functions,
         tide_signal_functions,    tide_waiter_functions,
         tide_task_functions,      tide_timer_functions,

@@ -330,34 +330,6 @@ static int signal_of(lua_State *L) {
     return 1;
 }
 
-/* enter_scope(promise, scope, received): a movable call that is in none; received: it cleans up */
-static int enter_scope(lua_State *L) {
-    tide_runtime *rt = tide_runtime_here(L);
-    tide_promise *p = tide_promise_check(L, rt, 1);
-    const tide_scope *s = check_scope(L, rt, 2);
-    if (p->kind != TIDE_TASK || !(p->flags & TIDE_MEMBER) || p->state != TIDE_PENDING)
-        return 0;
-    tide_scope_enter(L, rt, 2, 1, tide_scope_child(rt, s));
-    if (s->cancellation != 0 && lua_toboolean(L, 3))
-        p->flags |= TIDE_RECEIVED;
-    return 0;
-}
-
-/* leave_scope(promise, [step]): the movable call leaves its scope; that step of it has received
- * what the call has */
-static int leave_scope(lua_State *L) {
-    tide_runtime *rt = tide_runtime_here(L);
-    tide_node *n = (tide_node *)tide_promise_check(L, rt, 1);
-    tide_node *step = (tide_node *)tide_promise_test(L, rt, 2);
-    if (!(n->promise.flags & TIDE_MEMBER) || n->promise.state != TIDE_PENDING)
-        return 0;
-    if (step != NULL && step->promise.flags & TIDE_MEMBER && step->member.scope == n->member.scope)
-        step->promise.flags |= n->promise.flags & TIDE_RECEIVED;
-    tide_scope_leave(L, rt, 1);
-    n->promise.flags &= (uint16_t)~TIDE_RECEIVED;
-    return 0;
-}
-
 /* is_cancelled(scope, reason) -> whether that is the reason of its cancellation */
 static int is_cancelled(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
@@ -389,8 +361,6 @@ const luaL_Reg tide_group_functions[] = {{"group", group},
                                          {"hold", hold},
                                          {"release", release},
                                          {"signal_of", signal_of},
-                                         {"enter_scope", enter_scope},
-                                         {"leave_scope", leave_scope},
                                          {"is_cancelled", is_cancelled},
                                          {"throw_if_cancelled", throw_if_cancelled},
                                          {NULL, NULL}};

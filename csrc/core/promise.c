@@ -326,6 +326,21 @@ void tide_promise_note_trace(lua_State *L, tide_runtime *rt, int promise) {
 
 /* ---- resolving ---- */
 
+bool tide_promise_is_plain(lua_State *L, int index) {
+    int type = lua_type(L, index);
+    if (type != LUA_TTABLE)
+        return type != LUA_TUSERDATA;
+    if (lua_getmetatable(L, index)) {
+        lua_pop(L, 1);
+        return false;
+    }
+    lua_pushvalue(L, index);
+    lua_pushliteral(L, "then");
+    bool absent = lua_rawget(L, -2) == LUA_TNIL;
+    lua_pop(L, 2);
+    return absent;
+}
+
 bool tide_promise_get_then(lua_State *L, int index) {
     index = lua_absindex(L, index);
     int type = lua_type(L, index);
@@ -783,33 +798,6 @@ static int with_resolvers(lua_State *L) {
     tide_promise_functions(L, p, -1);
     return 3;
 }
-
-/* new_promise() -> a promise that resolve and reject settle: without the functions that
- * with_resolvers makes */
-static int new_bare(lua_State *L) {
-    tide_promise_new(L, tide_runtime_here(L));
-    return 1;
-}
-
-/* resolve(promise, ...), once */
-static int resolve_bare(lua_State *L) {
-    tide_runtime *rt = tide_runtime_here(L);
-    tide_promise_check(L, rt, 1);
-    tide_promise_resolve(L, rt, 1, lua_gettop(L) - 1);
-    return 0;
-}
-
-/* reject(promise, reason), once */
-static int reject_bare(lua_State *L) {
-    tide_runtime *rt = tide_runtime_here(L);
-    tide_promise_check(L, rt, 1);
-    lua_settop(L, 2);
-    tide_promise_reject(L, rt, 1);
-    return 0;
-}
-
-const luaL_Reg tide_promise_bare[] = {
-    {"new_promise", new_bare}, {"resolve", resolve_bare}, {"reject", reject_bare}, {NULL, NULL}};
 
 const luaL_Reg tide_promise_statics[] = {{"new", new_promise},
                                          {"try", promise_try},

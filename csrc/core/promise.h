@@ -171,13 +171,16 @@ void tide_promise_mark_handled(lua_State *L, tide_runtime *rt, int promise);
 /* Notes that L is about to raise the rejection of the promise at the index. [-0, +0, m] */
 void tide_promise_note_trace(lua_State *L, tide_runtime *rt, int promise);
 
+/* Whether the value is certainly neither a promise nor a thenable. [-0, +0, -] */
+bool tide_promise_is_plain(lua_State *L, int index);
+
 /* Whether the value is a thenable; raises what reading its field raises. [-0, +(0|1), e] */
 bool tide_promise_get_then(lua_State *L, int index);
 
 /* Pushes the resolving functions of a promise. [-0, +2, m] */
 void tide_promise_functions(lua_State *L, tide_promise *p, int promise);
 
-extern const luaL_Reg tide_promise_statics[], tide_promise_class_methods[], tide_promise_bare[];
+extern const luaL_Reg tide_promise_statics[], tide_promise_class_methods[];
 
 #pragma GCC visibility pop
 

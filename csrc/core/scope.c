@@ -119,6 +119,10 @@ bool tide_scope_refuses(const tide_runtime *rt, const tide_scope *s) {
 
 void tide_scope_push_context(lua_State *L, int context, int scope) {
     context = lua_absindex(L, context);
+    if (scope == 0 && lua_isnil(L, context)) {
+        lua_pushnil(L);
+        return;
+    }
     lua_createtable(L, 0, 1);
     if (scope != 0) {
         lua_pushvalue(L, scope < 0 ? scope - 1 : scope);

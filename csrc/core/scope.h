@@ -95,8 +95,8 @@ tide_scope *tide_scope_current(lua_State *L, tide_runtime *rt);
  * [-0, +(0|1), m] */
 tide_scope *tide_scope_push_current(lua_State *L, tide_runtime *rt);
 
-/* Pushes a context like the one at the index, a table or nil, with the scope at the other index,
- * 0 for none. [-0, +1, m] */
+/* Pushes a context like the one at the index, a table or nil as that is, with the scope at the
+ * other index, 0 for none. [-0, +1, m] */
 void tide_scope_push_context(lua_State *L, int context, int scope);
 
 /* Pushes the context of what is started in the scope at the index from here. [-0, +1, m] */

@@ -342,10 +342,14 @@ static bool is_current(lua_State *L, const tide_runtime *rt) {
     return rt->tasks.running.task != NULL && rt->tasks.running.task->is.co == L;
 }
 
+void tide_task_check_own(lua_State *L, const tide_runtime *rt) {
+    if (!is_current(L, rt))
+        luaL_error(L, "an async function was resumed by somebody else");
+}
+
 static int start_done(lua_State *L, int status, lua_KContext context) {
     (void)status, (void)context;
-    if (!is_current(L, tide_runtime_find(L)))
-        return luaL_error(L, "an async function was resumed by somebody else");
+    tide_task_check_own(L, tide_runtime_find(L));
     return 1;
 }
 
@@ -467,21 +471,18 @@ static int spawn_detached(lua_State *L) {
     return start(L, rt, t, nargs, start_done);
 }
 
-/* spawn_movable(f, ...) -> promise: like spawn, but the call can be moved from scope to scope */
-static int spawn_movable(lua_State *L) {
-    tide_runtime *rt = tide_runtime_here(L);
-    tide_objects_check_callable(L, 1);
-    lua_rotate(L, 1, -1);
-    int nargs = lua_gettop(L) - 1;
+tide_node *tide_task_new_movable(lua_State *L, tide_runtime *rt, int nargs, int context) {
     tide_node *t = task_new(L, rt, nargs, true, TIDE_SLOT_EXTRA);
-    tide_context_push(L, rt);
-    set_context(L, t);
-    const tide_scope *s = tide_scope_push_current(L, rt);
-    if (s != NULL) {
-        tide_scope_enter(L, rt, 2, 1, tide_scope_child(rt, s));
-        lua_settop(L, 1);
+    if (lua_toboolean(L, context)) {
+        lua_pushvalue(L, context);
+        set_context(L, t);
     }
-    return start(L, rt, t, nargs, start_done);
+    return t;
+}
+
+int tide_task_begin(lua_State *L, tide_runtime *rt, tide_node *t, int nargs, lua_KFunction done) {
+    start(L, rt, t, nargs, done);
+    return done(L, LUA_OK, 0);
 }
 
 /* What async(fn) returns; upvalues: the runtime, fn. */
@@ -528,25 +529,16 @@ int tide_task_outcome(lua_State *L, tide_runtime *rt, int promise) {
 static int await_done(lua_State *L, int status, lua_KContext of_promise) {
     tide_runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
     (void)status;
-    if (!is_current(L, rt))
-        return luaL_error(L, "an async function was resumed by somebody else");
+    tide_task_check_own(L, rt);
     return of_promise ? tide_task_outcome(L, rt, 1) : lua_gettop(L);
 }
 
 /* A promise for the values, the first of which is no promise, left alone on the stack; false: it is
  * surely no thenable, nothing has changed. */
 static bool await_thenable(lua_State *L, tide_runtime *rt) {
-    int type = lua_type(L, 1), n = lua_gettop(L);
-    if (type != LUA_TTABLE && type != LUA_TUSERDATA)
+    int n = lua_gettop(L);
+    if (tide_promise_is_plain(L, 1))
         return false;
-    if (type == LUA_TTABLE && !lua_getmetatable(L, 1)) {
-        lua_pushstring(L, "then");
-        bool absent = lua_rawget(L, 1) == LUA_TNIL;
-        lua_pop(L, 1);
-        if (absent)
-            return false;
-    }
-    lua_settop(L, n);
     tide_promise_new(L, rt);
     lua_insert(L, 1);
     tide_promise_resolve(L, rt, 1, n);
@@ -619,8 +611,7 @@ static int await_misplaced(lua_State *L, tide_runtime *rt) {
 
 /* ---- await by who has been cancelled ---- */
 
-/* Pushes the running task. [-0, +1, m] */
-static void push_running(lua_State *L, const tide_runtime *rt) {
+void tide_task_push_running(lua_State *L, const tide_runtime *rt) {
     const struct tide_running *r = &rt->tasks.running;
     luaL_checkstack(r->host, 1, NULL);
     lua_pushvalue(r->host, r->index);
@@ -629,7 +620,7 @@ static void push_running(lua_State *L, const tide_runtime *rt) {
 
 /* Raises the reason in the running task. */
 static int raise_reason(lua_State *L, tide_runtime *rt) {
-    push_running(L, rt);
+    tide_task_push_running(L, rt);
     int task = lua_gettop(L);
     if (((tide_node *)lua_touserdata(L, task))->member.scope == NULL)
         return luaL_error(L, "the function was cancelled");
@@ -644,8 +635,7 @@ static int raise_reason(lua_State *L, tide_runtime *rt) {
 static int await_late_done(lua_State *L, int status, lua_KContext context) {
     tide_runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
     (void)status, (void)context;
-    if (!is_current(L, rt))
-        return luaL_error(L, "an async function was resumed by somebody else");
+    tide_task_check_own(L, rt);
     const tide_promise *p = lua_touserdata(L, 1);
     return p->state == TIDE_FULFILLED ? raise_reason(L, rt) : tide_task_outcome(L, rt, 1);
 }
@@ -654,15 +644,14 @@ static int await_late_done(lua_State *L, int status, lua_KContext context) {
 static int await_again_done(lua_State *L, int status, lua_KContext context) {
     tide_runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
     (void)status, (void)context;
-    if (!is_current(L, rt))
-        return luaL_error(L, "an async function was resumed by somebody else");
+    tide_task_check_own(L, rt);
     return raise_reason(L, rt);
 }
 
 /* Counts an await after the grace; whether it is one too many. */
 static bool has_lost_patience(lua_State *L, const tide_runtime *rt) {
     int top = lua_gettop(L);
-    push_running(L, rt);
+    tide_task_push_running(L, rt);
     tide_scope_push_of(L, top + 1);
     tide_scope_push_rare(L, top + 2, TIDE_RARE_CAUGHT);
     if (lua_isnil(L, -1)) {
@@ -742,7 +731,7 @@ int tide_task_await(lua_State *L) {
     tide_promise *p = tide_promise_test(L, rt, 1);
     if (p != NULL && p->state != TIDE_PENDING && at_once) {
         if (tide_scope_is_due(t)) {
-            push_running(L, rt);
+            tide_task_push_running(L, rt);
             rt->awaited(L, lua_gettop(L), 1);
         }
         return tide_task_outcome(L, rt, 1);
@@ -762,6 +751,11 @@ int tide_task_await(lua_State *L) {
 
 void tide_task_check_await(lua_State *L, tide_runtime *rt) {
     if (is_current(L, rt) ? !lua_isyieldable(L) : !tide_task_at_top_level(rt))
+        await_misplaced(L, rt);
+}
+
+void tide_task_check_suspend(lua_State *L, tide_runtime *rt) {
+    if (!is_current(L, rt) || !lua_isyieldable(L))
         await_misplaced(L, rt);
 }
 
@@ -789,11 +783,13 @@ bool tide_task_push_holdable(lua_State *L, tide_runtime *rt) {
 }
 
 /* The task goes on, with values or a promise. */
-static int held_done(lua_State *L, int status, lua_KContext context) {
+static int held_done(lua_State *L, int status, lua_KContext hold_type) {
     tide_runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
-    (void)status, (void)context;
-    if (!is_current(L, rt))
-        return luaL_error(L, "an async function was resumed by somebody else");
+    const tide_hold_type *type = (const tide_hold_type *)hold_type;
+    (void)status;
+    tide_task_check_own(L, rt);
+    if (type->resume != NULL)
+        return type->resume(L, rt);
     const tide_promise *p = tide_promise_test(L, rt, 1);
     if (p == NULL && !await_thenable(L, rt))
         return lua_gettop(L);
@@ -807,7 +803,7 @@ int tide_task_hold(lua_State *L, tide_runtime *rt, const tide_hold_type *type, l
     lua_pushinteger(L, place);
     rt->tasks.running.task->promise.job.type = &type->job;
     rt->tasks.yield = TIDE_YIELD_HELD;
-    return lua_yieldk(L, 0, 0, held_done);
+    return lua_yieldk(L, 0, (lua_KContext)type, held_done);
 }
 
 void tide_task_move_held(tide_node *task, lua_Integer place) {
@@ -830,6 +826,8 @@ void tide_task_continue(lua_State *L, tide_runtime *rt, int task, int n) {
     t->promise.job.type = &task_type;
     if (t->is.co != NULL && lua_status(t->is.co) == LUA_YIELD) {
         lua_settop(t->is.co, 0);
+        if (n > LUA_MINSTACK / 2)
+            luaL_checkstack(t->is.co, n, "too many values");
         lua_xmove(L, t->is.co, n);
     } else {
         lua_pop(L, n); /* its job will find that somebody else has resumed or closed it */
@@ -837,42 +835,6 @@ void tide_task_continue(lua_State *L, tide_runtime *rt, int task, int n) {
     lua_pushvalue(L, task);
     lua_pushnil(L);
     tide_microtask_enqueue(L, rt);
-}
-
-/* ---- parked tasks: those that Lua holds ---- */
-
-static void forget_parked(lua_State *L, tide_runtime *rt, int holder, lua_Integer place) {
-    (void)L, (void)rt, (void)holder, (void)place; /* who unparks it will see that it is gone */
-}
-
-static const tide_hold_type park_type = {TIDE_HOLD_JOB, forget_parked};
-
-/* running() -> the promise of the running async function, or nil */
-static int running(lua_State *L) {
-    const tide_runtime *rt = tide_runtime_here(L);
-    if (!is_current(L, rt))
-        return 0;
-    push_running(L, rt);
-    return 1;
-}
-
-/* park() -> what unpark hands over: suspends the running async function */
-static int park(lua_State *L) {
-    tide_runtime *rt = tide_runtime_here(L);
-    if (!is_current(L, rt) || !lua_isyieldable(L))
-        return await_misplaced(L, rt);
-    lua_settop(L, 0);
-    lua_pushboolean(L, 1);
-    return tide_task_hold(L, rt, &park_type, 0);
-}
-
-/* unpark(promise, ...): it goes on a microtask later, unless it does not wait there any more */
-static int unpark(lua_State *L) {
-    tide_runtime *rt = tide_runtime_here(L);
-    const tide_promise *p = tide_promise_check(L, rt, 1);
-    if (p->job.type == &park_type.job)
-        tide_task_continue(L, rt, 1, lua_gettop(L) - 1);
-    return 0;
 }
 
 /* The task at the index goes on as if it had awaited the promise that is rejected with the reason.
@@ -959,7 +921,7 @@ void tide_task_receive(lua_State *L, tide_runtime *rt, int reason) {
     int top = lua_gettop(L);
     if (t == NULL || !tide_scope_is_due(t))
         return;
-    push_running(L, rt);
+    tide_task_push_running(L, rt);
     tide_scope_push_of(L, top + 1);
     tide_scope_push_reason(L, top + 2);
     if (lua_rawequal(L, reason, -1))
@@ -995,16 +957,12 @@ static int is_inside(lua_State *L) {
 const luaL_Reg tide_task_functions[] = {{"async", async},
                                         {"spawn", spawn},
                                         {"spawn_detached", spawn_detached},
-                                        {"spawn_movable", spawn_movable},
                                         {"await", tide_task_await},
                                         {"check_await", check_await},
                                         {"cancelled", cancelled},
                                         {"interrupted", interrupted},
                                         {"is_inside", is_inside},
-                                        {"park", park},
                                         {"receive", receive},
-                                        {"running", running},
-                                        {"unpark", unpark},
                                         {"watch_calls", watch_calls},
                                         {"announce_call", announce_call},
                                         {NULL, NULL}};

@@ -17,6 +17,18 @@ int tide_task_start(lua_State *L, tide_runtime *rt);
 int tide_task_start_body(lua_State *L, tide_runtime *rt);
 int tide_task_start_child(lua_State *L, tide_runtime *rt);
 
+/* Makes the task of a call that can be moved from scope to scope, and is in none: replaces the
+ * arguments and, on top, the function. The context at the index is a table or nil. [-(nargs + 1),
+ * +1, m] */
+tide_node *tide_task_new_movable(lua_State *L, tide_runtime *rt, int nargs, int context);
+
+/* Starts that, on top, and then calls done. To be called last, since it may yield: returns what
+ * done returns, which first calls tide_task_check_own if its status is LUA_YIELD. */
+int tide_task_begin(lua_State *L, tide_runtime *rt, tide_node *t, int nargs, lua_KFunction done);
+
+/* After a yield: raises unless it is us who have resumed this coroutine. */
+void tide_task_check_own(lua_State *L, const tide_runtime *rt);
+
 /* Awaits what is on the stack, as the Lua function does. To be called last by a C function whose
  * first upvalue is the runtime, since it may yield: returns what that is to return. */
 int tide_task_await(lua_State *L);
@@ -24,6 +36,12 @@ int tide_task_await(lua_State *L);
 /* Raises what stands in the way of an await from here: before something begins whose result would
  * be lost. */
 void tide_task_check_await(lua_State *L, tide_runtime *rt);
+
+/* The same, where the top level will not do. */
+void tide_task_check_suspend(lua_State *L, tide_runtime *rt);
+
+/* Pushes the running task; there is one. [-0, +1, m] */
+void tide_task_push_running(lua_State *L, const tide_runtime *rt);
 
 /* The same as tide_task_await for the value on top alone. */
 int tide_task_await_top(lua_State *L);
@@ -34,6 +52,9 @@ typedef struct tide_hold_type {
     /* A cancellation: the holder at the index lets go of its task, which has that place there.
      * [-0, +0, -] */
     void (*forget)(lua_State *L, tide_runtime *rt, int holder, lua_Integer place);
+    /* The task goes on: what it is to return, of what the stack is now. NULL: all of that, the
+     * first awaited if it is a promise or thenable. A cancellation: a rejected promise alone. */
+    int (*resume)(lua_State *L, tide_runtime *rt);
 } tide_hold_type;
 
 #define TIDE_HOLD_JOB                                                                              \
@@ -54,9 +75,8 @@ int tide_task_hold(lua_State *L, tide_runtime *rt, const tide_hold_type *type, l
 /* A held task has got another place. [-0, +0, -] */
 void tide_task_move_held(tide_node *task, lua_Integer place);
 
-/* Queues the held task at the index, which goes on with the n values on top, the first of which it
- * awaits if that is a promise or thenable; n is -1 for a reason to raise. As if it had awaited a
- * promise that is settled now. [-|n|, +0, m] */
+/* Queues the held task at the index, which goes on with the n values on top; n is -1 for a reason
+ * to raise. As if it had awaited a promise that is settled now. [-|n|, +0, m] */
 void tide_task_continue(lua_State *L, tide_runtime *rt, int task, int n);
 
 /* Whether await may drive the loop from here: nothing of ours runs. */

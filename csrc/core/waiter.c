@@ -11,9 +11,8 @@ void tide_waiter_run(lua_State *L, tide_runtime *rt, int job, void *self) {
 
 /* ---- beginning ---- */
 
-/* Pushes a rejected promise if what begins here is refused. [-0, +(0|1), m] */
-static bool push_refused(lua_State *L, tide_runtime *rt) {
-    const tide_scope *s = tide_scope_current(L, rt);
+bool tide_waiter_push_refused(lua_State *L, tide_runtime *rt) {
+    const tide_scope *s = rt->has_context ? tide_scope_current(L, rt) : NULL;
     if (s == NULL || !tide_scope_refuses(rt, s))
         return false;
     tide_scope_push_current(L, rt);
@@ -36,7 +35,7 @@ bool tide_waiter_begin_with(lua_State *L, tide_runtime *rt, int options, int pos
             return true;
         lua_pop(L, 1);
     }
-    return push_refused(L, rt);
+    return tide_waiter_push_refused(L, rt);
 }
 
 tide_node *tide_waiter_prepare(lua_State *L, tide_runtime *rt, const tide_waiter_type *type,
@@ -167,7 +166,7 @@ static const tide_waiter_type place_type = {TIDE_WAITER_JOB("wait"), forget_plac
 /* refused() -> a rejected promise, if the running function has been cancelled and its next await
  * will say so */
 static int refused(lua_State *L) {
-    return push_refused(L, tide_runtime_here(L));
+    return tide_waiter_push_refused(L, tide_runtime_here(L));
 }
 
 /* new_waiter(owner, [signal]) -> promise */
@@ -177,39 +176,6 @@ static int new_waiter(lua_State *L) {
     lua_settop(L, 2);
     tide_waiter_new(L, rt, &place_type, 1, 2);
     return 1;
-}
-
-static const tide_microtask_type step_type = {"step", tide_waiter_run, NULL, NULL};
-
-/* new_step() -> promise: that of a step of a generator which begins at once, see begin_step */
-static int new_step(lua_State *L) {
-    tide_runtime *rt = tide_runtime_here(L);
-    lua_settop(L, 0);
-    tide_scope *s = tide_scope_push_current(L, rt);
-    tide_node *n = tide_promise_new_node(L, rt, &step_type, TIDE_STEP, s != NULL,
-                                         s != NULL ? TIDE_SLOT_CONTEXT : TIDE_SLOT_REACTIONS);
-    if (s != NULL) {
-        n->member.scope = s;
-        lua_pushvalue(L, 1);
-        lua_setiuservalue(L, 2, TIDE_SLOT_CONTEXT);
-    }
-    return 1;
-}
-
-/* begin_step(promise): the waiter is now that of a step of a generator, which a call in its scope
- * works for. It is in no list any more: what comes to the call is what it comes to. */
-static int begin_step(lua_State *L) {
-    tide_runtime *rt = tide_runtime_here(L);
-    tide_promise *p = tide_promise_check(L, rt, 1);
-    if (type_of(p) == NULL || p->state != TIDE_PENDING)
-        return 0;
-    lua_pushnil(L);
-    lua_setiuservalue(L, 1, TIDE_SLOT_VALUE);
-    p->kind = TIDE_STEP;
-    p->job.type = &step_type;
-    if (p->flags & TIDE_MEMBER)
-        tide_scope_unlist(L, rt, 1);
-    return 0;
 }
 
 /* wake_waiter(promise, ...): resolves it, once */
@@ -229,11 +195,6 @@ static int fail_waiter(lua_State *L) {
     return 0;
 }
 
-const luaL_Reg tide_waiter_functions[] = {{"cancel_waiter", cancel_waiter},
-                                          {"new_waiter", new_waiter},
-                                          {"wake_waiter", wake_waiter},
-                                          {"fail_waiter", fail_waiter},
-                                          {"refused", refused},
-                                          {"begin_step", begin_step},
-                                          {"new_step", new_step},
-                                          {NULL, NULL}};
+const luaL_Reg tide_waiter_functions[] = {
+    {"cancel_waiter", cancel_waiter}, {"new_waiter", new_waiter}, {"wake_waiter", wake_waiter},
+    {"fail_waiter", fail_waiter},     {"refused", refused},       {NULL, NULL}};

@@ -26,6 +26,10 @@ typedef struct tide_waiter_type {
 void tide_waiter_run(lua_State *L, tide_runtime *rt, int job, void *self);
 void tide_waiter_cancel(lua_State *L, tide_runtime *rt, int waiter, int rejected);
 
+/* Pushes a rejected promise if what begins here is refused: the running function has been
+ * cancelled, and its next await will say so. [-0, +(0|1), m] */
+bool tide_waiter_push_refused(lua_State *L, tide_runtime *rt);
+
 /* Leaves the arguments up to the options and, above them, the signal to heed or nil. Returns
  * whether the waiter must not begin, since that has been aborted already or the caller cancelled:
  * then a rejected promise is on top, to be returned. Raises what is wrong with the options, in the

@@ -390,7 +390,7 @@ local function watch_spawn(functions, name, position)
   end)
 end
 
-for _, name in ipairs({ "spawn", "spawn_detached", "spawn_movable", "group", "shield" }) do
+for _, name in ipairs({ "spawn", "spawn_detached", "group", "shield" }) do
   watch_spawn(core, name, 1)
 end
 watch_spawn(core, "timeout", 2)
@@ -407,6 +407,21 @@ replace(core, "async", function(async)
       if window then
         announce()
         return started(call(...))
+      end
+      return call(...)
+    end
+  end
+end)
+
+replace(core, "generator", function(generator)
+  return function(...)
+    local ok, call = pcall(generator, ...)
+    if not ok then
+      return finish_call("generator", nil, ok, call)
+    end
+    return function(...)
+      if window then
+        announce()
       end
       return call(...)
     end

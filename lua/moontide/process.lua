@@ -216,11 +216,11 @@ local function start(plan, signal)
     _process = false, _streams = streams,
   }
   setmetatable(child, Child)
-  local promise = core.new_promise()
+  local promise, resolve, reject = core.Promise.with_resolvers()
   local process, stdin, stdout, stderr = native.spawn(plan.arguments[1], plan.arguments,
     plan.environment, plan, signal, plan.stdin, plan.stdout, plan.stderr)
   if not process then
-    core.reject(promise, stdin)
+    reject(stdin)
     return promise
   end
   child.pid, child._process = native.pid(process), process
@@ -234,7 +234,7 @@ local function start(plan, signal)
       error(err, 0)
     end
   end
-  core.resolve(promise, child)
+  resolve(child)
   return promise
 end
 

@@ -776,6 +776,37 @@ describe("the order of generators", function()
       .. "tick 10, tick 11, tick 12",
   })
 
+  it("is the same in a group, where a step is a promise, and outside", function()
+    local function run(around)
+      local log, lines = new_log()
+      local gen = generator(function(yield, how)
+        yield("a")
+        yield("b")
+        yield("c")
+        if how == "fail" then
+          error("oops", 0)
+        end
+        return "result"
+      end)
+      tick(log)
+      await(around(function()
+        for _, how in ipairs({ "fail", "return", "break" }) do
+          local ok, err = pcall(function()
+            for v in gen(how) do
+              log(v)
+              if v == "b" and how == "break" then
+                break
+              end
+            end
+          end)
+          log(how, ok, err)
+        end
+      end))
+      return lines
+    end
+    assert.same(run(spawn), run(tide.group))
+  end)
+
   order("of requests made at once", {
     lua = function(log)
       tick(log)
