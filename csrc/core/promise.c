@@ -334,10 +334,9 @@ bool tide_promise_is_plain(lua_State *L, int index) {
         lua_pop(L, 1);
         return false;
     }
-    lua_pushvalue(L, index);
     lua_pushliteral(L, "then");
-    bool absent = lua_rawget(L, -2) == LUA_TNIL;
-    lua_pop(L, 2);
+    bool absent = lua_rawget(L, index) == LUA_TNIL;
+    lua_pop(L, 1);
     return absent;
 }
 
@@ -423,10 +422,10 @@ static void fail_adopt_thenable(lua_State *L, tide_runtime *rt, int job, void *s
         reject_with_error(L, rt, job, self);
 }
 
-/* NewPromiseResolveThenableJob: the function read from the thenable is the promise's VALUE. */
+/* NewPromiseResolveThenableJob: the promise's VALUE is a table, the function read from the thenable
+ * and the context. */
 static void run_adopt_thenable(lua_State *L, tide_runtime *rt, int job, void *self) {
     tide_promise *p = self;
-    (void)rt;
     if (p->state != TIDE_PENDING)
         return; /* a cancellation came first */
     p->u.generation++;
@@ -434,6 +433,9 @@ static void run_adopt_thenable(lua_State *L, tide_runtime *rt, int job, void *se
     lua_getiuservalue(L, job, TIDE_SLOT_VALUE);
     lua_pushnil(L);
     lua_setiuservalue(L, job, TIDE_SLOT_VALUE);
+    if (lua_rawgeti(L, job + 2, 2) != LUA_TNIL || rt->has_context)
+        tide_context_set(L, rt);
+    lua_rawgeti(L, job + 2, 1);
     lua_pushvalue(L, job + 1);
     tide_promise_functions(L, p, job);
     lua_call(L, 3, 0);
@@ -467,6 +469,11 @@ static void resolve_object(lua_State *L, tide_runtime *rt, int promise, int n) {
         tide_promise_reject(L, rt, promise);
         lua_settop(L, first - 1);
     } else if (lua_toboolean(L, -1)) {
+        lua_createtable(L, 2, 0);
+        lua_insert(L, -2);
+        lua_rawseti(L, -2, 1);
+        tide_context_push(L, rt);
+        lua_rawseti(L, -2, 2);
         lua_setiuservalue(L, promise, TIDE_SLOT_VALUE);
         adopt(L, rt, promise, n, &adopt_thenable_type);
     } else {
@@ -475,24 +482,9 @@ static void resolve_object(lua_State *L, tide_runtime *rt, int promise, int n) {
     }
 }
 
-/* Whether looking for `then` can be skipped: no object, or a plain table without the field. */
-static bool surely_no_thenable(lua_State *L, int index) {
-    int type = lua_type(L, index);
-    if (type == LUA_TUSERDATA || type != LUA_TTABLE)
-        return type != LUA_TUSERDATA;
-    if (lua_getmetatable(L, index)) {
-        lua_pop(L, 1);
-        return false;
-    }
-    lua_pushstring(L, "then");
-    bool absent = lua_rawget(L, index) == LUA_TNIL;
-    lua_pop(L, 1);
-    return absent;
-}
-
 void tide_promise_resolve(lua_State *L, tide_runtime *rt, int promise, int n) {
     int first = lua_gettop(L) - n + 1;
-    if (n == 0 || surely_no_thenable(L, first)) {
+    if (n == 0 || tide_promise_is_plain(L, first)) {
         tide_promise_fulfil(L, rt, promise, n);
         return;
     }

@@ -171,7 +171,8 @@ void tide_promise_mark_handled(lua_State *L, tide_runtime *rt, int promise);
 /* Notes that L is about to raise the rejection of the promise at the index. [-0, +0, m] */
 void tide_promise_note_trace(lua_State *L, tide_runtime *rt, int promise);
 
-/* Whether the value is certainly neither a promise nor a thenable. [-0, +0, -] */
+/* Whether the value at the index, which counts from 1, is certainly neither a promise nor a
+ * thenable: no object, or a plain table without the field. [-0, +0, m] */
 bool tide_promise_is_plain(lua_State *L, int index);
 
 /* Whether the value is a thenable; raises what reading its field raises. [-0, +(0|1), e] */

@@ -36,6 +36,34 @@ describe("ContextVar", function()
     end)
   end)
 
+  it("holds in the job that calls a thenable's method", function()
+    local var = tide.ContextVar("var", "default")
+    local function thenable(seen)
+      return { ["then"] = function(_, resolve)
+        seen[#seen + 1] = var:get()
+        resolve(var:get())
+      end }
+    end
+    local seen = {}
+    local promises = var:run("inside", function()
+      return {
+        Promise.resolve(thenable(seen)),
+        Promise.new(function(resolve) resolve(thenable(seen)) end),
+        Promise.all({ thenable(seen) }),
+        Promise.resolve():next(function() return thenable(seen) end),
+        spawn(function() return thenable(seen) end),
+        spawn(function() return await(thenable(seen)) end),
+      }
+    end)
+    Promise.resolve(thenable(seen))
+    for _, promise in ipairs(promises) do
+      await(promise)
+    end
+    table.sort(seen)
+    assert.same({ "default", "inside", "inside", "inside", "inside", "inside", "inside" }, seen)
+    assert.equal("default", var:get())
+  end)
+
   it("can be set to nil and to false, over a default and over a value", function()
     local var = tide.ContextVar("var", "default")
     var:run("outer", function()
