@@ -954,10 +954,18 @@ static int is_inside(lua_State *L) {
     return 1;
 }
 
+/* awaited(promise) -> the pending promise that the async function, or who adopts, waits for */
+static int awaited(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    const tide_promise *p = tide_promise_check(L, rt, 1);
+    return p->state == TIDE_PENDING && tide_scope_push_awaited(L, rt, 1);
+}
+
 const luaL_Reg tide_task_functions[] = {{"async", async},
                                         {"spawn", spawn},
                                         {"spawn_detached", spawn_detached},
                                         {"await", tide_task_await},
+                                        {"awaited", awaited},
                                         {"check_await", check_await},
                                         {"cancelled", cancelled},
                                         {"interrupted", interrupted},

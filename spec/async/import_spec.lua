@@ -57,4 +57,83 @@ describe("import", function()
     assert.equal(reason, err)
     assert.is_nil(package.loaded["spec.imported"])
   end)
+
+  describe("in a cycle", function()
+    local function modules(bodies)
+      for name, body in pairs(bodies) do
+        package.preload[name] = body
+      end
+      finally(function()
+        for name in pairs(bodies) do
+          package.preload[name], package.loaded[name] = nil, nil
+        end
+      end)
+    end
+
+    local function message_of(name)
+      local ok, err = pcall(await, tide.import(name))
+      assert.is_false(ok)
+      return tostring(err)
+    end
+
+    it("names it, when a module awaits itself", function()
+      modules({
+        ["spec.a"] = function() await(tide.import("spec.a")) end,
+      })
+      assert.equal("ImportError: modules that await one another: spec.a -> spec.a",
+        message_of("spec.a"))
+    end)
+
+    it("names it, when modules await one another, also later and by way of functions", function()
+      modules({
+        ["spec.a"] = function()
+          await(sleep(1))
+          await(tide.import("spec.b"))
+        end,
+        ["spec.b"] = function()
+          await(spawn(function()
+            await(nil)
+            await(tide.import("spec.c"))
+          end))
+        end,
+        ["spec.c"] = function()
+          await(sleep(1))
+          return (await(tide.import("spec.a")))
+        end,
+      })
+      assert.equal("ImportError: modules that await one another: "
+        .. "spec.a -> spec.b -> spec.c -> spec.a", message_of("spec.a"))
+    end)
+
+    it("leaves alone who does not await it", function()
+      local inner
+      modules({
+        ["spec.a"] = function()
+          inner = tide.import("spec.a")
+          spawn(function()
+            local a = await(tide.import("spec.a"))
+            a.seen = true
+          end)
+          await(sleep(1))
+          return {}
+        end,
+      })
+      local a = await(tide.import("spec.a"))
+      assert.equal(a, (await(inner)))
+      assert.is_true(a.seen)
+    end)
+
+    it("can be caught by the module", function()
+      modules({
+        ["spec.a"] = function()
+          return (await(tide.import("spec.b")))
+        end,
+        ["spec.b"] = function()
+          local ok = pcall(await, tide.import("spec.a"))
+          return { ok = ok }
+        end,
+      })
+      assert.same({ ok = false }, (await(tide.import("spec.a"))))
+    end)
+  end)
 end)

@@ -245,7 +245,8 @@ function tide.promisify(f) end
 function tide.now() end
 
 --- `require` for a module whose chunk awaits. Calls made meanwhile share the one that is under
---- way. Rejects with what the chunk raises, and with a string when there is no such module.
+--- way. Rejects with what the chunk raises, with a string when there is no such module, and with an
+--- ImportError when modules await one another: it names them.
 --- Source: ECMA-262, import(), with Lua's searchers.
 ---@param name string as for require
 ---@return moontide.Promise module what require returns
