@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -18,7 +19,7 @@
 
 #define COPY "copyfile" /* what failed, whatever it was */
 
-enum { COPY_SIZE = 1 << 18 };
+enum { COPY_SIZE = 1 << 18, LINKS_MAX = 40 };
 
 /* ---- calls ---- */
 
@@ -184,11 +185,50 @@ static void write_beside(tide_job *job, const char *target) {
     free(temporary);
 }
 
-/* Links stay: what they lead to is replaced. (libuv's realpath frees with the host's allocator what
- * libc has allocated.) */
+/* The text of a link at the path as a path from where that is, to be freed; NULL and errno: there is
+ * no link, or no memory. */
+static char *read_link(const char *path) {
+    char text[PATH_MAX];
+    ssize_t length = readlink(path, text, sizeof text);
+    if (length < 0)
+        return NULL;
+    const char *slash = text[0] != '/' ? strrchr(path, '/') : NULL;
+    size_t directory = slash != NULL ? (size_t)(slash - path) + 1 : 0;
+    char *target = malloc(directory + (size_t)length + 1);
+    if (target == NULL)
+        return NULL;
+    memcpy(target, path, directory);
+    memcpy(target + directory, text, (size_t)length);
+    target[directory + (size_t)length] = '\0';
+    return target;
+}
+
+/* Where a link leads to which leads to nothing yet, or the path itself; to be freed. NULL and errno:
+ * no memory, or too many links. */
+static char *follow_links(const char *path) {
+    char *at = strdup(path);
+    for (int links = 0; at != NULL && links < LINKS_MAX; links++) {
+        char *next = read_link(at);
+        if (next == NULL && errno != ENOMEM)
+            return at;
+        free(at);
+        at = next;
+    }
+    free(at);
+    errno = at != NULL ? ELOOP : ENOMEM;
+    return NULL;
+}
+
+/* Links stay: what they lead to is replaced, or made. (libuv's realpath frees with the host's
+ * allocator what libc has allocated.) */
 static void write_atomically(tide_job *job) {
     char *target = realpath(job->path, NULL);
-    write_beside(job, target != NULL ? target : job->path);
+    if (target == NULL && errno == ENOENT)
+        target = follow_links(job->path);
+    if (target != NULL)
+        write_beside(job, target);
+    else
+        tide_job_failed(job, "open", -errno);
     free(target);
 }
 

@@ -424,6 +424,8 @@ static int finish_shutdown(lua_State *L, tide_runtime *rt, tide_operation *opera
         o->status = 0;
         s->closing = true;
     }
+    if (s->failure < 0) /* of a write before: the peer has not got all */
+        o->status = s->failure;
     if (--s->requests == 0 && s->closing) {
         lua_getiuservalue(L, 1, SLOT_OF_STREAM);
         tide_stream_destroy(L, s, lua_gettop(L));

@@ -444,6 +444,14 @@ for _, kind in ipairs({ "tcp", "pipe", "tls" }) do
       assert.equal("ECANCELED", code_of(promise))
     end)
 
+    it("rejects a shutdown behind a write that fails", function()
+      local promises = { a:write(("x"):rep(8000000)), a:shutdown(), b:destroy() }
+      local outcomes = await(tide.Promise.all_settled(promises))
+      local codes = { EPIPE = true, ECONNRESET = true }
+      assert.is_true(codes[outcomes[1].reason.code])
+      assert.is_true(codes[outcomes[2].reason.code])
+    end)
+
     it("rejects writes after the end", function()
       await(a:shutdown())
       assert.equal("EPIPE", code_of(a:write("x")))

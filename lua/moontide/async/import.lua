@@ -1,7 +1,7 @@
 --- import(name): require for modules whose chunk awaits.
 ---
---- Who imports a module that is under way waits for a promise of its own, not for that of the chunk:
---- so it can be told that this would never come, since the chunk waits for the importer.
+--- Who imports a module that is under way waits for a promise of its own, not for that of the
+--- chunk: so it can be told that this would never come, since the chunk waits for the importer.
 local core = require "moontide.core"
 
 -- name -> import under way: promise, of the chunk, once its first stretch has run; waiting, the
@@ -36,7 +36,7 @@ local load_module = core.async(function(name)
 end)
 
 --- The names of imports each of which awaits the next, from that name to itself; false unless the
---- first awaits the promise. Seen are only functions that await one another, or a promise of import's.
+--- first awaits the promise. Seen are only functions that await one another directly.
 local function find_cycle(name, promise)
   local names, seen = { name }, {}
   local at = core.awaited(pending[name].promise)
