@@ -152,6 +152,34 @@ describe("net.connect", function()
     assert.equal("EAI_NONAME", failure(net.connect({ host = "no name", port = 1 })).code)
   end)
 
+  it("heeds timeout, signal and cancellation during a lookup of the caller's own", function()
+    local function never()
+      return tide.Promise.new(function() end)
+    end
+    local function connect_with(lookup, more)
+      local options = { host = "name", port = 1, lookup = lookup }
+      for key, value in pairs(more or {}) do
+        options[key] = value
+      end
+      return net.connect(options)
+    end
+    assert.equal("TimeoutError", failure(connect_with(never, { timeout = 1 })).name)
+    local controller = tide.AbortController()
+    tide.set_timeout(controller.abort, 1, controller, "enough")
+    assert.equal("enough", failure(connect_with(never, { signal = controller.signal })))
+    assert.is_false(await(tide.move_on_after(1, function()
+      await(connect_with(never))
+    end)))
+    local at_once = tide.AbortController()
+    assert.equal("enough", failure(connect_with(function()
+      at_once:abort("enough")
+      return never()
+    end, { signal = at_once.signal })))
+    assert.equal("no such host", failure(connect_with(function()
+      error("no such host", 0)
+    end, { timeout = 1000 })))
+  end)
+
   it("goes on at once to the next address, families in turn, and tells of all", function()
     local port = free_port()
     local err = failure(net.connect({

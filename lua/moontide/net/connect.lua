@@ -156,12 +156,24 @@ local function attempt_at(address, options)
   end
 end
 
-local function connect_to_host(options, signal)
-  local entries = await((options.lookup or dns.lookup)(options.host, {
+--- What the lookup finds: one of the user's own need not heed the signal.
+local function look_up(options, signal)
+  local entries = (options.lookup or dns.lookup)(options.host, {
     all = true,
     family = options.family or family_of(options.local_address),
     signal = signal,
-  }))
+  })
+  if signal and options.lookup then
+    signal:throw_if_aborted()
+    local promise, resolve, reject = abort.abortable(signal, function() end)
+    core.Promise.resolve(entries):next(resolve, reject)
+    entries = promise
+  end
+  return await(entries)
+end
+
+local function connect_to_host(options, signal)
+  local entries = look_up(options, signal)
   local attempts = {}
   for i, address in ipairs(interleave(entries)) do
     attempts[i] = attempt_at(address, options)
@@ -231,17 +243,23 @@ local function configure(stream, options)
   end
 end
 
---- The signal of the options, and that of their timeout.
-local function signal_of(options)
-  local signals = { options.signal }
-  if options.timeout then
-    signals[#signals + 1] = abort.AbortSignal.timeout(options.timeout)
+--- The timer of the timeout, which keeps the loop alive, and its signal; or nothing.
+local function start_timeout(options)
+  if not options.timeout then
+    return nil
   end
-  return signals[2] and abort.AbortSignal.any(signals) or signals[1]
+  local controller = abort.AbortController()
+  return core.set_timeout(function()
+    local text = ("no connection after %g ms"):format(options.timeout)
+    controller:abort(new_error("TimeoutError", text))
+  end, options.timeout), controller.signal
 end
 
 local begin = core.async(function(options)
-  local signal = line.heed({ signal = signal_of(options) }, 1, "connect")
+  local _ <close>, signal = start_timeout(options)
+  if options.signal then
+    signal = signal and abort.AbortSignal.any({ signal, options.signal }) or options.signal
+  end
   local stream = (options.host and connect_to_host or connect_to_path)(options, signal)
   configure(stream, options)
   if options.tls then
