@@ -18,6 +18,24 @@ end
 describe("AbortController", function()
   after_each(leak.check)
 
+  it("can be aborted by its controller only", function()
+    local signals = {
+      tide.AbortController().signal,
+      tide.AbortSignal.timeout(1000),
+      tide.AbortSignal.any({}),
+    }
+    for _, signal in ipairs(signals) do
+      for _, field in ipairs({ "aborted", "reason", "on_abort", "anything", 1 }) do
+        local _, err = pcall(function()
+          signal[field] = true
+        end)
+        assert.matches("abort_spec.lua:%d+: AbortSignal: '" .. field .. "' is read%-only", err)
+      end
+      assert.is_false(signal.aborted)
+      assert.is_nil(signal.reason)
+    end
+  end)
+
   it("has a signal that is not aborted", function()
     local signal = AbortController().signal
     assert.is_false(signal.aborted)

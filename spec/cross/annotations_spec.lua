@@ -18,7 +18,8 @@ local function names_of(t)
 end
 
 local function methods_of(object)
-  return names_of(getmetatable(object).__index)
+  local meta = getmetatable(object)
+  return names_of(meta.methods or meta.__index)
 end
 
 -- All receivers that are declared: local name -> class.
@@ -110,13 +111,19 @@ local function group_names()
   return names
 end
 
+local function signal_names()
+  local names = methods_of(tide.AbortSignal.abort())
+  names.aborted, names.reason = true, true
+  return names
+end
+
 local receivers = {
   tide = function() return names_of(tide) end,
   PromiseClass = function() return names_of(tide.Promise) end,
   Promise = function() return methods_of(tide.Promise.resolve()) end,
   Handle = function() return methods_of(handle) end,
   ContextVar = function() return object_names(var) end,
-  AbortSignal = function() return object_names(tide.AbortSignal.abort()) end,
+  AbortSignal = signal_names,
   AbortSignalClass = function() return names_of(tide.AbortSignal) end,
   AbortController = function() return object_names(tide.AbortController()) end,
   Group = group_names,

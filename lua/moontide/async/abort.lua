@@ -11,12 +11,37 @@ local M = {}
 
 local AbortSignal = {}
 local methods = {}
-local Signal = { __index = methods, __name = "moontide.AbortSignal" }
+
+-- `aborted` and `reason` are seen, but only an abort sets them.
+local function index(self, key)
+  if key == "aborted" then
+    return rawget(self, "_aborted")
+  elseif key == "reason" then
+    return rawget(self, "_reason")
+  end
+  return methods[key]
+end
+
+local function newindex(self, key, value)
+  if type(key) ~= "string" or key:sub(1, 1) ~= "_" then
+    error(("AbortSignal: '%s' is read-only"):format(tostring(key)), 2)
+  end
+  rawset(self, key, value)
+end
+
+local Signal = {
+  __index = index,
+  __newindex = newindex,
+  __name = "moontide.AbortSignal",
+  methods = methods,
+}
 
 -- For signals with a timer: it goes when they go.
 local TimeoutSignal = {
-  __index = methods,
-  __name = "moontide.AbortSignal",
+  __index = index,
+  __newindex = newindex,
+  __name = Signal.__name,
+  methods = methods,
   __gc = function(self)
     pcall(self._timer.close, self._timer) -- the runtime may be closed by now
   end,
@@ -32,7 +57,7 @@ local function is_signal(value)
 end
 
 local function new_signal(meta)
-  return setmetatable({ aborted = false, _observers = 0 }, meta or Signal)
+  return setmetatable({ _aborted = false, _observers = 0 }, meta or Signal)
 end
 
 ---- dependents: in order of creation, and gone when nobody else has them ----
@@ -115,7 +140,7 @@ end
 
 local function mark(signal, reason, marked)
   if not signal.aborted then
-    signal.aborted, signal.reason = true, reason
+    signal._aborted, signal._reason = true, reason
     marked[#marked + 1] = signal
   end
 end
@@ -321,7 +346,7 @@ M.policy = {
   new_signal = function(reason, aborted)
     local signal = new_signal()
     if aborted then
-      signal.aborted, signal.reason = true, reason
+      signal._aborted, signal._reason = true, reason
     end
     return signal
   end,
