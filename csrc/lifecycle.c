@@ -107,6 +107,7 @@ tide_runtime *tide_lifecycle_open(lua_State *L) {
     tide_server_open(L, rt);
     tide_udp_open(L, rt);
     tide_rejection_open(rt);
+    tide_task_open(rt);
     tide_scope_open(rt);
     tide_group_open(L, rt);
     tide_event_open(L, rt);

@@ -174,6 +174,23 @@ void tide_promise_settle_like(lua_State *L, tide_runtime *rt, int promise, int s
     settle(L, rt, promise, p, s->state, s->n);
 }
 
+void tide_promise_reject_like(lua_State *L, tide_runtime *rt, int promise, int source) {
+    tide_promise *p = lua_touserdata(L, promise), *s = lua_touserdata(L, source);
+    int words = lua_gettop(L);
+    bool traced = s->flags & TIDE_TRACED;
+    lua_getiuservalue(L, source, TIDE_SLOT_VALUE);
+    if (traced)
+        tide_trace_push_reason(L, words + 1);
+    else
+        lua_pushvalue(L, words + 1);
+    lua_pushvalue(L, words);
+    tide_trace_push_hop(L, words + 2, traced ? words + 1 : 0, 0);
+    if (p->state == TIDE_PENDING && s->flags & TIDE_EXCUSED && p->kind != TIDE_TASK)
+        p->flags |= TIDE_EXCUSED | TIDE_HANDLED;
+    tide_promise_reject_traced(L, rt, promise);
+    lua_settop(L, words - 1);
+}
+
 /* ---- reactions ---- */
 
 /* Turns the only reaction into a list, with room for the number of holes. Making the table can run
@@ -586,8 +603,18 @@ static int call_handler(lua_State *L, tide_runtime *rt, int job, tide_promise *p
     int base = lua_gettop(L) - 1;
     if (p->flags & TIDE_CONTEXT || rt->has_context)
         tide_context_enter(L, rt, job, TIDE_SLOT_CONTEXT);
-    int n = values != 0 ? tide_promise_push(L, values) : 0;
+    int n = 0;
+    const tide_promise *source = values != 0 ? lua_touserdata(L, values) : NULL;
+    bool traced = source != NULL && source->flags & TIDE_TRACED;
+    if (traced) {
+        lua_getiuservalue(L, values, TIDE_SLOT_VALUE);
+        tide_trace_note_handling(L, rt);
+    }
+    if (source != NULL)
+        n = tide_promise_push(L, values);
     lua_call(L, n, LUA_MULTRET);
+    if (traced)
+        tide_trace_forget(L, rt, L);
     n = lua_gettop(L) - base;
     if (n > LUA_MINSTACK / 2)
         luaL_checkstack(L, LUA_MINSTACK, "too many results");

@@ -46,6 +46,7 @@ static void open_tables(lua_State *L, tide_runtime *rt) {
     rt->ref_context = new_slot(L);
     rt->ref_on_handled = new_slot(L);
     rt->ref_on_unhandled = new_slot(L);
+    rt->ref_trace_format = new_slot(L);
     lua_newtable(L);
     lua_createtable(L, 0, 1);
     lua_pushliteral(L, "k");

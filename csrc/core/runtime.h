@@ -24,6 +24,9 @@
 /* Idle coroutines kept for reuse. */
 #define TIDE_CARRIERS_MAX 64
 
+/* Prefixes of sources that no trace shows: the library's, the command's. */
+#define TIDE_HIDDEN_MAX 4
+
 typedef struct tide_runtime tide_runtime;
 
 /* Why a coroutine of ours has just yielded; TIDE_YIELD_FOREIGN is somebody else's yield. */
@@ -73,6 +76,7 @@ struct tide_runtime {
     int ref_rejected;      /* table: rejected promises without a handler, in order */
     int ref_reported;      /* table: those of them that are being reported */
     int ref_late;          /* table: reported promises that got a handler since */
+    int ref_trace_format;  /* function that makes a text of a trace, see traceback.c */
     int ref_traces;        /* table, weak keys: coroutine -> trace box, see trace.h */
 
     struct { /* microtask.c */
@@ -105,6 +109,12 @@ struct tide_runtime {
     bool has_context, scope_is_known;
     struct tide_scope *scope; /* of the current context, if that is known: see scope.c */
     uint64_t cancellations;   /* so far, each of which has its number */
+
+    struct { /* trace.c: sources of functions that no trace shows */
+        const char *prefix;
+        size_t length;
+    } hidden[TIDE_HIDDEN_MAX];
+    lua_CFunction loop_function, body_function; /* at the bottom of what the loop, a task runs */
 
     struct {                         /* rejection.c */
         lua_Integer count, live;     /* of the list of unhandled ones: with holes, and without */

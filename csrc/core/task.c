@@ -13,12 +13,12 @@
  */
 #include "core/task.h"
 
+#include "core/barrier.h"
 #include "core/context.h"
 #include "core/coroutine.h"
 #include "core/objects.h"
 #include "core/scope.h"
 #include "core/trace.h"
-#include "core/traceback.h"
 
 /* Coroutines resumed inside one another by us; each takes up to three of Lua's 200 C calls, and
  * the user's own pcalls, sorts and metamethods need theirs. */
@@ -605,7 +605,7 @@ static int await_misplaced(lua_State *L, tide_runtime *rt) {
         return luaL_error(L, "await outside an async function");
     if (!is_current(L, rt))
         return luaL_error(L, "await inside a coroutine that is not an async function");
-    tide_traceback_push_barrier(L);
+    tide_barrier_push(L);
     return luaL_error(L, "await cannot suspend inside %s", lua_tostring(L, -1));
 }
 
@@ -976,3 +976,7 @@ const luaL_Reg tide_task_functions[] = {{"async", async},
                                         {NULL, NULL}};
 
 const luaL_Reg tide_task_methods[] = {{"await", promise_await}, {NULL, NULL}};
+
+void tide_task_open(tide_runtime *rt) {
+    rt->body_function = task_body;
+}

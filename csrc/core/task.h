@@ -102,6 +102,8 @@ bool tide_task_is_cancelled(const tide_runtime *rt);
  * cancellation, it has received that. [-0, +0, m] */
 void tide_task_receive(lua_State *L, tide_runtime *rt, int reason);
 
+void tide_task_open(tide_runtime *rt);
+
 extern const luaL_Reg tide_task_functions[], tide_task_methods[];
 
 #pragma GCC visibility pop

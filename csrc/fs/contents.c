@@ -185,8 +185,8 @@ static void write_beside(tide_job *job, const char *target) {
     free(temporary);
 }
 
-/* The text of a link at the path as a path from where that is, to be freed; NULL and errno: there is
- * no link, or no memory. */
+/* The text of a link at the path as a path from where that is, to be freed; NULL and errno: there
+ * is no link, or no memory. */
 static char *read_link(const char *path) {
     char text[PATH_MAX];
     ssize_t length = readlink(path, text, sizeof text);
@@ -203,8 +203,8 @@ static char *read_link(const char *path) {
     return target;
 }
 
-/* Where a link leads to which leads to nothing yet, or the path itself; to be freed. NULL and errno:
- * no memory, or too many links. */
+/* Where a link leads to which leads to nothing yet, or the path itself; to be freed. NULL and
+ * errno: no memory, or too many links. */
 static char *follow_links(const char *path) {
     char *at = strdup(path);
     for (int links = 0; at != NULL && links < LINKS_MAX; links++) {

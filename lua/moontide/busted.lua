@@ -31,7 +31,7 @@ local WEAK_KEYS = { __mode = "k" }
 -- What is wanted of the core itself, before anything is replaced there.
 local step, stats = core.step, core.stats
 local set_timeout, queue_microtask, stop = core.set_timeout, core.queue_microtask, core.stop
-local traceback = core.traceback
+local traceback = require "moontide.async.traceback"
 local announce_call, is_open = core.announce_call, core.is_open
 
 --- Real time, in ms: moontide's own clock may be a virtual one.
@@ -75,20 +75,14 @@ end
 
 --- Where the function of a pending promise awaits; nothing where it has returned a promise.
 local function state_of(promise)
-  local where = traceback(nil, promise):match("\n\t([^\n]-:%d+): in ")
+  local where = traceback.traceback(nil, promise):match("\n\t([^\n]-:%d+): in ")
   return where and "an async function, suspended at " .. where
     or "an async function, waiting for the promise that it returned"
 end
 
--- Files that no trace should show. Only the ends of their names are sure: Lua shortens them. The
--- folders are named, since a user's project may stand in one that is called moontide.
+-- Files of busted's, which no trace should show. Only the ends of their names are sure: Lua
+-- shortens them.
 local HIDDEN = {
-  "^\t[^\n]-moontide[/\\]%w+%.lua:%d",
-  "^\t[^\n]-moontide[/\\]async[/\\]%w+%.lua:%d",
-  "^\t[^\n]-moontide[/\\]internal[/\\]%w+%.lua:%d",
-  "^\t[^\n]-moontide[/\\]luasocket[/\\]%w+%.lua:%d",
-  "^\t[^\n]-moontide[/\\]net[/\\]%w+%.lua:%d",
-  "^\t[^\n]-moontide[/\\]tls[/\\]%w+%.lua:%d",
   "^\t[^\n]-busted[/\\]core%.lua:%d",
   "^\t[^\n]-busted[/\\]init%.lua:%d",
   "^\t[^\n]-luassert[/\\]%w+%.lua:%d",
@@ -131,13 +125,7 @@ end
 --- The lines of a trace of where a reason arose, up to whoever caught it; "" where that is not
 --- known. And whether these are the lines of the caller as well.
 local function origin(reason)
-  local text = traceback(reason, 1000)
-  if type(text) ~= "string" or text == reason then
-    return "", false
-  end
-  local header = "stack traceback:"
-  local _, last = text:find(header, #tostring(reason) + 1, true)
-  return clean(last and text:sub(last + 1) or "")
+  return clean(table.concat(traceback.origin(reason), "\n"))
 end
 
 ---- the limit ----
@@ -855,7 +843,8 @@ local function complete_trace(_, _, _, trace)
     lines, cut = origin(trace.message)
   end
   if not cut or lines == "" then
-    lines = lines .. clean(trace.traceback:gsub("^\n?stack traceback:", ""))
+    local here = lines ~= "" and "\n\t[await]" or ""
+    lines = lines .. here .. clean(trace.traceback:gsub("^\n?stack traceback:", ""))
   end
   trace.traceback = "\nstack traceback:" .. lines .. "\n"
 end

@@ -3,6 +3,7 @@ local core = require "moontide.core"
 local abort = require "moontide.async.abort"
 local group = require "moontide.async.group"
 local generator = require "moontide.async.generator"
+local traceback = require "moontide.async.traceback"
 
 ---@class moontide
 local M = {
@@ -27,7 +28,7 @@ local M = {
   backend_timeout = core.backend_timeout,
   on_unhandled_rejection = core.on_unhandled_rejection,
   on_rejection_handled = core.on_rejection_handled,
-  traceback = core.traceback,
+  traceback = traceback.traceback,
   poll = core.poll,
   signal = core.signal,
   now = core.now,

@@ -330,8 +330,8 @@ function M.abortable(signal, cancel)
   end
 end
 
--- What the core asks; line.lua adds what is about places in lines.
-M.policy = {
+-- What the core asks.
+core.set_cancel_policy({
   find = function(options, position, name)
     local signal = M.own_signal(options, position, name, 4)
     return signal, M.refused(signal)
@@ -351,9 +351,12 @@ M.policy = {
     return signal
   end,
 
+  leave = function(place)
+    return place:leave()
+  end,
+
   abort_all = abort_all,
-}
-core.set_cancel_policy(M.policy)
+})
 
 M.abort = abort
 M.new_signal = new_signal

@@ -224,14 +224,15 @@ function tide.on_unhandled_rejection(f) end
 ---@param f? fun(promise: moontide.Promise)
 function tide.on_rejection_handled(f) end
 
---- Like debug.traceback, continued across awaits. As a message handler, or with a reason that was
---- just caught, it begins where that reason was raised; with a promise, it says where that
---- promise's function waits, or failed, and who waits for it.
----@param msg? any stands before the trace; what is no text and has no __tostring is returned as
----it is
+--- Like debug.traceback, continued across awaits, groups and combinators. As a message handler, or
+--- with a reason that was just caught, also in a handler of a rejection, it begins where that reason
+--- was raised; with a promise, it says where that promise's function waits, or failed, and who waits
+--- for it. Functions are named as far as their source can be read.
+---@param reason? any stands before the trace; of a table name, message, other fields, its cause and
+---its errors, each with the trace that is known
 ---@param where? moontide.Promise|integer a promise, or a level as in debug.traceback (default 1)
----@return any trace a string, unless msg was returned
-function tide.traceback(msg, where) end
+---@return string trace
+function tide.traceback(reason, where) end
 
 --- Makes a function that returns a promise from one that takes a callback `(err, ...)` as its last
 --- argument. Rejects with err unless it is nil or false. What f raises is a rejection.

@@ -7,6 +7,7 @@ local core = require "moontide.core"
 local dns = require "moontide.dns"
 local fs = require "moontide.fs"
 local line = require "moontide.async.line"
+local traceback = require("moontide.async.traceback").traceback
 local options_of = require "moontide.internal.options"
 
 local M = {}
@@ -145,7 +146,7 @@ local function call_handler(self, connection, g)
     return self._handler(connection.stream, g)
   end
   local ok, reason = xpcall(self._handler, function(reason)
-    connection.trace = core.traceback(reason, 2)
+    connection.trace = traceback(reason, 2)
     return reason
   end, connection.stream, g)
   if not ok then
