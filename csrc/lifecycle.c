@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/event.h"
+#include "core/forgotten.h"
 #include "core/generator.h"
 #include "core/group.h"
 #include "core/microtask.h"
@@ -94,6 +95,7 @@ tide_runtime *tide_lifecycle_open(lua_State *L) {
     lua_getfield(L, -1, "__index");
     tide_objects_set_functions(L, rt, tide_task_methods);
     lua_pop(L, 2);
+    tide_forgotten_open(L, rt);
     tide_timer_open(L, rt);
     tide_poll_open(L, rt);
     tide_process_open(L, rt);

@@ -23,14 +23,19 @@ void tide_objects_push_methods(lua_State *L, const char *name) {
     lua_replace(L, -2);
 }
 
+int tide_objects_refuse_call(lua_State *L) {
+    return luaL_error(L, "call of a promise (did you forget await?)");
+}
+
 bool tide_objects_is_callable(lua_State *L, int index) {
     int type = lua_type(L, index);
     if (type == LUA_TFUNCTION || type <= LUA_TNIL)
         return type == LUA_TFUNCTION;
     if (luaL_getmetafield(L, index, "__call") == LUA_TNIL)
         return false;
+    bool refused = lua_tocfunction(L, -1) == tide_objects_refuse_call;
     lua_pop(L, 1);
-    return true;
+    return !refused;
 }
 
 void tide_objects_check_callable(lua_State *L, int argument) {

@@ -19,6 +19,9 @@ void tide_objects_open_class(lua_State *L, tide_runtime *rt, const char *name,
 /* Pushes the table of methods of a class. [-0, +1, m] */
 void tide_objects_push_methods(lua_State *L, const char *name);
 
+/* The __call of what is called by mistake only: it does not count as one. */
+int tide_objects_refuse_call(lua_State *L);
+
 /* Whether the value can be called: a function or anything with __call. [-0, +0, m] */
 bool tide_objects_is_callable(lua_State *L, int index);
 

@@ -533,11 +533,26 @@ static int await_done(lua_State *L, int status, lua_KContext of_promise) {
     return of_promise ? tide_task_outcome(L, rt, 1) : lua_gettop(L);
 }
 
+/* Raises if the function at 1 is an async one: its call is awaited, not itself. */
+static void check_called(lua_State *L) {
+    lua_Debug ar;
+    if (lua_tocfunction(L, 1) != async_call)
+        return;
+    lua_getupvalue(L, 1, 2);
+    lua_getinfo(L, ">S", &ar);
+    if (*ar.what == 'C')
+        luaL_error(L, "await of an async function that was not called");
+    luaL_error(L, "await of an async function that was not called: function <%s:%d>", ar.short_src,
+               ar.linedefined);
+}
+
 /* A promise for the values, the first of which is no promise, left alone on the stack; false: it is
  * surely no thenable, nothing has changed. */
 static bool await_thenable(lua_State *L, tide_runtime *rt) {
-    int n = lua_gettop(L);
-    if (tide_promise_is_plain(L, 1))
+    int type = lua_type(L, 1), n = lua_gettop(L);
+    if (type == LUA_TFUNCTION)
+        check_called(L);
+    if ((type != LUA_TTABLE && type != LUA_TUSERDATA) || tide_promise_is_plain(L, 1))
         return false;
     tide_promise_new(L, rt);
     lua_insert(L, 1);

@@ -62,15 +62,26 @@ local outside, hung = setmetatable({}, WEAK_KEYS), false
 
 local OWN = debug.getinfo(1, "S").source:match("^.*[/\\]") or "@"
 
---- "FILE:LINE" of the innermost function on the stack that is not moontide's, or nil.
+local function is_users(info)
+  return info.currentline > 0 and info.source:sub(1, #OWN) ~= OWN
+    and not info.source:find("luassert[/\\]%w+%.lua$")
+end
+
+--- "FILE:LINE" of the innermost function on the stack that is the user's, or nil.
 local function caller()
   local level = 2
   local info = debug.getinfo(level, "Sl")
-  while info and (info.currentline < 1 or info.source:sub(1, #OWN) == OWN) do
+  while info and not is_users(info) do
     level = level + 1
     info = debug.getinfo(level, "Sl")
   end
   return info and info.short_src .. ":" .. info.currentline
+end
+
+local PROMISE = getmetatable(core.Promise.resolve())
+
+local function is_promise(value)
+  return getmetatable(value) == PROMISE
 end
 
 --- Where the function of a pending promise awaits; nothing where it has returned a promise.
@@ -126,6 +137,26 @@ end
 --- known. And whether these are the lines of the caller as well.
 local function origin(reason)
   return clean(table.concat(traceback.origin(reason), "\n"))
+end
+
+---- forgotten awaits ----
+
+--- An assertion that compares a promise with what is none fails, also where it asserts that they
+--- differ.
+local function watch_comparison(name)
+  local assertion = require("luassert.namespaces").assertion[name]
+  local compare = assertion.callback
+  function assertion.callback(state, arguments, level)
+    if arguments.n >= 2 and is_promise(arguments[1]) ~= is_promise(arguments[2]) then
+      error(("%s: %s compares a promise with what is none (did you forget await?)"):format(
+        caller() or "?", name), 0)
+    end
+    return compare(state, arguments, level)
+  end
+end
+
+for _, name in ipairs({ "equal", "equals", "same", "near", "match", "matches" }) do
+  watch_comparison(name)
 end
 
 ---- the limit ----
@@ -532,13 +563,15 @@ local function ignore() end
 
 local function close(entry)
   local object = open_handle(entry.object) or entry.object
-  if object.destroy then
+  if is_promise(object) then
+    if entry.what == "sleep" then
+      object:catch(ignore)
+      core.cancel_waiter(object, core.new_error("AbortError", "the test is over"))
+    end
+  elseif object.destroy then
     object:destroy()
   elseif object.close then
     object:close()
-  elseif entry.what == "sleep" then
-    object:catch(ignore)
-    core.cancel_waiter(object, core.new_error("AbortError", "the test is over"))
   end
 end
 
