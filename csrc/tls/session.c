@@ -147,8 +147,10 @@ static int session_feed(lua_State *L) {
     size_t length;
     const char *data = luaL_checklstring(L, 2, &length);
     luaL_argcheck(L, length <= INT_MAX, 2, "too long");
-    if (length > 0 && BIO_write(SSL_get_rbio(s->ssl), data, (int)length) != (int)length)
-        return luaL_error(L, "not enough memory");
+    if (length > 0 && BIO_write(SSL_get_rbio(s->ssl), data, (int)length) != (int)length) {
+        lua_pushliteral(L, "not enough memory"); /* as Lua says it, without a place */
+        return lua_error(L);
+    }
     return 0;
 }
 
