@@ -13,6 +13,7 @@
 #include "core/promise.h"
 #include "core/queue.h"
 #include "core/rejection.h"
+#include "core/relay.h"
 #include "core/runtime.h"
 #include "core/semaphore.h"
 #include "core/task.h"
@@ -142,6 +143,7 @@ __attribute__((visibility("default"))) int luaopen_moontide_core(lua_State *L) {
     lua_setfield(L, -2, "Promise");
     tide_group_push_methods(L);
     lua_setfield(L, -2, "Group");
+    set_module(L, rt, "coroutine", tide_relay_functions);
     set_module(L, rt, "dns", tide_dns_functions);
     set_module(L, rt, "os", tide_os_functions);
     set_module(L, rt, "process", tide_process_functions);

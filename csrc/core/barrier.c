@@ -64,8 +64,9 @@ static bool yields_through(const char *name) {
 }
 
 /* Pushes a name for the frame if a yield cannot pass it. [-0, +(0|1), m] */
-static bool push_barrier_name(lua_State *L, lua_Debug *ar) {
-    lua_getinfo(L, "Snf", ar);
+static bool push_barrier_name(lua_State *L, lua_State *co, lua_Debug *ar) {
+    lua_getinfo(co, "Snf", ar);
+    lua_xmove(co, L, 1);
     if (*ar->namewhat == 'm' && ar->name != NULL && strcmp(ar->name, "__gc") == 0) {
         lua_pop(L, 1);
         lua_pushliteral(L, "a __gc metamethod");
@@ -86,18 +87,18 @@ static bool push_barrier_name(lua_State *L, lua_Debug *ar) {
     return true;
 }
 
-void tide_barrier_push(lua_State *L) {
+void tide_barrier_push(lua_State *L, lua_State *co) {
     lua_Debug ar;
     int level = 1;
-    for (; lua_getstack(L, level, &ar); level++)
-        if (push_barrier_name(L, &ar))
+    for (; lua_getstack(co, level, &ar); level++)
+        if (push_barrier_name(L, co, &ar))
             break;
-    if (!lua_getstack(L, level, &ar)) {
+    if (!lua_getstack(co, level, &ar)) {
         lua_pushliteral(L, "a C function");
         return;
     }
-    for (level++; lua_getstack(L, level, &ar); level++) {
-        lua_getinfo(L, "Sl", &ar);
+    for (level++; lua_getstack(co, level, &ar); level++) {
+        lua_getinfo(co, "Sl", &ar);
         if (ar.currentline > 0) {
             lua_pushfstring(L, "%s, called from %s:%d", lua_tostring(L, -1), ar.short_src,
                             ar.currentline);

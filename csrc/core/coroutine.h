@@ -20,6 +20,22 @@ void tide_coroutine_release(lua_State *L, tide_runtime *rt, tide_node *task);
 /* Keeps a finished coroutine, whose stack is empty, so that it looks dead to everybody else. */
 void tide_coroutine_return(lua_State *L, tide_runtime *rt, lua_State *co);
 
+/* Pushes the coroutine onto another one's stack. [-0, +1, -] */
+static inline void tide_coroutine_push(lua_State *L, lua_State *co) {
+    lua_pushthread(co);
+    lua_xmove(co, L, 1);
+}
+
+/* lua_closethread, which came with 5.4.6 in the place of lua_resetthread. */
+static inline int tide_coroutine_close(lua_State *L, lua_State *co) {
+#if LUA_VERSION_RELEASE_NUM >= 50406
+    return lua_closethread(co, L);
+#else
+    (void)L;
+    return lua_resetthread(co);
+#endif
+}
+
 #pragma GCC visibility pop
 
 #endif

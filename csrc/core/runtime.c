@@ -25,6 +25,15 @@ static int new_table_ref(lua_State *L, int array_size) {
     return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
+static int new_weak_table_ref(lua_State *L) {
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "k");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
 /* A slot for a value that may be missing; false, then: nil would free the slot for others. */
 static int new_slot(lua_State *L) {
     lua_pushboolean(L, 0);
@@ -47,12 +56,9 @@ static void open_tables(lua_State *L, tide_runtime *rt) {
     rt->ref_on_handled = new_slot(L);
     rt->ref_on_unhandled = new_slot(L);
     rt->ref_trace_format = new_slot(L);
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "k");
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-    rt->ref_traces = luaL_ref(L, LUA_REGISTRYINDEX);
+    rt->ref_contexts = new_weak_table_ref(L);
+    rt->ref_relays = new_weak_table_ref(L);
+    rt->ref_traces = new_weak_table_ref(L);
 }
 
 tide_runtime *tide_runtime_find(lua_State *L) {

@@ -64,6 +64,7 @@ struct tide_runtime {
     int ref_calls;         /* table: number of a call -> how many have not returned, or false */
     int ref_carriers;      /* table: idle coroutines, parallel to carriers.idle */
     int ref_context;       /* the current async context, or false */
+    int ref_contexts;      /* table, weak keys: coroutine -> its async context, see relay.c */
     int ref_done;          /* a promise that is fulfilled with nothing */
     int ref_error_meta;    /* metatable of error objects */
     int ref_callback_meta; /* metatable of timer and immediate handles */
@@ -73,6 +74,7 @@ struct tide_runtime {
     int ref_on_unhandled;  /* callback of on_unhandled_rejection, or false */
     int ref_polls;         /* table: file descriptor -> handle that polls it */
     int ref_promise_meta;  /* metatable of promises */
+    int ref_relays;        /* table, weak keys: coroutine -> the one inside, see relay.c */
     int ref_rejected;      /* table: rejected promises without a handler, in order */
     int ref_reported;      /* table: those of them that are being reported */
     int ref_late;          /* table: reported promises that got a handler since */
@@ -90,9 +92,11 @@ struct tide_runtime {
     struct { /* task.c */
         struct tide_running {
             struct tide_node *task; /* the async function that runs now */
+            lua_State *co;          /* its coroutine, or the one inside it that may await */
             lua_State *host;        /* who resumed it: the task stands on its stack, */
             int index;              /* there */
             bool direct;            /* resumed by the queue: nobody waits for it to suspend */
+            bool is_foreign;        /* co was not resumed by us for what it awaits */
         } running;
         int depth;   /* coroutines of ours resumed inside one another */
         bool failed; /* the coroutine that just finished did so with an error */
@@ -107,6 +111,7 @@ struct tide_runtime {
     } carriers;
 
     bool has_context, scope_is_known;
+    bool has_contexts;        /* coroutines may have some, see relay.c */
     struct tide_scope *scope; /* of the current context, if that is known: see scope.c */
     uint64_t cancellations;   /* so far, each of which has its number */
 

@@ -142,6 +142,34 @@ void tide_scope_push_context(lua_State *L, int context, int scope) {
     }
 }
 
+/* Whether the context at the index has anything besides a scope. */
+static bool has_variables(lua_State *L, int context) {
+    bool found = false;
+    lua_pushnil(L);
+    while (!found && lua_next(L, context)) {
+        found = lua_touserdata(L, -2) != &scope_key;
+        lua_pop(L, found ? 2 : 1);
+    }
+    return found;
+}
+
+void tide_scope_push_context_like(lua_State *L, int context, int other) {
+    context = lua_absindex(L, context), other = lua_absindex(L, other);
+    lua_pushvalue(L, context);
+    scope_of_context(L);
+    lua_pushvalue(L, other);
+    scope_of_context(L);
+    bool same = lua_rawequal(L, -1, -2);
+    lua_replace(L, -2);
+    if (same)
+        lua_pushvalue(L, context);
+    else if (lua_isnil(L, context) && !has_variables(L, other))
+        lua_pushvalue(L, other);
+    else
+        tide_scope_push_context(L, context, lua_isnil(L, -1) ? 0 : lua_gettop(L));
+    lua_replace(L, -2);
+}
+
 /* Children are mostly started one like the other, from the body or from one place elsewhere. */
 void tide_scope_push_context_in(lua_State *L, tide_runtime *rt, int scope) {
     tide_context_push(L, rt);

@@ -102,6 +102,10 @@ tide_scope *tide_scope_push_current(lua_State *L, tide_runtime *rt);
  * other index, 0 for none. [-0, +1, m] */
 void tide_scope_push_context(lua_State *L, int context, int scope);
 
+/* Pushes the context at the index, a table or nil, but with the scope of the one at the other.
+ * [-0, +1, m] */
+void tide_scope_push_context_like(lua_State *L, int context, int other);
+
 /* Pushes the context of what is started in the scope at the index from here. [-0, +1, m] */
 void tide_scope_push_context_in(lua_State *L, tide_runtime *rt, int scope);
 

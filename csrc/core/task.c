@@ -17,6 +17,7 @@
 #include "core/context.h"
 #include "core/coroutine.h"
 #include "core/objects.h"
+#include "core/relay.h"
 #include "core/scope.h"
 #include "core/trace.h"
 
@@ -25,11 +26,6 @@
 #define MAX_DEPTH 24
 
 #define SLOT_COROUTINE TIDE_SLOT_VALUE
-
-/* lua_closethread came with 5.4.6, and took the place of lua_resetthread. */
-#if LUA_VERSION_RELEASE_NUM >= 50406
-#define lua_resetthread(co) lua_closethread((co), NULL)
-#endif
 
 /* ---- calls that are watched ---- */
 
@@ -118,7 +114,7 @@ static void task_fail(lua_State *L, tide_runtime *rt, int task) {
 static void task_close(lua_State *L, tide_runtime *rt, int task) {
     tide_node *t = lua_touserdata(L, task);
     tide_trace_note_error(L, rt, t->is.co, 0);
-    lua_resetthread(t->is.co);
+    tide_relay_close(L, rt, t->is.co);
     lua_settop(t->is.co, 0);
     lua_xmove(L, t->is.co, 1);
     task_fail(L, rt, task);
@@ -191,7 +187,7 @@ static void task_resumed(lua_State *L, tide_runtime *rt, int task, tide_node *t,
         }
     } else if (o.status != LUA_OK) {
         if (lua_status(co) != LUA_OK) /* else it could not even be resumed */
-            lua_resetthread(co);
+            tide_coroutine_close(L, co);
         task_fail(L, rt, task);
     } else if (o.failed) {
         task_fail(L, rt, task);
@@ -217,7 +213,7 @@ static outcome resume(lua_State *L, tide_runtime *rt, int task, tide_node *t, bo
     outcome o;
     tide_runtime_stress(L);
     rt->tasks.failed = false;
-    rt->tasks.running = (struct tide_running){t, L, task, direct};
+    rt->tasks.running = (struct tide_running){t, t->is.co, L, task, direct, false};
     rt->tasks.yield = TIDE_YIELD_FOREIGN;
     rt->tasks.depth++;
     o.status = lua_resume(t->is.co, L, nargs, &o.n);
@@ -251,8 +247,7 @@ static void keep_context(lua_State *L, tide_runtime *rt, int task, tide_node *t)
         lua_setiuservalue(L, task, TIDE_SLOT_CONTEXT);
     } else {
         lua_createtable(L, 2, 0);
-        lua_pushthread(t->is.co);
-        lua_xmove(t->is.co, L, 1);
+        tide_coroutine_push(L, t->is.co);
         lua_rawseti(L, -2, 1);
         tide_context_push(L, rt);
         lua_rawseti(L, -2, 2);
@@ -339,12 +334,12 @@ void tide_task_run_job(lua_State *L, tide_runtime *rt, int job, void *self) {
 /* ---- async ---- */
 
 static bool is_current(lua_State *L, const tide_runtime *rt) {
-    return rt->tasks.running.task != NULL && rt->tasks.running.task->is.co == L;
+    return rt->tasks.running.co == L;
 }
 
-void tide_task_check_own(lua_State *L, const tide_runtime *rt) {
-    if (!is_current(L, rt))
-        luaL_error(L, "an async function was resumed by somebody else");
+void tide_task_check_own(lua_State *L, tide_runtime *rt) {
+    if (!tide_relay_goes_on(L, rt))
+        tide_relay_refuse(L, rt);
 }
 
 static int start_done(lua_State *L, int status, lua_KContext context) {
@@ -618,9 +613,11 @@ static int await_top(lua_State *L, tide_runtime *rt) {
 static int await_misplaced(lua_State *L, tide_runtime *rt) {
     if (rt->tasks.running.task == NULL)
         return luaL_error(L, "await outside an async function");
-    if (!is_current(L, rt))
-        return luaL_error(L, "await inside a coroutine that is not an async function");
-    tide_barrier_push(L);
+    lua_State *co = rt->tasks.running.co;
+    if (co == NULL || (co != L && lua_isyieldable(co)))
+        return luaL_error(L, "await inside a coroutine that is not an async function: "
+                             "those of moontide.coroutine may await");
+    tide_barrier_push(L, co);
     return luaL_error(L, "await cannot suspend inside %s", lua_tostring(L, -1));
 }
 

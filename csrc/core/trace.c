@@ -305,6 +305,18 @@ void tide_trace_take(lua_State *L, tide_runtime *rt, lua_State *co) {
     lua_settop(L, reason);
 }
 
+void tide_trace_move(lua_State *L, tide_runtime *rt, lua_State *from, lua_State *to) {
+    int reason = lua_gettop(L);
+    tide_trace_push_noted(L, rt, from);
+    if (lua_isuserdata(L, -1)) {
+        lua_pushvalue(L, reason);
+        lua_setiuservalue(L, -2, BOX_REASON);
+        tide_trace_note(L, rt, to);
+        tide_trace_forget(L, rt, from);
+    }
+    lua_settop(L, reason);
+}
+
 void tide_trace_forget(lua_State *L, tide_runtime *rt, lua_State *co) {
     push_place(L, rt, co);
     lua_pushnil(L);

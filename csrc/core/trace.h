@@ -42,6 +42,9 @@ void tide_trace_take(lua_State *L, tide_runtime *rt, lua_State *co);
  * tide_trace_take. [-0, +0, m] */
 void tide_trace_note_error(lua_State *L, tide_runtime *rt, lua_State *co, int level);
 
+/* What was noted for one coroutine is noted for another, about the reason on top. [-0, +0, m] */
+void tide_trace_move(lua_State *L, tide_runtime *rt, lua_State *from, lua_State *to);
+
 /* Forgets what was noted for the coroutine co. [-0, +0, m] */
 void tide_trace_forget(lua_State *L, tide_runtime *rt, lua_State *co);
 

@@ -5,6 +5,7 @@
 #include "core/functions.h"
 
 #include "core/combinator.h"
+#include "core/relay.h"
 #include "core/scope.h"
 #include "core/task.h"
 #include "core/trace.h"
@@ -140,6 +141,22 @@ static bool step_to_waiter(lua_State *L, tide_runtime *rt, int list) {
     return true;
 }
 
+/* Adds the frames of a suspended coroutine, and before them those of the ones inside that await.
+ * [-0, +0, m] */
+static void add_suspended(lua_State *L, tide_runtime *rt, int list, lua_State *co) {
+    lua_State *inner = tide_relay_inner(L, rt, co);
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
+    if (inner != NULL) {
+        add_suspended(L, rt, list, inner);
+        lua_pushliteral(L, "coroutine");
+        add_part(L, list, "hop");
+        lua_pop(L, 1);
+    }
+    tide_trace_kind kind = tide_trace_push_frames(L, rt, co, inner != NULL ? 0 : 1);
+    add_part(L, list, kind_name(kind));
+    lua_pop(L, 1);
+}
+
 /* Adds who waits for the promise on top, popped, and who waits for that. [-1, +0, m] */
 static void add_waiters(lua_State *L, tide_runtime *rt, int list) {
     for (int shown = 0; step_to_waiter(L, rt, list); shown++) {
@@ -152,9 +169,7 @@ static void add_waiters(lua_State *L, tide_runtime *rt, int list) {
             return;
         }
         if (co != NULL && lua_status(co) == LUA_YIELD) {
-            tide_trace_kind kind = tide_trace_push_frames(L, rt, co, 1);
-            add_part(L, list, kind_name(kind));
-            lua_pop(L, 1);
+            add_suspended(L, rt, list, co);
         } else if (p->kind == TIDE_SCOPE) {
             lua_pushstring(L, tide_scope_name((const tide_scope *)p));
             add_part(L, list, "hop");
@@ -177,9 +192,10 @@ static void add_promise(lua_State *L, tide_runtime *rt, int list) {
         lua_getiuservalue(L, 2, TIDE_SLOT_VALUE);
         add_boxes(L, list, 0);
     }
-    if (co != NULL) {
-        int level = lua_status(co) == LUA_YIELD ? 1 : 0;
-        tide_trace_kind kind = tide_trace_push_frames(L, rt, co, level);
+    if (co != NULL && lua_status(co) == LUA_YIELD) {
+        add_suspended(L, rt, list, co);
+    } else if (co != NULL) {
+        tide_trace_kind kind = tide_trace_push_frames(L, rt, co, 0);
         add_part(L, list, kind_name(kind));
         lua_pop(L, 1);
     }

@@ -141,6 +141,7 @@ local receivers = {
     return methods_of(server)
   end,
   Generator = function() return methods_of(tide.generator(function() end)()) end,
+  coroutine = function() return names_of(require "moontide.coroutine") end,
   dns = function() return names_of(require "moontide.dns") end,
   fs = function() return names_of(require "moontide.fs") end,
   File = function()

@@ -83,8 +83,8 @@ function tide.spawn(fn, ...) end
 --- Source: ECMA-262, Await.
 ---
 --- Raises the reason of a rejection, unchanged; and a string where it cannot suspend: "await
---- outside an async function", "await inside a coroutine that is not an async function", "await
---- cannot suspend inside table.sort, called from x.lua:12". On the main thread also what leaves
+--- outside an async function", "await inside a coroutine that is not an async function: ..." (see
+--- coroutine.lua), "await cannot suspend inside table.sort, called from x.lua:12". On the main thread also what leaves
 --- the loop meanwhile, as `run` does, and a DeadlockError when nothing is left that could settle v.
 ---@async
 ---@generic T
