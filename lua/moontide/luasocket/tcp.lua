@@ -19,21 +19,13 @@ local MASTER, CLIENT, SERVER = "tcp{master}", "tcp{client}", "tcp{server}"
 local SLICE = 1048576
 
 local methods = {}
-local Tcp = object.class(
-  methods,
-  "getfamily getfd getoption getpeername getsockname getstats setoption setstats shutdown"
-)
-
-local function wrap(real, class)
-  return object.new(Tcp, real, class)
-end
 
 ---- connections ----
 
 function methods:connect(host, port)
   check_string(host, 1, "connect")
   check_string(port, 2, "connect")
-  self._class = CLIENT
+  object.set_class(self, CLIENT)
   return connecting.connect(self, "connect", host, port)
 end
 
@@ -52,7 +44,7 @@ function methods:listen(backlog)
   if not ok then
     return nil, err
   end
-  self._class = SERVER
+  object.set_class(self, SERVER)
   return ok
 end
 
@@ -63,7 +55,7 @@ function methods:accept()
   while true do
     local client, err = self._real:accept()
     if client then
-      return wrap(client, CLIENT)
+      return object.new(client, CLIENT)
     elseif self._block ~= 0 and err == "timeout" then
       err = object.wait(self, "r", start)
     end
@@ -226,4 +218,10 @@ function methods:dirty()
   return self._left ~= nil or self._real:dirty()
 end
 
-return object.constructors(Tcp, "tcp", MASTER)
+object.define(
+  { MASTER, CLIENT, SERVER },
+  methods,
+  "getfamily getfd getoption getpeername getsockname getstats setoption setstats shutdown"
+)
+
+return object.constructors("tcp", MASTER)
