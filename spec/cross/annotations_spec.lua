@@ -171,6 +171,10 @@ local receivers = {
     local socket <close> = require("moontide.net").udp()
     return methods_of(socket)
   end,
+  luasec = function() return names_of(require "moontide.luasec") end,
+  LuaSecConnection = function()
+    return names_of(require("moontide.luasec.connection").Connection.__index)
+  end,
   luasocket = function() return names_of(require "moontide.luasocket") end,
   LuaSocketTcp = function() return methods_of(require("moontide.luasocket").tcp()) end,
   LuaSocketUdp = function() return methods_of(require("moontide.luasocket").udp()) end,

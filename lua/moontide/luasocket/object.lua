@@ -1,9 +1,9 @@
 --- What the objects of moontide.luasocket have in common: timeouts, waiting, closing.
 ---
 --- Fields of an object: _real, LuaSocket's own, whose timeout is 0, so that it never waits; _block
---- and _total, the two timeouts in seconds, negative for none; _waits, the options of the polls that
---- wait for it; _spare, such options that can be used again. What it can do is told by its class, a
---- metatable of LuaSocket's name for that: it changes.
+--- and _total, the two timeouts in seconds, negative for none; _waits, the options of the polls
+--- that wait for it; _spare, such options that can be used again. What it can do is told by its
+--- class, a metatable with LuaSocket's name for that: it changes.
 local core = require "moontide.core"
 local abort = require "moontide.async.abort"
 local real_socket = require "socket.core"
@@ -33,15 +33,16 @@ local classes = {}
 ---@param class string
 function M.new(real, class)
   real:settimeout(0)
-  return setmetatable({ _real = real, _block = -1.0, _total = -1.0, _waits = {} }, classes[class])
+  local self = { _real = real, _block = -1.0, _total = -1.0, _waits = {} }
+  return setmetatable(self, classes[class])
 end
 
 function M.set_class(self, class)
   setmetatable(self, classes[class])
 end
 
---- LuaSocket's functions NAME, NAME4 and NAME6. The objects of the first are of any family: `_renew`
---- gives another one when it turns out.
+--- LuaSocket's functions NAME, NAME4 and NAME6. The objects of the first are of any family:
+--- `_renew` gives another one when it turns out.
 ---@param name string "tcp" or "udp"
 ---@param class string what they can do at first
 function M.constructors(name, class)
@@ -97,6 +98,38 @@ function M.check_number(value, default, position, name)
     return default
   end
   return tonumber(value) or misuse(name, position, "number", value)
+end
+
+local function truncate(n)
+  return math.tointeger(n < 0 and math.ceil(n) or math.floor(n))
+end
+
+--- From where to where: as LuaSocket understands it, which is not string.sub's way.
+function M.bounds(size, i, j)
+  i, j = truncate(i), truncate(j)
+  i = i < 0 and size + i + 1 or i
+  j = j < 0 and size + j + 1 or j
+  return math.max(i, 1), math.min(j, size)
+end
+
+--- What is wanted of `receive`: nil for a line, "*a" for everything, or how many bytes.
+function M.check_pattern(pattern)
+  if type(pattern) ~= "number" then
+    pattern = pattern or "*l"
+    if type(pattern) ~= "string" then
+      misuse("receive", 1, "string", pattern)
+    end
+  end
+  local number = tonumber(pattern)
+  if number and number >= 0 then
+    return number // 1 | 0
+  end
+  local start = number == nil and pattern:sub(1, 2)
+  if start == "*a" then
+    return start
+  elseif start ~= "*l" then
+    error("bad argument #1 to 'receive' (invalid receive pattern)", 3)
+  end
 end
 
 ---- timeouts ----
