@@ -21,6 +21,10 @@
 #include "core/scope.h"
 #include "core/trace.h"
 
+/* A body takes one more of Lua's 200 C calls: coroutines deeper than that have none, so that they
+ * may go about as deep as Lua's. */
+#define BODY_DEPTH 32
+
 /* ---- tables with coroutines as keys ---- */
 
 /* Pushes what the table has for the coroutine. [-0, +1, -] */
@@ -310,7 +314,8 @@ static int wrapped(lua_State *L) {
     lua_pushvalue(L, lua_upvalueindex(2));
     lua_insert(L, 1);
     lua_State *co = lua_tothread(L, 1);
-    if (may_relay(L, rt) && lua_status(co) == LUA_OK && lua_gettop(co) == 1) {
+    bool is_new = lua_status(co) == LUA_OK && lua_gettop(co) == 1;
+    if (is_new && may_relay(L, rt) && rt->tasks.depth < BODY_DEPTH) {
         lua_xmove(co, L, 1);
         lua_insert(L, 2);
         lua_pushcfunction(co, body);
