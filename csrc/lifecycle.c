@@ -27,6 +27,7 @@
 #include "loop/poll.h"
 #include "loop/signal.h"
 #include "loop/timer.h"
+#include "loop/wake.h"
 #include "net/address.h"
 #include "net/server.h"
 #include "net/tcp.h"
@@ -44,7 +45,7 @@ static void on_walk_close(uv_handle_t *handle, void *arg) {
 
 static int close_runtime(lua_State *L) {
     tide_runtime *rt = lua_touserdata(L, 1);
-    rt->closed = true;
+    rt->closed = rt->attention = true;
     if (rt->loop_open) {
         rt->loop_open = false;
         tide_operation_cancel_all(rt);
@@ -113,6 +114,7 @@ tide_runtime *tide_lifecycle_open(lua_State *L) {
     tide_semaphore_open(L, rt);
     tide_immediate_open(rt);
     tide_loop_open(rt);
+    tide_wake_open(rt);
     tide_runtime_register(L);
     return rt;
 }

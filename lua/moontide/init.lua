@@ -25,6 +25,7 @@ local M = {
   alive = core.alive,
   backend_fd = core.backend_fd,
   backend_timeout = core.backend_timeout,
+  on_wake = core.on_wake,
   on_unhandled_rejection = core.on_unhandled_rejection,
   on_rejection_handled = core.on_rejection_handled,
   traceback = core.traceback,
