@@ -21,6 +21,7 @@
 #include "fs/descriptor.h"
 #include "fs/watch.h"
 #include "loop/completion.h"
+#include "loop/fork.h"
 #include "loop/immediate.h"
 #include "loop/loop.h"
 #include "loop/operation.h"
@@ -43,17 +44,25 @@ static void on_walk_close(uv_handle_t *handle, void *arg) {
         uv_close(handle, NULL);
 }
 
+/* What a fork has lost never comes back: it would not let the loop run dry. */
+static void run_dry(tide_runtime *rt) {
+    while (rt->has_lost && tide_fork_can_complete(rt))
+        uv_run(&rt->loop, UV_RUN_ONCE);
+    uv_run(&rt->loop, rt->has_lost ? UV_RUN_NOWAIT : UV_RUN_DEFAULT);
+}
+
 static int close_runtime(lua_State *L) {
     tide_runtime *rt = lua_touserdata(L, 1);
     rt->closed = rt->attention = true;
     if (rt->loop_open) {
         rt->loop_open = false;
+        tide_fork_check(rt);
         tide_operation_cancel_all(rt);
         uv_walk(&rt->loop, on_walk_close, NULL);
-        uv_run(&rt->loop, UV_RUN_DEFAULT);
+        run_dry(rt);
         tide_completion_discard_all(rt);
         tide_descriptor_close_all(rt);
-        if (uv_loop_close(&rt->loop) != 0)
+        if (uv_loop_close(&rt->loop) != 0 && !rt->has_lost)
             abort(); /* a handle survived its runtime: memory is about to be corrupted */
     }
     tide_microtask_close(L, rt);
@@ -113,6 +122,7 @@ tide_runtime *tide_lifecycle_open(lua_State *L) {
     tide_queue_open(L, rt);
     tide_semaphore_open(L, rt);
     tide_immediate_open(rt);
+    tide_fork_open(rt);
     tide_loop_open(rt);
     tide_wake_open(rt);
     tide_runtime_register(L);

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -156,6 +157,10 @@ struct tide_runtime {
     uv_loop_t loop;
     uv_timer_t alarm; /* ends a poll when the next timer is due */
     bool loop_open;
+    pid_t process; /* whose loop it is: see fork.h */
+    bool has_lost; /* of the operations, some were left to the threads of the parent */
+    uv_work_t pool_start;
+    bool pool_starts; /* it is in flight */
 
     /* Drives the loop until the interrupt; set by loop.c, so that task.c need not know it. */
     void (*drive)(lua_State *L, tide_runtime *rt);

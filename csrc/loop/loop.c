@@ -17,9 +17,11 @@
 #include "core/trace.h"
 #include "loop/clock.h"
 #include "loop/completion.h"
+#include "loop/fork.h"
 #include "loop/immediate.h"
 #include "loop/poll.h"
 #include "loop/timer.h"
+#include "loop/uverror.h"
 #include "loop/wake.h"
 
 typedef enum drive_mode { DRIVE_ALL, DRIVE_TURN } drive_mode;
@@ -78,6 +80,15 @@ static void on_alarm(uv_timer_t *alarm) {
     uv_stop(alarm->loop);
 }
 
+/* A process that has forked polls a set of its own. */
+static void make_own(lua_State *L, tide_runtime *rt) {
+    int status = tide_fork_check(rt);
+    if (status == 0)
+        return;
+    tide_uverror_push(L, rt, status, "uv_loop_fork", NULL);
+    lua_error(L);
+}
+
 /* libuv polls only while something counts for it. A host's turn has to in any case: what has come
  * for a descriptor that nobody waits for any more keeps backend_fd readable until libuv sees it. */
 static void poll_at_once(tide_runtime *rt, drive_mode mode) {
@@ -102,10 +113,12 @@ static void poll_virtual(tide_runtime *rt, drive_mode mode, uint64_t limit) {
         poll_at_once(rt, mode);
 }
 
-static void poll(tide_runtime *rt, const drive *d) {
+static void poll(lua_State *L, tide_runtime *rt, const drive *d) {
     uint64_t limit = alive(rt) ? patience(rt) : 0;
     if (limit > d->longest)
         limit = d->longest;
+    if (limit > 0 || d->mode == DRIVE_TURN || uv_loop_alive(&rt->loop))
+        make_own(L, rt); /* else the system is not asked at all */
     if (rt->test.is_virtual) {
         poll_virtual(rt, d->mode, limit);
         return;
@@ -139,7 +152,7 @@ static bool advance(lua_State *L, tide_runtime *rt, const drive *d) {
         rt->phase = TIDE_PHASE_COMPLETIONS;
         rt->release_resting(L, rt);
         tide_poll_check(rt);
-        poll(rt, d);
+        poll(L, rt, d);
         return true;
     case TIDE_PHASE_COMPLETIONS:
         if (!tide_list_empty(&rt->completed)) {
@@ -294,7 +307,9 @@ static int is_alive(lua_State *L) {
 }
 
 static int backend_fd(lua_State *L) {
-    lua_pushinteger(L, uv_backend_fd(&tide_runtime_peek(L)->loop));
+    tide_runtime *rt = tide_runtime_peek(L);
+    make_own(L, rt);
+    lua_pushinteger(L, uv_backend_fd(&rt->loop));
     return 1;
 }
 
