@@ -37,10 +37,6 @@
 #include "stream/reader.h"
 #include "stream/stream.h"
 
-#if LUA_VERSION_NUM != 504
-#error "moontide needs Lua 5.4"
-#endif
-
 /* stats() -> how much of each kind is live, for tests and reports */
 static int stats(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
@@ -128,6 +124,7 @@ __attribute__((visibility("default"))) int luaopen_moontide_core(lua_State *L) {
         tide_wake_functions,
         functions,
     };
+    luaL_checkversion(L);
     tide_runtime *rt = tide_lifecycle_open(L);
     lua_newtable(L);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)

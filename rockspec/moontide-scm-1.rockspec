@@ -17,7 +17,7 @@ async/await. The order in which jobs run is ECMA-262's; the phases of the loop a
 }
 
 dependencies = {
-  "lua >= 5.4, < 5.5",
+  "lua >= 5.4, < 5.6",
 }
 
 external_dependencies = {

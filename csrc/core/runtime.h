@@ -19,6 +19,7 @@
 
 #include "base/bytes.h"
 #include "base/list.h"
+#include "core/version.h"
 
 #pragma GCC visibility push(hidden)
 

@@ -26,11 +26,6 @@
 
 #define SLOT_COROUTINE TIDE_SLOT_VALUE
 
-/* lua_closethread came with 5.4.6, and took the place of lua_resetthread. */
-#if LUA_VERSION_RELEASE_NUM >= 50406
-#define lua_resetthread(co) lua_closethread((co), NULL)
-#endif
-
 /* ---- calls that are watched ---- */
 
 /* One more, or one less, of the calls with that number has not returned. [-0, +0, m] */
@@ -118,7 +113,7 @@ static void task_fail(lua_State *L, tide_runtime *rt, int task) {
 static void task_close(lua_State *L, tide_runtime *rt, int task) {
     tide_node *t = lua_touserdata(L, task);
     tide_trace_note_error(L, rt, t->is.co, 0);
-    lua_resetthread(t->is.co);
+    lua_closethread(t->is.co, NULL);
     lua_settop(t->is.co, 0);
     lua_xmove(L, t->is.co, 1);
     task_fail(L, rt, task);
@@ -191,7 +186,7 @@ static void task_resumed(lua_State *L, tide_runtime *rt, int task, tide_node *t,
         }
     } else if (o.status != LUA_OK) {
         if (lua_status(co) != LUA_OK) /* else it could not even be resumed */
-            lua_resetthread(co);
+            lua_closethread(co, NULL);
         task_fail(L, rt, task);
     } else if (o.failed) {
         task_fail(L, rt, task);

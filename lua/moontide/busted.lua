@@ -8,6 +8,7 @@
 --- between them is a *window*), and holds back busted's `test end` until the latter. In the core's
 --- module table it puts functions that remember who called them in place of those that begin
 --- something; so it has to be loaded before anything that takes functions from there.
+require "moontide.internal.version"()
 local busted = require "busted"
 if not busted.subscribe then
   error("moontide.busted is a helper for busted: busted --helper=moontide.busted", 0)
@@ -179,7 +180,7 @@ end
 
 -- What is made where has a number, and an object's entry is this number and one that grows. A weak
 -- table whose values are objects, even texts, would cost the collector the square of its size.
-local SITES = 1 << 24
+local SITES = 0x1000000
 local sites, site_numbers, order = {}, {}, 0
 
 local function record(list, object, what)
@@ -197,7 +198,8 @@ end
 
 local function entry_of(object, value)
   local site = sites[value % SITES]
-  return { object = object, what = site.what, where = site.where, order = value // SITES }
+  local place = math.floor(value / SITES)
+  return { object = object, what = site.what, where = site.where, order = place }
 end
 
 local function by_order(a, b)

@@ -1,4 +1,5 @@
 --- The public face of moontide; its annotations are in meta/moontide.lua.
+require "moontide.internal.version"()
 local core = require "moontide.core"
 local abort = require "moontide.async.abort"
 local group = require "moontide.async.group"
