@@ -146,6 +146,7 @@ struct tide_runtime {
     size_t operation_count;
     bool operations_begun; /* ever: the thread pool may have started */
     size_t handle_count;   /* those not closed */
+    size_t writes;         /* of streams, that libuv has queued */
     tide_list descriptors; /* open ones, see descriptor.h */
 
     tide_block_pool blocks; /* for what streams receive */
@@ -160,8 +161,12 @@ struct tide_runtime {
     bool loop_open;
     pid_t process; /* whose loop it is: see fork.h */
     bool has_lost; /* of the operations, some were left to the threads of the parent */
-    uv_work_t pool_start;
-    bool pool_starts; /* it is in flight */
+
+    struct { /* pool.c */
+        bool begun;
+        bool starting; /* the work is in flight */
+        uv_work_t work;
+    } pool;
 
     /* Drives the loop until the interrupt; set by loop.c, so that task.c need not know it. */
     void (*drive)(lua_State *L, tide_runtime *rt);

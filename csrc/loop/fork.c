@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "loop/operation.h"
+#include "loop/pool.h"
 
 void tide_fork_open(tide_runtime *rt) {
     rt->process = getpid();
@@ -32,32 +33,11 @@ static void note_lost(tide_runtime *rt) {
     }
 }
 
-static void do_nothing(uv_work_t *work) {
-    (void)work;
-}
-
-static void on_pool_start(uv_work_t *work, int status) {
-    tide_runtime *rt = work->data;
-    (void)status;
-    rt->pool_starts = false;
-}
-
-/* When the process ends, libuv waits for the threads of its pool; those that it still believes in
- * are the parent's, and waiting for them is a crash. The first work in the child makes new ones. */
-static void start_own_pool(tide_runtime *rt) {
-    if (!rt->operations_begun)
-        return;
-    rt->pool_start.data = rt;
-    rt->pool_starts = uv_queue_work(&rt->loop, &rt->pool_start, do_nothing, on_pool_start) == 0;
-}
-
 static int make_own(tide_runtime *rt) {
     note_lost(rt);
-    rt->has_lost |= rt->pool_starts;
-    rt->pool_starts = false;
     int status = uv_loop_fork(&rt->loop);
     if (status == 0)
-        start_own_pool(rt);
+        tide_pool_forked(rt);
     return status;
 }
 
@@ -73,5 +53,5 @@ bool tide_fork_can_complete(const tide_runtime *rt) {
     for (tide_list *link = rt->operations.next; link != &rt->operations; link = link->next)
         if (!tide_list_entry(link, tide_operation, completion.link)->lost)
             return true;
-    return rt->pool_starts;
+    return rt->pool.starting;
 }

@@ -8,6 +8,7 @@
  */
 #include "loop/loop.h"
 
+#include "base/sigpipe.h"
 #include "core/context.h"
 #include "core/microtask.h"
 #include "core/objects.h"
@@ -89,13 +90,25 @@ static void make_own(lua_State *L, tide_runtime *rt) {
     lua_error(L);
 }
 
+/* libuv writes what streams have queued while it polls. */
+static void run_uv(tide_runtime *rt, uv_run_mode mode) {
+    tide_sigpipe held;
+    if (rt->writes == 0) {
+        uv_run(&rt->loop, mode);
+        return;
+    }
+    tide_sigpipe_hold(&held);
+    uv_run(&rt->loop, mode);
+    tide_sigpipe_release(&held);
+}
+
 /* libuv polls only while something counts for it. A host's turn has to in any case: what has come
  * for a descriptor that nobody waits for any more keeps backend_fd readable until libuv sees it. */
 static void poll_at_once(tide_runtime *rt, drive_mode mode) {
     bool idle = mode == DRIVE_TURN && !uv_loop_alive(&rt->loop);
     if (idle)
         uv_timer_start(&rt->alarm, on_alarm, 1, 0);
-    uv_run(&rt->loop, UV_RUN_NOWAIT);
+    run_uv(rt, UV_RUN_NOWAIT);
     if (idle)
         uv_timer_stop(&rt->alarm);
 }
@@ -108,7 +121,7 @@ static void poll_virtual(tide_runtime *rt, drive_mode mode, uint64_t limit) {
         due > rt->test.now)
         rt->test.now = due;
     if (limit > 0 && in_flight)
-        uv_run(&rt->loop, UV_RUN_ONCE);
+        run_uv(rt, UV_RUN_ONCE);
     else
         poll_at_once(rt, mode);
 }
@@ -131,7 +144,7 @@ static void poll(lua_State *L, tide_runtime *rt, const drive *d) {
         uv_update_time(&rt->loop);
         uv_timer_start(&rt->alarm, on_alarm, whole_ms(limit), 0);
     }
-    uv_run(&rt->loop, UV_RUN_ONCE);
+    run_uv(rt, UV_RUN_ONCE);
     uv_timer_stop(&rt->alarm);
 }
 
