@@ -7,6 +7,7 @@ ignore = { "212/self" }
 
 -- In the first lines of the command, which assign to _, sh finds the interpreter.
 files["bin/moontide"] = { globals = { "arg", "_" } }
+files["examples/hosts/mod_moontide.lua"] = { globals = { "module" } }
 files["spec/**/*.lua"] = { std = "+busted" }
 files["spec/host/*.lua"] = { std = "lua54" }
 files["**/*.rockspec"] = { std = "+rockspec" }

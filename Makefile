@@ -31,7 +31,7 @@ TLSSRC  := $(wildcard csrc/tls/*.c)
 HEADERS := $(wildcard csrc/*.h csrc/*/*.h)
 SPECS   := $(sort $(wildcard spec/*_spec.lua spec/*/*_spec.lua))
 LUADIRS := $(sort $(dir $(wildcard lua/moontide/*.lua lua/moontide/*/*.lua)))
-HOSTSRC := $(wildcard spec/host/*.c spec/support/*.c)
+HOSTSRC := $(wildcard spec/host/*.c spec/support/*.c examples/hosts/*.c)
 BENCHSRC := $(wildcard bench/*.c bench/io/*.c)
 BENCHHDR := $(wildcard bench/io/*.h)
 # What the README leads to, and these files in turn.

@@ -496,10 +496,16 @@ require "moontide"
 
 ---- what a test leaves behind ----
 
+local PROMISE = debug.getmetatable(core.Promise.resolve())
+
+local function is_promise(object)
+  return debug.getmetatable(object) == PROMISE
+end
+
 --- The open handle that an object is, or that its promise has given; or nil.
 local function open_handle(object)
   local state, value
-  if is_open(object) == nil and object.state then
+  if is_promise(object) then
     state, value = object:state()
   end
   local handle = state == "fulfilled" and value or object
@@ -510,10 +516,11 @@ end
 local function is_live(object)
   if open_handle(object) then
     return true
-  elseif is_open(object) == nil and object.state then
+  elseif is_promise(object) then
     return object:state() == "pending"
   end
-  return is_open(object) == nil and debug.getuservalue(object, 1) ~= nil
+  local is_timer = debug.getmetatable(object).__name == "moontide.Handle"
+  return is_timer and debug.getuservalue(object, 1) ~= nil
 end
 
 local function live_of(made)
