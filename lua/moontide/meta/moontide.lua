@@ -191,7 +191,8 @@ function tide.run(main, ...) end
 ---@return boolean alive whether anything is left
 function tide.step(ms) end
 
---- Makes `run`, or a top-level await, return after the job that runs now.
+--- Makes `run`, `step` or a top-level await return as soon as the microtasks are drained: what runs now
+--- ends, and so do the jobs that it has queued, and theirs. Nothing else runs before the next drive.
 function tide.stop() end
 
 --- Sets how many threads the process has for files, names and random bytes: libuv's pool, 4 by
