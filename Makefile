@@ -62,7 +62,7 @@ endif
 
 # CFLAGS and LDFLAGS are the user's; what the build cannot do without is kept apart from them.
 CFLAGS    ?= $(CFLAGS_$(BUILD))
-REQUIRED   = -std=gnu99 -Wall -Wextra -fPIC -fvisibility=hidden -fno-plt
+REQUIRED   = -std=gnu99 -D_FILE_OFFSET_BITS=64 -Wall -Wextra -fPIC -fvisibility=hidden -fno-plt
 LUA_CFLAGS = $(shell pkg-config --cflags $(LUA_PC))
 LUA_LIBS   = $(shell pkg-config --libs $(LUA_PC))
 UV_CFLAGS  = $(shell pkg-config --cflags libuv)

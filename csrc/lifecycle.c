@@ -82,7 +82,18 @@ static void fill_standard_descriptors(void) {
         close(fd);
 }
 
+/* libuv is built with 64 bits for offsets in files, wherever: structs of another size would have it
+ * write beyond ours. */
+_Static_assert(sizeof(off_t) == 8, "compile with -D_FILE_OFFSET_BITS=64");
+
+static void check_sizes(lua_State *L) {
+    if (uv_loop_size() != sizeof(uv_loop_t) || uv_req_size(UV_FS) != sizeof(uv_fs_t) ||
+        uv_handle_size(UV_FS_EVENT) != sizeof(uv_fs_event_t))
+        luaL_error(L, "libuv was built with other sizes than moontide");
+}
+
 static void open_loop(lua_State *L, tide_runtime *rt) {
+    check_sizes(L);
     fill_standard_descriptors();
     int status = uv_loop_init(&rt->loop);
     if (status != 0)
