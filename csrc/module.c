@@ -32,16 +32,13 @@
 #include "loop/poll.h"
 #include "loop/signal.h"
 #include "loop/timer.h"
+#include "loop/wake.h"
 #include "net/tcp.h"
 #include "net/udp.h"
 #include "process/process.h"
 #include "process/stdio.h"
 #include "stream/reader.h"
 #include "stream/stream.h"
-
-#if LUA_VERSION_NUM != 504
-#error "moontide needs Lua 5.4"
-#endif
 
 /* stats() -> how much of each kind is live, for tests and reports */
 static int stats(lua_State *L) {
@@ -106,30 +103,16 @@ static void set_files(lua_State *L, tide_runtime *rt) {
 
 __attribute__((visibility("default"))) int luaopen_moontide_core(lua_State *L) {
     static const luaL_Reg *const parts[] = {
-        tide_callback_functions,
-        tide_cancel_functions,
-        tide_context_functions,
-        tide_event_functions,
-        tide_objects_functions,
-        tide_handle_functions,
-        tide_immediate_functions,
-        tide_loop_functions,
-        tide_operation_functions,
-        tide_poll_functions,
-        tide_queue_functions,
-        tide_reader_functions,
-        tide_rejection_functions,
-        tide_generator_functions,
-        tide_group_functions,
-        tide_semaphore_functions,
-        tide_signal_functions,
-        tide_waiter_functions,
-        tide_task_functions,
-        tide_timer_functions,
-        tide_trace_functions,
-        tide_traceback_functions,
-        functions,
+        tide_callback_functions,  tide_cancel_functions,    tide_context_functions,
+        tide_event_functions,     tide_objects_functions,   tide_handle_functions,
+        tide_immediate_functions, tide_loop_functions,      tide_operation_functions,
+        tide_poll_functions,      tide_queue_functions,     tide_reader_functions,
+        tide_rejection_functions, tide_generator_functions, tide_group_functions,
+        tide_semaphore_functions, tide_signal_functions,    tide_waiter_functions,
+        tide_task_functions,      tide_timer_functions,     tide_trace_functions,
+        tide_traceback_functions, tide_wake_functions,      functions,
     };
+    luaL_checkversion(L);
     tide_runtime *rt = tide_lifecycle_open(L);
     lua_newtable(L);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)

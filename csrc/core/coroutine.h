@@ -26,16 +26,6 @@ static inline void tide_coroutine_push(lua_State *L, lua_State *co) {
     lua_xmove(co, L, 1);
 }
 
-/* lua_closethread, which came with 5.4.6 in the place of lua_resetthread. */
-static inline int tide_coroutine_close(lua_State *L, lua_State *co) {
-#if LUA_VERSION_RELEASE_NUM >= 50406
-    return lua_closethread(co, L);
-#else
-    (void)L;
-    return lua_resetthread(co);
-#endif
-}
-
 #pragma GCC visibility pop
 
 #endif

@@ -537,8 +537,7 @@ tide_promise *tide_promise_from(lua_State *L, tide_runtime *rt) {
  */
 static tide_promise *take_resolver(lua_State *L, uint32_t generation) {
     tide_promise *p = lua_touserdata(L, resolver_promise);
-    if (p->rt->closed)
-        luaL_error(L, "the runtime is closed");
+    tide_runtime_enter(L, p->rt);
     if (p->flags & TIDE_RESOLVED || p->u.generation != generation)
         return NULL;
     p->flags |= TIDE_RESOLVED;

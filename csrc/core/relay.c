@@ -124,7 +124,7 @@ int tide_relay_close(lua_State *L, tide_runtime *rt, lua_State *co) {
         leave_relay(L, rt, co, inner);
         lua_pop(L, 1);
     }
-    return tide_coroutine_close(L, co);
+    return lua_closethread(co, L);
 }
 
 /* ---- contexts ---- */

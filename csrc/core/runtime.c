@@ -55,6 +55,7 @@ static void open_tables(lua_State *L, tide_runtime *rt) {
     rt->ref_context = new_slot(L);
     rt->ref_on_handled = new_slot(L);
     rt->ref_on_unhandled = new_slot(L);
+    rt->ref_on_wake = new_slot(L);
     rt->ref_trace_format = new_slot(L);
     rt->ref_contexts = new_weak_table_ref(L);
     rt->ref_relays = new_weak_table_ref(L);
@@ -68,10 +69,26 @@ tide_runtime *tide_runtime_find(lua_State *L) {
     return rt;
 }
 
+static void check_open(lua_State *L, const tide_runtime *rt) {
+    if (rt->closed)
+        luaL_error(L, "the runtime is closed");
+}
+
+void tide_runtime_attend(lua_State *L, tide_runtime *rt) {
+    check_open(L, rt);
+    rt->wake(L, rt);
+}
+
+tide_runtime *tide_runtime_peek(lua_State *L) {
+    tide_runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
+    check_open(L, rt);
+    return rt;
+}
+
 tide_runtime *tide_runtime_new(lua_State *L, lua_CFunction close) {
     tide_runtime *rt = lua_newuserdatauv(L, sizeof *rt, 0);
     memset(rt, 0, sizeof *rt);
-    rt->closed = true;
+    rt->closed = rt->attention = true;
     rt->timers.firing = LUA_NOREF;
     tide_list_init(&rt->operations);
     tide_list_init(&rt->completed);
@@ -89,5 +106,5 @@ tide_runtime *tide_runtime_new(lua_State *L, lua_CFunction close) {
 void tide_runtime_register(lua_State *L) {
     tide_runtime *rt = lua_touserdata(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &registry_key);
-    rt->closed = false;
+    rt->closed = rt->attention = false;
 }

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -18,6 +19,7 @@
 
 #include "base/bytes.h"
 #include "base/list.h"
+#include "core/version.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -59,6 +61,10 @@ struct tide_runtime {
     bool interrupt; /* the drain must return to whoever drives the loop */
     bool stopped;   /* stop() was called */
 
+    bool attention;    /* closed, or the next call has to wake the host */
+    bool host_listens; /* on_wake() has a function */
+    bool woken;        /* it was called since the last turn */
+
     int ref_anchors;       /* table: slot -> what a timer or an operation keeps alive */
     int ref_cancel_policy; /* table of functions, see cancel.h, or false */
     int ref_calls;         /* table: number of a call -> how many have not returned, or false */
@@ -72,6 +78,7 @@ struct tide_runtime {
     int ref_jobs;          /* table: the microtask queue's chunks */
     int ref_on_handled;    /* callback of on_rejection_handled, or false */
     int ref_on_unhandled;  /* callback of on_unhandled_rejection, or false */
+    int ref_on_wake;       /* callback of on_wake, or nil */
     int ref_polls;         /* table: file descriptor -> handle that polls it */
     int ref_promise_meta;  /* metatable of promises */
     int ref_relays;        /* table, weak keys: coroutine -> the one inside, see relay.c */
@@ -154,6 +161,7 @@ struct tide_runtime {
     size_t operation_count;
     bool operations_begun; /* ever: the thread pool may have started */
     size_t handle_count;   /* those not closed */
+    size_t writes;         /* of streams, that libuv has queued */
     tide_list descriptors; /* open ones, see descriptor.h */
 
     tide_block_pool blocks; /* for what streams receive */
@@ -166,6 +174,14 @@ struct tide_runtime {
     uv_loop_t loop;
     uv_timer_t alarm; /* ends a poll when the next timer is due */
     bool loop_open;
+    pid_t process; /* whose loop it is: see fork.h */
+    bool has_lost; /* of the operations, some were left to the threads of the parent */
+
+    struct { /* pool.c */
+        bool begun;
+        bool starting; /* the work is in flight */
+        uv_work_t work;
+    } pool;
 
     /* Drives the loop until the interrupt; set by loop.c, so that task.c need not know it. */
     void (*drive)(lua_State *L, tide_runtime *rt);
@@ -178,6 +194,8 @@ struct tide_runtime {
     void (*set_alarm)(lua_State *L, tide_runtime *rt, int scope, lua_Number ms);
     void (*clear_alarm)(lua_State *L, tide_runtime *rt, int scope);
     void (*push_turn)(lua_State *L, tide_runtime *rt);
+    /* Tells the host that a turn may be needed; set by wake.c. */
+    void (*wake)(lua_State *L, tide_runtime *rt);
     /* HostPromiseRejectionTracker; set by rejection.c. */
     void (*track)(lua_State *L, tide_runtime *rt, int promise, bool handled);
     /* Streams that nobody reads from are nobody's but their users'; set by stream.c, called before
@@ -200,13 +218,24 @@ void tide_runtime_register(lua_State *L);
 /* The state's runtime, or NULL. [-0, +0, m] */
 tide_runtime *tide_runtime_find(lua_State *L);
 
+/* What needs attention: raises when the runtime is closed, else wakes the host. [-0, +0, e] */
+void tide_runtime_attend(lua_State *L, tide_runtime *rt);
+
+/* A call has come in that may begin or settle something. [-0, +0, e] */
+static inline void tide_runtime_enter(lua_State *L, tide_runtime *rt) {
+    if (rt->attention)
+        tide_runtime_attend(L, rt);
+}
+
 /* The runtime of a C function whose first upvalue it is; raises when it is closed. */
 static inline tide_runtime *tide_runtime_here(lua_State *L) {
     tide_runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
-    if (rt->closed)
-        luaL_error(L, "the runtime is closed");
+    tide_runtime_enter(L, rt);
     return rt;
 }
+
+/* The same for a function that begins and settles nothing, or drives the loop: no host is woken. */
+tide_runtime *tide_runtime_peek(lua_State *L);
 
 /* lua_Alloc's realloc with the state's allocator, so that a host's limit and count hold for us
  * too; raises when there is no memory. [-0, +0, m] */

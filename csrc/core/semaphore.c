@@ -117,8 +117,10 @@ static int permit_close(lua_State *L) {
 static int permit_gc(lua_State *L) {
     tide_runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
     permit *p = check_permit(L, "gc");
-    if (p->held && !rt->closed)
-        give_back(L, rt, p);
+    if (!p->held || rt->closed)
+        return 0;
+    tide_runtime_enter(L, rt);
+    give_back(L, rt, p);
     return 0;
 }
 

@@ -187,7 +187,7 @@ static void task_resumed(lua_State *L, tide_runtime *rt, int task, tide_node *t,
         }
     } else if (o.status != LUA_OK) {
         if (lua_status(co) != LUA_OK) /* else it could not even be resumed */
-            tide_coroutine_close(L, co);
+            lua_closethread(co, L);
         task_fail(L, rt, task);
     } else if (o.failed) {
         task_fail(L, rt, task);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/promise.h"
+#include "loop/fork.h"
 
 enum { SLOT_OF_HANDLE = TIDE_SLOT_OPERATION };
 
@@ -84,6 +85,7 @@ void tide_handle_close(lua_State *L, tide_handle *handle, int index) {
 }
 
 void tide_handle_close_held(tide_handle *handle) {
+    tide_fork_check(handle->rt);
     handle->closing = true;
     while (!tide_list_empty(&handle->waits))
         tide_handle_complete_wait(tide_handle_first_wait(handle), UV_ECANCELED);

@@ -86,7 +86,7 @@ void *tide_operation_new(lua_State *L, tide_runtime *rt, size_t size, int user_v
     tide_completion_init(&operation->completion, &completion_type);
     operation->rt = rt;
     operation->type = type;
-    operation->aborted = operation->loose = operation->lingers = false;
+    operation->aborted = operation->loose = operation->lingers = operation->lost = false;
     operation->request = NULL;
     operation->cancel = NULL;
     operation->slot = LUA_NOREF;

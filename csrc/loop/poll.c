@@ -12,6 +12,7 @@
 
 #include "core/waiter.h"
 #include "core/promise.h"
+#include "loop/fork.h"
 #include "loop/handle.h"
 #include "loop/operation.h"
 #include "loop/uverror.h"
@@ -42,6 +43,7 @@ static int update(poll *p) {
     for (tide_list *link = p->handle.waits.next; link != &p->handle.waits; link = link->next)
         events |= tide_list_entry(link, poll_wait, wait.link)->events;
     tide_list_remove(&p->fresh);
+    tide_fork_check(p->handle.rt);
     if (events == 0)
         return uv_poll_stop(&p->uv);
     tide_list_append(&p->handle.rt->fresh_polls, &p->fresh);

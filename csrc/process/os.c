@@ -13,6 +13,7 @@
 #include "core/runtime.h"
 #include "loop/operation.h"
 #include "loop/uverror.h"
+#include "loop/pool.h"
 
 /* So many random bytes take no longer to get than a thread takes to begin; the system gives them
  * all at once or not at all. */
@@ -415,6 +416,7 @@ static int os_random_bytes(lua_State *L) {
     r->count = (size_t)n;
     r->request.data = r;
     tide_operation_begin(L, &r->operation, -2);
+    tide_pool_begin(rt);
     int status = uv_random(&rt->loop, &r->request, r->bytes, r->count, 0, on_random);
     if (status < 0)
         on_random(&r->request, status, NULL, 0);

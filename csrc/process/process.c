@@ -57,10 +57,19 @@ static process *check_process(lua_State *L) {
 
 /* ---- its end ---- */
 
+static void complete_wait(waiter *w) {
+    tide_list_remove(&w->link);
+    tide_operation_complete(&w->operation);
+}
+
+/* In the poll that reaped it. Who waits is told last: there is nothing left of the child then. */
 static void on_closed(uv_handle_t *uv) {
     process *p = uv->data;
-    if (--p->open == 0)
-        tide_operation_complete(&p->operation);
+    if (--p->open > 0)
+        return;
+    tide_operation_complete(&p->operation);
+    while (!tide_list_empty(&p->waits))
+        complete_wait(tide_list_entry(p->waits.next, waiter, link));
 }
 
 /* It has been reaped, or never was. */
@@ -70,18 +79,11 @@ static void close_handles(process *p) {
     uv_close((uv_handle_t *)&p->grace, on_closed);
 }
 
-static void complete_wait(waiter *w) {
-    tide_list_remove(&w->link);
-    tide_operation_complete(&w->operation);
-}
-
 static void on_end(uv_process_t *uv, int64_t code, int signal) {
     process *p = uv->data;
     p->code = (int)code;
     p->signal = signal;
     close_handles(p);
-    while (!tide_list_empty(&p->waits))
-        complete_wait(tide_list_entry(p->waits.next, waiter, link));
 }
 
 static void on_grace(uv_timer_t *timer) {

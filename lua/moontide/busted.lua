@@ -8,6 +8,7 @@
 --- between them is a *window*), and holds back busted's `test end` until the latter. In the core's
 --- module table it puts functions that remember who called them in place of those that begin
 --- something; so it has to be loaded before anything that takes functions from there.
+require "moontide.internal.version"()
 local busted = require "busted"
 if not busted.subscribe then
   error("moontide.busted is a helper for busted: busted --helper=moontide.busted", 0)
@@ -78,10 +79,10 @@ local function caller()
   return info and info.short_src .. ":" .. info.currentline
 end
 
-local PROMISE = getmetatable(core.Promise.resolve())
+local PROMISE = debug.getmetatable(core.Promise.resolve())
 
 local function is_promise(value)
-  return getmetatable(value) == PROMISE
+  return debug.getmetatable(value) == PROMISE
 end
 
 --- Where the function of a pending promise awaits; nothing where it has returned a promise.
@@ -198,7 +199,7 @@ end
 
 -- What is made where has a number, and an object's entry is this number and one that grows. A weak
 -- table whose values are objects, even texts, would cost the collector the square of its size.
-local SITES = 1 << 24
+local SITES = 0x1000000
 local sites, site_numbers, order = {}, {}, 0
 
 local function record(list, object, what)
@@ -216,7 +217,8 @@ end
 
 local function entry_of(object, value)
   local site = sites[value % SITES]
-  return { object = object, what = site.what, where = site.where, order = value // SITES }
+  local place = math.floor(value / SITES)
+  return { object = object, what = site.what, where = site.where, order = place }
 end
 
 local function by_order(a, b)
@@ -531,7 +533,7 @@ require "moontide"
 --- The open handle that an object is, or that its promise has given; or nil.
 local function open_handle(object)
   local state, value
-  if is_open(object) == nil and object.state then
+  if is_promise(object) then
     state, value = object:state()
   end
   local handle = state == "fulfilled" and value or object
@@ -542,10 +544,11 @@ end
 local function is_live(object)
   if open_handle(object) then
     return true
-  elseif is_open(object) == nil and object.state then
+  elseif is_promise(object) then
     return object:state() == "pending"
   end
-  return is_open(object) == nil and debug.getuservalue(object, 1) ~= nil
+  local is_timer = debug.getmetatable(object).__name == "moontide.Handle"
+  return is_timer and debug.getuservalue(object, 1) ~= nil
 end
 
 local function live_of(made)

@@ -1,4 +1,5 @@
 --- Files. The requests are the core's; here are the iterators over what they read.
+require "moontide.internal.version"()
 local abort = require "moontide.async.abort"
 local core = require "moontide.core"
 

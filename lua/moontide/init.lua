@@ -1,4 +1,5 @@
 --- The public face of moontide; its annotations are in meta/moontide.lua.
+require "moontide.internal.version"()
 local core = require "moontide.core"
 local abort = require "moontide.async.abort"
 local group = require "moontide.async.group"
@@ -26,6 +27,7 @@ local M = {
   alive = core.alive,
   backend_fd = core.backend_fd,
   backend_timeout = core.backend_timeout,
+  on_wake = core.on_wake,
   on_unhandled_rejection = core.on_unhandled_rejection,
   on_rejection_handled = core.on_rejection_handled,
   traceback = traceback.traceback,

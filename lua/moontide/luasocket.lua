@@ -2,6 +2,7 @@
 ---
 --- This is what socket.core has to offer; the rest is LuaSocket's own socket.lua, run upon it. The
 --- annotations are in meta/luasocket.lua.
+require "moontide.internal.version"()
 local core = require "moontide.core"
 local abort = require "moontide.async.abort"
 local names = require "moontide.luasocket.names"

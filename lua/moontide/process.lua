@@ -1,7 +1,9 @@
 --- Child processes. Starting and reaping are the core's; here are the options, and what is made of
 --- a child's streams.
+require "moontide.internal.version"()
 local core = require "moontide.core"
 local abort = require "moontide.async.abort"
+local finally = require "moontide.internal.finally"
 
 local M = {}
 
@@ -241,12 +243,9 @@ end
 --- Starts it outside the running scope.
 local function start_detached(plan, signal)
   local previous = core.swap_context(core.context_in(nil))
-  local _ <close> = setmetatable({}, {
-    __close = function()
-      core.swap_context(previous)
-    end,
-  })
-  return start(plan, signal)
+  return finally(function()
+    core.swap_context(previous)
+  end, start, plan, signal)
 end
 
 local INHERITED = { stdin = 0, stdout = 1, stderr = 2 }
@@ -296,8 +295,7 @@ local function exit_error(command, result)
 end
 
 --- What fails, fails when the child has been reaped.
-local function run(plan, signal, reading, check)
-  local child <close> = await(start(plan, signal))
+local function finish(child, plan, reading, check)
   local ok, result = pcall(collect, child, reading)
   if not ok then
     abandon(child)
@@ -308,6 +306,13 @@ local function run(plan, signal, reading, check)
     error(exit_error(plan.arguments[1], result), 0)
   end
   return result
+end
+
+local function run(plan, signal, reading, check)
+  local child = await(start(plan, signal))
+  return finally(function()
+    abandon(child)
+  end, finish, child, plan, reading, check)
 end
 
 local function check_limit(limit)

@@ -1,7 +1,9 @@
 --- The standard streams of the process. Terminals, pipes and sockets are streams of the core; files
 --- get an object with the same methods here. Each is opened when it is first asked for.
+require "moontide.internal.version"()
 local core = require "moontide.core"
 local line = require "moontide.async.line"
+local finally = require "moontide.internal.finally"
 
 local Promise = core.Promise
 
@@ -10,12 +12,9 @@ local function nothing() end
 --- Calls f(...) in no group: what is read or written in the background outlives a cancellation.
 local function apart(f, ...)
   local previous = core.swap_context(nil)
-  local _ <close> = setmetatable({}, {
-    __close = function()
-      core.swap_context(previous)
-    end,
-  })
-  return f(...)
+  return finally(function()
+    core.swap_context(previous)
+  end, f, ...)
 end
 
 ---- files ----

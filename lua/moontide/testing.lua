@@ -1,4 +1,5 @@
 --- For tests: virtual time, a moment when all is blocked, a seeded shuffle.
+require "moontide.internal.version"()
 local tide = require "moontide"
 local core = require("moontide.core").testing
 

@@ -3,9 +3,11 @@
 --- A TLS stream has a stream below, which carries ciphertext, a session of the engine, and a reader
 --- with what has been decrypted. Nothing is read from below unless somebody reads here; what is
 --- written is encrypted at once and in order, and waits below.
+require "moontide.internal.version"()
 local core = require "moontide.core"
 local fs = require "moontide.fs"
 local line = require "moontide.async.line"
+local finally = require "moontide.internal.finally"
 local tls_server = require "moontide.tls.server"
 
 local found, engine = pcall(require, "moontide.tls_core")
@@ -453,11 +455,13 @@ end
 local function shake_hands_in_time(raw, session, options)
   local ms = options.timeout or HANDSHAKE_TIMEOUT
   local expired = false
-  local _ <close> = core.set_timeout(function()
+  local timer = core.set_timeout(function()
     expired = true
     raw:destroy()
   end, ms)
-  local ok, err = pcall(shake_hands, raw, session, options)
+  local ok, err = finally(function()
+    timer:close()
+  end, pcall, shake_hands, raw, session, options)
   if not ok and expired then
     err = new_error("TimeoutError", ("no TLS handshake after %g ms"):format(ms))
   end
@@ -469,25 +473,24 @@ end
 --- Awaits the handshake over a stream, which is destroyed when that fails.
 local secure = core.async(function(raw, options, host, is_server)
   local session, stream
-  local _ <close> = setmetatable({}, {
-    __close = function()
-      if not stream then
-        raw:destroy()
-      end
-      if session and not stream then
-        session:close()
-      end
-    end,
-  })
-  local context = context_of(options, is_server)
-  local message, code
-  session, message, code = context:session(host)
-  if not session then
-    error(tls_error(message, code), 0)
-  end
-  shake_hands_in_time(raw, session, options)
-  stream = new_stream(raw, session)
-  return stream
+  return finally(function()
+    if not stream then
+      raw:destroy()
+    end
+    if session and not stream then
+      session:close()
+    end
+  end, function()
+    local context = context_of(options, is_server)
+    local message, code
+    session, message, code = context:session(host)
+    if not session then
+      error(tls_error(message, code), 0)
+    end
+    shake_hands_in_time(raw, session, options)
+    stream = new_stream(raw, session)
+    return stream
+  end)
 end)
 
 --- What can never work for this side, or nil.

@@ -341,6 +341,14 @@ if mode == "whole" then
   tide.set_interval(nothing, 1):unref()
   tide.run()
   assert(not tide.alive() and tide.backend_fd() and tide.backend_timeout())
+  local woken = 0
+  tide.on_wake(function()
+    woken = woken + 1
+  end)
+  tide.queue_microtask(function() end)
+  tide.on_wake(nil)
+  tide.run()
+  assert(woken == 1)
   tide.step(1)
   assert(core.stats())
   for _ = 1, 3 do

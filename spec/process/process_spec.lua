@@ -276,6 +276,13 @@ describe("a child", function()
     end
   end)
 
+  it("leaves nothing to do when somebody has been told of its end", function()
+    local self = await(process.spawn("true"))
+    await(self:wait())
+    assert.is_false(tide.alive())
+    assert.equal(0, core.stats().operations)
+  end)
+
   it("keeps the loop alive", function()
     local self = await(spawn("sleep", { 0.05 }))
     assert.is_true(tide.alive())

@@ -191,7 +191,8 @@ function tide.run(main, ...) end
 ---@return boolean alive whether anything is left
 function tide.step(ms) end
 
---- Makes `run`, or a top-level await, return after the job that runs now.
+--- Makes `run`, `step` or a top-level await return as soon as the microtasks are drained: what runs now
+--- ends, and so do the jobs that it has queued, and theirs. Nothing else runs before the next drive.
 function tide.stop() end
 
 --- Sets how many threads the process has for files, names and random bytes: libuv's pool, 4 by
@@ -210,8 +211,15 @@ function tide.alive() end
 function tide.backend_fd() end
 
 --- How long a host may wait for `backend_fd` before it calls `step`.
----@return number ms 0 when something is ready, -1 for without limit
+---@return number ms 0 when a turn is due, -1 for without limit
 function tide.backend_timeout() end
+
+--- Has f called when the program calls into moontide outside a turn, which may have made a turn
+--- necessary that the host does not know of: once, until the next turn, and until then
+--- `backend_timeout` is 0. f notes that, or sets the host's timer, and does no more: the call goes
+--- on when it returns. It cannot drive the loop, and what it raises is a warning.
+---@param f? fun() nil for none
+function tide.on_wake(f) end
 
 --- Decides what happens to a rejection that has no handler when the microtasks have been drained.
 --- Without it, or after nil, what drives the loop raises the reason.
