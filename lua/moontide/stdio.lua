@@ -1,6 +1,7 @@
 --- The standard streams of the process. Terminals, pipes and sockets are streams of the core; files
 --- get an object with the same methods here. Each is opened when it is first asked for.
 local core = require "moontide.core"
+local argument = require "moontide.internal.argument"
 local line = require "moontide.async.line"
 
 local Promise = core.Promise
@@ -63,7 +64,7 @@ end
 
 local function check_self(self, name)
   if getmetatable(self) ~= FileStream then
-    error(("bad argument #1 to '%s' (stream expected, got %s)"):format(name, type(self)), 3)
+    argument.expected("stream", self, 0, name)
   end
 end
 
@@ -72,7 +73,7 @@ for _, name in ipairs({
 }) do
   local method = core.reader()[name]
   methods[name] = function(self, ...)
-    check_self(self, name)
+    check_self(self, "stream:" .. name)
     return method(self._reader, ...)
   end
 end
@@ -125,10 +126,7 @@ local function collect(...)
     options, n = pieces[n], n - 1
   end
   for i = 1, math.max(n, 1) do
-    local kind = type(pieces[i])
-    if kind ~= "string" and kind ~= "number" then
-      error(("bad argument #%d to 'write' (string expected, got %s)"):format(i, kind), 3)
-    end
+    argument.check("data", pieces[i], i, "stream:write")
   end
   return table.concat(pieces, "", 1, n), options, n + 1
 end
@@ -142,9 +140,9 @@ local function wait_for_writes(self, signal)
 end
 
 function methods:write(...)
-  check_self(self, "write")
+  check_self(self, "stream:write")
   local data, options, position = collect(...)
-  local signal, refused = line.heed(options, position, "write")
+  local signal, refused = line.heed(options, position, "stream:write")
   local err = refusal(self, "write")
   if refused or err then
     return refused or Promise.reject(err)
@@ -158,8 +156,8 @@ function methods:write(...)
 end
 
 function methods:shutdown(options)
-  check_self(self, "shutdown")
-  local signal, refused = line.heed(options, 1, "shutdown")
+  check_self(self, "stream:shutdown")
+  local signal, refused = line.heed(options, 1, "stream:shutdown")
   local err = refusal(self, "shutdown")
   if refused or err then
     return refused or Promise.reject(err)
@@ -188,37 +186,42 @@ local function destroy(self)
 end
 
 function methods:close()
-  check_self(self, "close")
+  check_self(self, "stream:close")
   return apart(close, self)
 end
 
 function methods:destroy()
-  check_self(self, "destroy")
+  check_self(self, "stream:destroy")
   return apart(destroy, self)
 end
 
 function FileStream:__close(err)
+  check_self(self, "stream:__close")
   apart(err == nil and close or destroy, self)
 end
 
 -- What a file has not.
-methods.local_address, methods.peer_address, methods.size = nothing, nothing, nothing
+for _, name in ipairs({ "local_address", "peer_address", "size" }) do
+  methods[name] = function(self)
+    check_self(self, "stream:" .. name)
+  end
+end
 
 local function refuse(self, name, what)
   check_self(self, name)
-  error(("bad argument #1 to '%s' (%s expected)"):format(name, what), 3)
+  argument.fail(what .. " expected", 0, name)
 end
 
 function methods:set_raw()
-  refuse(self, "set_raw", "terminal")
+  refuse(self, "stream:set_raw", "terminal")
 end
 
 function methods:set_nodelay()
-  refuse(self, "set_nodelay", "tcp stream")
+  refuse(self, "stream:set_nodelay", "tcp stream")
 end
 
 function methods:set_keepalive()
-  refuse(self, "set_keepalive", "tcp stream")
+  refuse(self, "stream:set_keepalive", "tcp stream")
 end
 
 ---- the three ----

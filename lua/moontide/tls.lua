@@ -4,6 +4,7 @@
 --- with what has been decrypted. Nothing is read from below unless somebody reads here; what is
 --- written is encrypted at once and in order, and waits below.
 local core = require "moontide.core"
+local argument = require "moontide.internal.argument"
 local fs = require "moontide.fs"
 local line = require "moontide.async.line"
 local tls_server = require "moontide.tls.server"
@@ -32,62 +33,98 @@ end
 ---- options ----
 
 local FIELDS = {
-  alpn = "table",
-  ca = "string",
-  cert = "string",
-  context = "userdata",
-  key = "string",
-  max_version = "string",
-  min_version = "string",
-  on_error = "function",
-  passphrase = "string",
-  server = "boolean",
-  server_name = "string",
-  timeout = "number",
-  verify = "boolean",
-  verify_client = "boolean",
+  { "server_name", "text" },
+  { "ca", "text" },
+  { "cert", "text" },
+  { "key", "text" },
+  { "passphrase", "string" },
+  { "alpn", "table" },
+  { "min_version", "string" },
+  { "max_version", "string" },
+  { "verify", "boolean" },
+  { "verify_client", "boolean" },
+  { "server", "boolean" },
+  { "timeout", "ms" },
+  { "on_error", "callable" },
+  { "signal", "signal" },
 }
 
 -- What contexts are about.
 local OF_CONTEXTS = { "alpn", "ca", "cert", "key", "max_version", "min_version", "passphrase",
   "verify", "verify_client" }
 
+local CONTEXT = "moontide.tls.Context" -- the class in C
 local VERSIONS = { ["TLSv1.2"] = true, ["TLSv1.3"] = true }
 
-local function complain(position, name, level, text, ...)
-  error(("bad argument #%d to '%s' (%s)"):format(position, name, text:format(...)), level + 1)
+local function is_context(value)
+  local meta = getmetatable(value)
+  return type(value) == "userdata" and type(meta) == "table" and meta.__name == CONTEXT
 end
 
-local function wrong_type(options)
-  if type(options) ~= "table" then
-    return "table expected, got " .. type(options)
-  end
-  for field, kind in pairs(FIELDS) do
-    local value = options[field]
-    if value ~= nil and type(value) ~= kind then
-      return ("field '%s': %s expected, got %s"):format(field, kind, type(value))
+--- What is wrong with the names of protocols, or nil.
+local function mistake_in_alpn(list)
+  local size = 0
+  for i = 1, #list do
+    local name = list[i]
+    if type(name) ~= "string" or #name < 1 or #name > 255 then
+      return "field 'alpn': names of 1 to 255 bytes expected"
     end
+    size = size + 1 + #name
+  end
+  if size == 0 or size > 65535 then
+    return "field 'alpn': " .. (size == 0 and "empty" or "too long")
+  end
+end
+
+--- What is wrong with the versions, or nil.
+local function mistake_in_versions(options)
+  for _, field in ipairs({ "min_version", "max_version" }) do
+    if options[field] and not VERSIONS[options[field]] then
+      return ("field '%s': 'TLSv1.2' or 'TLSv1.3' expected"):format(field)
+    end
+  end
+  if (options.min_version or "TLSv1.2") > (options.max_version or "TLSv1.3") then
+    return "field 'min_version': above 'max_version'"
+  end
+end
+
+--- What is wrong with the name of a host, or nil. One that begins with a dot would be that of every
+--- host below it.
+local function mistake_in_name(name)
+  if name == "" or #name > 255 then
+    return "field 'server_name': name of 1 to 255 bytes expected"
+  elseif name:sub(1, 1) == "." then
+    return "field 'server_name': begins with a dot"
   end
 end
 
 --- What can never work, or nil.
 local function mistake(options, is_server)
+  local problem = argument.problem(options, FIELDS)
+  if problem then
+    return problem
+  elseif options.context ~= nil and not is_context(options.context) then
+    return "field 'context': " .. CONTEXT .. " expected, got " .. type(options.context)
+  end
   for _, field in ipairs(OF_CONTEXTS) do
     if options.context and options[field] ~= nil then
       return ("field '%s': the context says so"):format(field)
     end
   end
-  for _, field in ipairs({ "min_version", "max_version" }) do
-    if options[field] and not VERSIONS[options[field]] then
-      return ("field '%s': TLSv1.2 or TLSv1.3 expected"):format(field)
-    end
-  end
   if (options.cert == nil) ~= (options.key == nil) then
-    return "'cert' and 'key' go together"
+    return "fields 'cert' and 'key' go together"
   elseif is_server and not options.cert and not options.context then
-    return "a server needs 'cert' and 'key'"
+    return "fields 'cert' and 'key': a server needs them"
   elseif is_server and options.verify_client and not options.ca then
-    return "'verify_client' needs 'ca'"
+    return "field 'verify_client': needs 'ca'"
+  end
+  return mistake_in_versions(options) or options.alpn and mistake_in_alpn(options.alpn)
+    or options.server_name and mistake_in_name(options.server_name)
+end
+
+local function check(problem, position, name)
+  if problem then
+    argument.fail(problem, position, name)
   end
 end
 
@@ -144,11 +181,9 @@ end
 local make_context = core.async(new_context)
 
 function M.context(options)
+  argument.check("table?", options, 1, "tls.context")
   options = options or {}
-  local problem = wrong_type(options) or mistake(options, options.server)
-  if problem then
-    complain(1, "context", 2, "%s", problem)
-  end
+  check(mistake(options, options.server), 1, "tls.context")
   return make_context(options, options.server or false)
 end
 
@@ -162,10 +197,8 @@ local methods = {}
 Stream.__index = methods
 
 local function check_self(self, name)
-  local meta = getmetatable(self)
-  if meta ~= Stream then
-    local kind = type(meta) == "table" and meta.__name or type(self)
-    complain(1, name, 3, "stream expected, got %s", kind)
+  if getmetatable(self) ~= Stream then
+    argument.expected("stream", self, 0, "stream:" .. name)
   end
 end
 
@@ -178,6 +211,8 @@ local function flush(self)
 end
 
 ---- reading ----
+
+local READING = { { "limit", "limit" }, { "signal", "signal" } }
 
 --- Hands what can be decrypted, or the end, to the reader; whether there was either.
 local function decrypt(self)
@@ -259,6 +294,8 @@ add_read("read_all", 1)
 
 function methods:chunks(n, options)
   check_self(self, "chunks")
+  argument.check("count?", n, 1, "stream:chunks")
+  argument.check_options(options, READING, 2, "stream:chunks")
   return function()
     check_await() -- before anything is taken
     return await(self:read(n, options))
@@ -267,6 +304,7 @@ end
 
 function methods:lines(options)
   check_self(self, "lines")
+  argument.check_options(options, READING, 1, "stream:lines")
   return function()
     check_await()
     return await(self:read_line(options))
@@ -304,10 +342,7 @@ local function check_write(...)
     options = nil
   end
   for i = 1, math.max(last, 1) do
-    local kind = i > last and "no value" or type((select(i, ...)))
-    if kind ~= "string" and kind ~= "number" then
-      complain(i, "write", 3, "string expected, got %s", kind)
-    end
+    argument.check("data", i <= last and select(i, ...) or nil, i, "stream:write")
   end
   return last, options
 end
@@ -316,7 +351,7 @@ end
 function methods:write(...)
   check_self(self, "write")
   local last, options = check_write(...)
-  local _, refused = line.heed(options, last + 1, "write")
+  local _, refused = line.heed(options, last + 1, "stream:write")
   if refused then
     return refused
   elseif self._closed or self._ended then
@@ -348,7 +383,7 @@ end
 
 function methods:shutdown(options)
   check_self(self, "shutdown")
-  local _, refused = line.heed(options, 1, "shutdown")
+  local _, refused = line.heed(options, 1, "stream:shutdown")
   if refused then
     return refused
   elseif not self._closed then
@@ -384,6 +419,7 @@ function methods:destroy()
 end
 
 function Stream:__close(err)
+  check_self(self, "__close")
   if err == nil then
     self:close()
   else
@@ -492,7 +528,7 @@ end)
 
 --- What can never work for this side, or nil.
 local function problem_of(options, is_server)
-  local problem = wrong_type(options) or mistake(options, is_server)
+  local problem = mistake(options, is_server)
   if problem then
     return problem
   end
@@ -504,20 +540,20 @@ local function problem_of(options, is_server)
   end
 end
 
+M._problem_of = problem_of -- for those that call these with options of their own
+
 --- Raises unless it is a stream or a server, by a method that it must have.
 local function check_method(value, method, expected, name)
   local kind = type(value)
   if kind ~= "userdata" and kind ~= "table" or not core.callable(value[method]) then
-    complain(1, name, 3, "%s expected, got %s", expected, kind)
+    argument.expected(expected, value, 1, name)
   end
 end
 
 local function begin(stream, options, is_server, name)
   check_method(stream, "destroy", "stream", name)
-  local problem = problem_of(options, is_server)
-  if problem then
-    complain(2, name, 2, "%s", problem)
-  end
+  argument.check("table", options, 2, name)
+  check(problem_of(options, is_server), 2, name)
   local _, refused = line.heed(options, 2, name)
   if refused then
     stream:destroy()
@@ -527,11 +563,11 @@ local function begin(stream, options, is_server, name)
 end
 
 function M.client(stream, options)
-  return begin(stream, options or {}, false, "client")
+  return begin(stream, options == nil and {} or options, false, "tls.client")
 end
 
 function M.server(stream, options)
-  return begin(stream, options, true, "server")
+  return begin(stream, options, true, "tls.server")
 end
 
 local listen = core.async(function(server, options)
@@ -547,11 +583,9 @@ local listen = core.async(function(server, options)
 end)
 
 function M.listen(server, options)
-  check_method(server, "accept", "server", "listen")
-  local problem = problem_of(options, true)
-  if problem then
-    complain(2, "listen", 2, "%s", problem)
-  end
+  check_method(server, "accept", "server", "tls.listen")
+  argument.check("table", options, 2, "tls.listen")
+  check(problem_of(options, true), 2, "tls.listen")
   return listen(server, options)
 end
 

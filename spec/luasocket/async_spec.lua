@@ -390,6 +390,13 @@ describe("luasocket", function()
       assert.is_false(await(tide.move_on_after(5, socket.select, { c }, nil, 100)))
     end)
 
+    it("says that a timeout must be a number", function()
+      assert.matches("async_spec.lua:%d+: bad argument #3 to 'select' %(number expected, got string%)",
+        raised(function()
+          return (socket.select({ c }, {}, "soon"))
+        end))
+    end)
+
     it("says where it cannot wait", function()
       local message
       tide.set_immediate(function()

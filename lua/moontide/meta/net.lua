@@ -121,7 +121,7 @@ function UDP:receive(options) end
 --- is connected. Fulfilled when the system has taken it, which says nothing of its arrival; an
 --- aborted one may still be sent. Rejects with EMSGSIZE for one that is too long, and on a connected
 --- socket with ECONNREFUSED when it was told that nobody is there. Source: POSIX, sendmsg.
----@param data string
+---@param data string|number
 ---@param host string an address
 ---@param port integer
 ---@param options? moontide.Options

@@ -4,10 +4,10 @@
 --- aborted, all streams but the winner's are destroyed, in the same job. So an attempt that would
 --- have succeeded later leaves nothing.
 local core = require "moontide.core"
+local argument = require "moontide.internal.argument"
 local abort = require "moontide.async.abort"
 local dns = require "moontide.dns"
 local line = require "moontide.async.line"
-local options_of = require "moontide.internal.options"
 
 local M = {}
 
@@ -199,37 +199,60 @@ end
 ---- the whole ----
 
 local FIELDS = {
-  attempt_delay = "ms",
-  family = "family",
-  host = "text",
-  keepalive = "seconds",
-  local_address = "text",
-  local_port = "port",
-  lookup = "callable",
-  nodelay = "boolean",
-  path = "text",
-  port = "port",
-  timeout = "ms",
+  { "host", "text" },
+  { "port", "port" },
+  { "path", "text" },
+  { "family", "family" },
+  { "local_address", "text" },
+  { "local_port", "port" },
+  { "lookup", "callable" },
+  { "attempt_delay", "ms" },
+  { "timeout", "ms" },
+  { "nodelay", "boolean" },
+  { "keepalive", "seconds" },
+  { "signal", "signal" },
 }
+
+local NAME = "net.connect"
 
 --- What can never work, or nil.
 local function mistake(options)
+  local tls = type(options.tls)
   if (options.host == nil) == (options.path == nil) then
     return "field 'host' or 'path' expected"
   elseif options.host and not options.port then
     return "field 'port' expected"
-  elseif options.tls ~= nil and type(options.tls) ~= "table" and type(options.tls) ~= "boolean" then
-    return "field 'tls': table or boolean expected"
+  elseif options.path and options.port then
+    return "field 'port': not with a path"
+  elseif tls ~= "nil" and tls ~= "table" and tls ~= "boolean" then
+    return "field 'tls': table or boolean expected, got " .. tls
   end
+  local problem = options.path and core.net.pipe_problem(options.path)
+  return problem and "field 'path': " .. problem
 end
 
---- The stream with TLS on it, verified for the host unless the options name another one.
-local function secure(stream, options, signal)
+--- What TLS is told: to verify the host, unless the options name another one.
+local function tls_options(options)
   local copy = {}
   for key, value in pairs(options.tls == true and {} or options.tls) do
     copy[key] = value
   end
-  copy.server_name = copy.server_name or options.host
+  if copy.server_name == nil then
+    copy.server_name = options.host
+  end
+  return copy
+end
+
+--- What is wrong with those, or nil. That there is no TLS is no misuse.
+local function mistake_in_tls(options)
+  local found, tls = pcall(require, "moontide.tls")
+  local problem = found and tls._problem_of(tls_options(options), false)
+  return problem and "field 'tls': " .. problem
+end
+
+--- The stream with TLS on it.
+local function secure(stream, options, signal)
+  local copy = tls_options(options)
   copy.signal = signal
   return await(require("moontide.tls").client(stream, copy))
 end
@@ -269,12 +292,13 @@ local begin = core.async(function(options)
 end)
 
 function M.connect(options)
-  options_of.check(options, FIELDS, 1, "connect")
-  local problem = mistake(options)
+  argument.check("table", options, 1, NAME)
+  argument.check_options(options, FIELDS, 1, NAME)
+  local problem = mistake(options) or options.tls and mistake_in_tls(options)
   if problem then
-    options_of.complain(problem, 1, "connect", 2)
+    argument.fail(problem, 1, NAME)
   end
-  local _, refused = line.heed(options, 1, "connect")
+  local _, refused = line.heed(options, 1, NAME)
   return refused or begin(options)
 end
 
