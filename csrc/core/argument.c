@@ -308,9 +308,9 @@ int tide_argument_choice(lua_State *L, int argument, const char *const *names) {
     return tide_argument_expected(L, argument, push_choice(L, names));
 }
 
-void *tide_argument_self(lua_State *L, const char *class) {
-    void *self = luaL_testudata(L, 1, class);
-    if (self == NULL)
-        tide_argument_expected(L, 1, class);
-    return self;
+void *tide_argument_object(lua_State *L, int argument, const char *class) {
+    void *object = luaL_testudata(L, argument, class);
+    if (object == NULL)
+        tide_argument_expected(L, argument, class);
+    return object;
 }

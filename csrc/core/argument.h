@@ -89,8 +89,12 @@ const char *tide_argument_text(lua_State *L, int argument);
 /* The position of the argument among the names, the last of which is NULL. */
 int tide_argument_choice(lua_State *L, int argument, const char *const *names);
 
-/* The userdata at 1, of the class of that name. */
-void *tide_argument_self(lua_State *L, const char *class);
+/* The userdata at the argument, of the class of that name; that of self. */
+void *tide_argument_object(lua_State *L, int argument, const char *class);
+
+static inline void *tide_argument_self(lua_State *L, const char *class) {
+    return tide_argument_object(L, 1, class);
+}
 
 #pragma GCC visibility pop
 

@@ -100,9 +100,7 @@ tide_descriptor **tide_descriptor_push(lua_State *L, tide_runtime *rt, const cha
 }
 
 tide_descriptor *tide_descriptor_check(lua_State *L, int argument, const char *type) {
-    handle *h = luaL_testudata(L, argument, type);
-    if (h == NULL)
-        tide_argument_expected(L, argument, type);
+    handle *h = tide_argument_object(L, argument, type);
     if (h->descriptor == NULL)
         tide_argument_fail(L, argument, "it is closed");
     return h->descriptor;

@@ -50,7 +50,14 @@ local function next_chunk(self)
   self._chunk = chunk or ""
 end
 
+local function check_lines(self, name)
+  if getmetatable(self) ~= Lines then
+    argument.check_self(self, Lines, name)
+  end
+end
+
 function Lines:__call()
+  check_lines(self, "lines:__call")
   while not self._over do
     local stop = self._chunk:find("\n", self._from, true)
     if stop then
@@ -66,6 +73,7 @@ function Lines:__call()
 end
 
 function Lines:__close()
+  check_lines(self, "lines:__close")
   self._over, self._pieces = true, nil
   if self._opening then
     self._opening:next(File.close, function() end)

@@ -1,5 +1,6 @@
 -- What public functions say of what they are called with: in one way, whichever function it is.
 local annotations = require "spec.support.annotations"
+local certificates = require "spec.support.certificates"
 local core = require "moontide.core"
 local files = require "spec.support.files"
 local fs = require "moontide.fs"
@@ -390,7 +391,23 @@ describe("every metamethod survives whatever it is called on:", function()
       { tide.Promise.resolve() }, { setmetatable({}, { __name = "moontide.Stream" }) } }
   end
 
+  -- What has no annotation of its own.
+  local objects = {
+    Error = function() return core.new_error("Error", "text") end,
+    Lines = function() return (fs.lines("Makefile")) end,
+    Reader = core.reader,
+    TLSServer = function()
+      local below = core.net.tcp_listen("127.0.0.1", 0)
+      local own = certificates.self_signed("localhost", "DNS:localhost")
+      return await(tls.listen(below, { cert = own.cert, key = own.key }))
+    end,
+    TimeoutSignal = function() return tide.AbortSignal.timeout(1) end,
+  }
   for receiver, make in pairs(walk.OBJECTS) do
+    objects[receiver] = make
+  end
+
+  for receiver, make in pairs(objects) do
     it(receiver, function()
       local object, done = make()
       for name, method in pairs(getmetatable(object)) do

@@ -391,10 +391,10 @@ describe("luasocket", function()
     end)
 
     it("says that a timeout must be a number", function()
-      assert.matches("async_spec.lua:%d+: bad argument #3 to 'select' %(number expected, got string%)",
-        raised(function()
-          return (socket.select({ c }, {}, "soon"))
-        end))
+      local err = raised(function()
+        return (socket.select({ c }, {}, "soon"))
+      end)
+      assert.matches("async_spec.lua:%d+: bad argument #3 to 'select' %(number expected, got", err)
     end)
 
     it("says where it cannot wait", function()

@@ -44,7 +44,10 @@ local TimeoutSignal = {
   __name = Signal.__name,
   methods = methods,
   __gc = function(self)
-    pcall(self._timer.close, self._timer) -- the runtime may be closed by now
+    local timer = type(self) == "table" and self._timer
+    if timer then
+      pcall(timer.close, timer) -- the runtime may be closed by now
+    end
   end,
 }
 
