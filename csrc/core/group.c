@@ -219,6 +219,8 @@ static const luaL_Reg methods[] = {
     {"spawn", group_spawn}, {"cancel", group_cancel}, {"stop", group_stop}, {NULL, NULL}};
 
 void tide_group_open(lua_State *L, tide_runtime *rt) {
+    static const luaL_Reg metamethods[] = {{"__index", group_index}, {NULL, NULL}};
+    tide_argument_name(L, rt, "group:", metamethods);
     luaL_newmetatable(L, CLASS);
     lua_pushlightuserdata(L, rt);
     lua_newtable(L);

@@ -98,14 +98,16 @@ local FIELDS = {
   { "kill_grace", "ms" },
   { "input", "data" },
   { "signal", "signal" },
-  { "limit", "limit" },
-  { "check", "boolean" },
 }
 
---- What a public function is to start; defaults says what the streams are without an option.
+local EXEC_FIELDS = { { "limit", "limit" }, { "check", "boolean" } }
+table.move(FIELDS, 1, #FIELDS, #EXEC_FIELDS + 1, EXEC_FIELDS)
+
+--- What a public function is to start; defaults has its fields, and what the streams are without
+--- an option.
 local function prepare(name, command, arguments, options, defaults)
   local list = list_of(name, command, arguments)
-  argument.check_options(options, FIELDS, 3, name)
+  argument.check_options(options, defaults.fields, 3, name)
   options = options or {}
   local plan = {
     arguments = list,
@@ -228,7 +230,7 @@ local function start_detached(plan)
   return start(plan)
 end
 
-local INHERITED = { stdin = 0, stdout = 1, stderr = 2 }
+local INHERITED = { fields = FIELDS, stdin = 0, stdout = 1, stderr = 2 }
 
 function M.spawn(command, arguments, options)
   local plan = prepare("process.spawn", command, arguments, options, INHERITED)
@@ -241,7 +243,7 @@ end
 
 ---- exec ----
 
-local COLLECTED = { stdin = NULL, stdout = PIPE, stderr = PIPE }
+local COLLECTED = { fields = EXEC_FIELDS, stdin = NULL, stdout = PIPE, stderr = PIPE }
 
 --- Awaits what the child writes and its end.
 local function collect(child, reading)

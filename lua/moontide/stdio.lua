@@ -64,7 +64,7 @@ end
 
 local function check_self(self, name)
   if getmetatable(self) ~= FileStream then
-    argument.expected("stream", self, 0, name)
+    argument.expected("stream", self, 0, "stream:" .. name)
   end
 end
 
@@ -73,7 +73,7 @@ for _, name in ipairs({
 }) do
   local method = core.reader()[name]
   methods[name] = function(self, ...)
-    check_self(self, "stream:" .. name)
+    check_self(self, name)
     return method(self._reader, ...)
   end
 end
@@ -140,7 +140,7 @@ local function wait_for_writes(self, signal)
 end
 
 function methods:write(...)
-  check_self(self, "stream:write")
+  check_self(self, "write")
   local data, options, position = collect(...)
   local signal, refused = line.heed(options, position, "stream:write")
   local err = refusal(self, "write")
@@ -156,7 +156,7 @@ function methods:write(...)
 end
 
 function methods:shutdown(options)
-  check_self(self, "stream:shutdown")
+  check_self(self, "shutdown")
   local signal, refused = line.heed(options, 1, "stream:shutdown")
   local err = refusal(self, "shutdown")
   if refused or err then
@@ -186,42 +186,42 @@ local function destroy(self)
 end
 
 function methods:close()
-  check_self(self, "stream:close")
+  check_self(self, "close")
   return apart(close, self)
 end
 
 function methods:destroy()
-  check_self(self, "stream:destroy")
+  check_self(self, "destroy")
   return apart(destroy, self)
 end
 
 function FileStream:__close(err)
-  check_self(self, "stream:__close")
+  check_self(self, "__close")
   apart(err == nil and close or destroy, self)
 end
 
 -- What a file has not.
 for _, name in ipairs({ "local_address", "peer_address", "size" }) do
   methods[name] = function(self)
-    check_self(self, "stream:" .. name)
+    check_self(self, name)
   end
 end
 
 local function refuse(self, name, what)
   check_self(self, name)
-  argument.fail(what .. " expected", 0, name)
+  argument.fail(what .. " expected", 0, "stream:" .. name)
 end
 
 function methods:set_raw()
-  refuse(self, "stream:set_raw", "terminal")
+  refuse(self, "set_raw", "terminal")
 end
 
 function methods:set_nodelay()
-  refuse(self, "stream:set_nodelay", "tcp stream")
+  refuse(self, "set_nodelay", "tcp stream")
 end
 
 function methods:set_keepalive()
-  refuse(self, "stream:set_keepalive", "tcp stream")
+  refuse(self, "set_keepalive", "tcp stream")
 end
 
 ---- the three ----

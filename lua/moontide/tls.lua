@@ -7,6 +7,7 @@ local core = require "moontide.core"
 local argument = require "moontide.internal.argument"
 local fs = require "moontide.fs"
 local line = require "moontide.async.line"
+local options_of = require "moontide.tls.options"
 local tls_server = require "moontide.tls.server"
 
 local found, engine = pcall(require, "moontide.tls_core")
@@ -30,98 +31,6 @@ local function tls_error(message, code)
   return err
 end
 
----- options ----
-
-local FIELDS = {
-  { "server_name", "text" },
-  { "ca", "text" },
-  { "cert", "text" },
-  { "key", "text" },
-  { "passphrase", "string" },
-  { "alpn", "table" },
-  { "min_version", "string" },
-  { "max_version", "string" },
-  { "verify", "boolean" },
-  { "verify_client", "boolean" },
-  { "server", "boolean" },
-  { "timeout", "ms" },
-  { "on_error", "callable" },
-  { "signal", "signal" },
-}
-
--- What contexts are about.
-local OF_CONTEXTS = { "alpn", "ca", "cert", "key", "max_version", "min_version", "passphrase",
-  "verify", "verify_client" }
-
-local CONTEXT = "moontide.tls.Context" -- the class in C
-local VERSIONS = { ["TLSv1.2"] = true, ["TLSv1.3"] = true }
-
-local function is_context(value)
-  local meta = getmetatable(value)
-  return type(value) == "userdata" and type(meta) == "table" and meta.__name == CONTEXT
-end
-
---- What is wrong with the names of protocols, or nil.
-local function mistake_in_alpn(list)
-  local size = 0
-  for i = 1, #list do
-    local name = list[i]
-    if type(name) ~= "string" or #name < 1 or #name > 255 then
-      return "field 'alpn': names of 1 to 255 bytes expected"
-    end
-    size = size + 1 + #name
-  end
-  if size == 0 or size > 65535 then
-    return "field 'alpn': " .. (size == 0 and "empty" or "too long")
-  end
-end
-
---- What is wrong with the versions, or nil.
-local function mistake_in_versions(options)
-  for _, field in ipairs({ "min_version", "max_version" }) do
-    if options[field] and not VERSIONS[options[field]] then
-      return ("field '%s': 'TLSv1.2' or 'TLSv1.3' expected"):format(field)
-    end
-  end
-  if (options.min_version or "TLSv1.2") > (options.max_version or "TLSv1.3") then
-    return "field 'min_version': above 'max_version'"
-  end
-end
-
---- What is wrong with the name of a host, or nil. One that begins with a dot would be that of every
---- host below it.
-local function mistake_in_name(name)
-  if name == "" or #name > 255 then
-    return "field 'server_name': name of 1 to 255 bytes expected"
-  elseif name:sub(1, 1) == "." then
-    return "field 'server_name': begins with a dot"
-  end
-end
-
---- What can never work, or nil.
-local function mistake(options, is_server)
-  local problem = argument.problem(options, FIELDS)
-  if problem then
-    return problem
-  elseif options.context ~= nil and not is_context(options.context) then
-    return "field 'context': " .. CONTEXT .. " expected, got " .. type(options.context)
-  end
-  for _, field in ipairs(OF_CONTEXTS) do
-    if options.context and options[field] ~= nil then
-      return ("field '%s': the context says so"):format(field)
-    end
-  end
-  if (options.cert == nil) ~= (options.key == nil) then
-    return "fields 'cert' and 'key' go together"
-  elseif is_server and not options.cert and not options.context then
-    return "fields 'cert' and 'key': a server needs them"
-  elseif is_server and options.verify_client and not options.ca then
-    return "field 'verify_client': needs 'ca'"
-  end
-  return mistake_in_versions(options) or options.alpn and mistake_in_alpn(options.alpn)
-    or options.server_name and mistake_in_name(options.server_name)
-end
-
 local function check(problem, position, name)
   if problem then
     argument.fail(problem, position, name)
@@ -130,7 +39,6 @@ end
 
 ---- contexts ----
 
-local kinds = setmetatable({}, { __mode = "k" }) -- context -> its is_server and verify
 local default_context -- a client's without options: the system's authorities take time to load
 
 --- The text of an option that is text (PEM) or the path of a file with it.
@@ -160,7 +68,7 @@ local function new_context(options, is_server)
   if not context then
     error(tls_error(message, code), 0)
   end
-  kinds[context] = { is_server = is_server, verify = verify }
+  options_of.note_context(context, is_server, verify)
   return context
 end
 
@@ -169,10 +77,8 @@ local function context_of(options, is_server)
   if options.context then
     return options.context
   end
-  for _, field in ipairs(OF_CONTEXTS) do
-    if options[field] ~= nil then
-      return new_context(options, is_server)
-    end
+  if options_of.has_context_fields(options) then
+    return new_context(options, is_server)
   end
   default_context = default_context or new_context({}, false)
   return default_context
@@ -183,7 +89,7 @@ local make_context = core.async(new_context)
 function M.context(options)
   argument.check("table?", options, 1, "tls.context")
   options = options or {}
-  check(mistake(options, options.server), 1, "tls.context")
+  check(options_of.mistake_in_context(options), 1, "tls.context")
   return make_context(options, options.server or false)
 end
 
@@ -526,22 +432,6 @@ local secure = core.async(function(raw, options, host, is_server)
   return stream
 end)
 
---- What can never work for this side, or nil.
-local function problem_of(options, is_server)
-  local problem = mistake(options, is_server)
-  if problem then
-    return problem
-  end
-  local kind = kinds[options.context] or { verify = options.verify ~= false }
-  if options.context and kind.is_server ~= is_server then
-    return ("field 'context': a %s's expected"):format(is_server and "server" or "client")
-  elseif not is_server and kind.verify and not options.server_name then
-    return "field 'server_name' is needed to verify the certificate"
-  end
-end
-
-M._problem_of = problem_of -- for those that call these with options of their own
-
 --- Raises unless it is a stream or a server, by a method that it must have.
 local function check_method(value, method, expected, name)
   local kind = type(value)
@@ -553,7 +443,7 @@ end
 local function begin(stream, options, is_server, name)
   check_method(stream, "destroy", "stream", name)
   argument.check("table", options, 2, name)
-  check(problem_of(options, is_server), 2, name)
+  check(options_of.mistake(options, is_server), 2, name)
   local _, refused = line.heed(options, 2, name)
   if refused then
     stream:destroy()
@@ -585,7 +475,7 @@ end)
 function M.listen(server, options)
   check_method(server, "accept", "server", "tls.listen")
   argument.check("table", options, 2, "tls.listen")
-  check(problem_of(options, true), 2, "tls.listen")
+  check(options_of.mistake(options, true), 2, "tls.listen")
   return listen(server, options)
 end
 

@@ -147,6 +147,25 @@ describe("options are checked:", function()
   end)
 end)
 
+describe("options", function()
+  after_each(over)
+
+  it("of TLS inside others are checked with those", function()
+    refuses("bad argument #1 to 'net.connect' (field 'tls': field 'server_name': begins with a dot)",
+      net.connect, { host = "localhost", port = 1, tls = { server_name = ".example.org" } })
+    local message = "bad argument #1 to 'net.%s' (field 'tls': "
+      .. "fields 'cert' and 'key': a server needs them)"
+    refuses(message:format "listen", net.listen, { tls = {} })
+    refuses(message:format "serve", net.serve, { tls = {} }, walk.nothing)
+  end)
+
+  it("of other functions are ignored", function()
+    local child = await(require("moontide.process").spawn("true", nil, { limit = "none" }))
+    assert.same({ code = 0 }, await(child:wait()))
+    net.udp({ nonsense = 1 }):close()
+  end)
+end)
+
 describe("iterators", function()
   after_each(over)
 

@@ -8,6 +8,7 @@ local argument = require "moontide.internal.argument"
 local abort = require "moontide.async.abort"
 local dns = require "moontide.dns"
 local line = require "moontide.async.line"
+local tls_options_of = require "moontide.tls.options"
 
 local M = {}
 
@@ -243,13 +244,6 @@ local function tls_options(options)
   return copy
 end
 
---- What is wrong with those, or nil. That there is no TLS is no misuse.
-local function mistake_in_tls(options)
-  local found, tls = pcall(require, "moontide.tls")
-  local problem = found and tls._problem_of(tls_options(options), false)
-  return problem and "field 'tls': " .. problem
-end
-
 --- The stream with TLS on it.
 local function secure(stream, options, signal)
   local copy = tls_options(options)
@@ -294,9 +288,13 @@ end)
 function M.connect(options)
   argument.check("table", options, 1, NAME)
   argument.check_options(options, FIELDS, 1, NAME)
-  local problem = mistake(options) or options.tls and mistake_in_tls(options)
+  local problem = mistake(options)
   if problem then
     argument.fail(problem, 1, NAME)
+  end
+  problem = options.tls and tls_options_of.mistake(tls_options(options), false)
+  if problem then
+    argument.fail("field 'tls': " .. problem, 1, NAME)
   end
   local _, refused = line.heed(options, 1, NAME)
   return refused or begin(options)

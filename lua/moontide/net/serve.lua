@@ -8,6 +8,7 @@ local argument = require "moontide.internal.argument"
 local dns = require "moontide.dns"
 local fs = require "moontide.fs"
 local line = require "moontide.async.line"
+local tls_options_of = require "moontide.tls.options"
 local traceback = require("moontide.async.traceback").traceback
 
 local M = {}
@@ -127,8 +128,7 @@ local function check_listen(options, fields, name)
   if problem then
     argument.fail("field 'path': " .. problem, 1, name)
   end
-  local found, tls = pcall(require, options.tls and "moontide.tls" or "moontide.core")
-  problem = options.tls and found and tls._problem_of(options.tls, true)
+  problem = options.tls and tls_options_of.mistake(options.tls, true)
   if problem then
     argument.fail("field 'tls': " .. problem, 1, name)
   end
