@@ -133,5 +133,14 @@ void tide_tcp_open(lua_State *L, tide_runtime *rt) {
     lua_pop(L, 1);
 }
 
+/* family(text) -> 4 or 6, or nil for what is no address */
+static int family(lua_State *L) {
+    tide_address address;
+    if (!tide_address_parse(tide_argument_text(L, 1), &address))
+        return 0;
+    lua_pushinteger(L, tide_address_family(&address.any));
+    return 1;
+}
+
 const luaL_Reg tide_tcp_functions[] = {
-    {"tcp_connect", tcp_connect}, {"tcp_listen", tcp_listen}, {NULL, NULL}};
+    {"family", family}, {"tcp_connect", tcp_connect}, {"tcp_listen", tcp_listen}, {NULL, NULL}};

@@ -2,6 +2,7 @@
 local annotations = require "spec.support.annotations"
 local certificates = require "spec.support.certificates"
 local core = require "moontide.core"
+local failure = require("spec.support.raised").failure
 local files = require "spec.support.files"
 local fs = require "moontide.fs"
 local leak = require "spec.support.leak"
@@ -151,12 +152,27 @@ describe("options", function()
   after_each(over)
 
   it("of TLS inside others are checked with those", function()
-    refuses("bad argument #1 to 'net.connect' (field 'tls': field 'server_name': begins with a dot)",
-      net.connect, { host = "localhost", port = 1, tls = { server_name = ".example.org" } })
+    local of_tls = "bad argument #1 to 'net.connect' (field 'tls': "
+    refuses(of_tls .. "field 'server_name': begins with a dot)", net.connect,
+      { host = "localhost", port = 1, tls = { server_name = ".example.org" } })
     local message = "bad argument #1 to 'net.%s' (field 'tls': "
       .. "fields 'cert' and 'key': a server needs them)"
     refuses(message:format "listen", net.listen, { tls = {} })
     refuses(message:format "serve", net.serve, { tls = {} }, walk.nothing)
+  end)
+
+  it("of connections: what their own lookup gives is theirs", function()
+    local options = { host = "localhost", port = 1, local_address = "localhost" }
+    refuses("bad argument #1 to 'net.connect' (field 'local_address': IP address expected)",
+      net.connect, options)
+    for _, entries in ipairs({ false, 5, { 5 }, { { address = "localhost" } }, { {} } }) do
+      local err = failure(net.connect({
+        host = "localhost",
+        port = 1,
+        lookup = function() return entries end,
+      }))
+      assert.equal("TypeError", err.name)
+    end
   end)
 
   it("of other functions are ignored", function()
@@ -290,17 +306,18 @@ local fields = annotations.fields()
 
 -- Tables of options with one field, which is wrong: {what it is, the options, whether it is sure to
 -- be refused}.
-local function wrong_options(class)
+local function wrong_options(class, function_name)
   local list = {}
   for _, field in ipairs(fields[class] or {}) do
     for _, entry in ipairs(walk.VALUES) do
       local what, value = table.unpack(entry, 1, 2)
       if value ~= nil then
-        list[#list + 1] = {
-          ("%s = %s"):format(field.name, what),
-          { [field.name] = value },
-          not walk.may_be(field.type, value),
-        }
+        local options = { [field.name] = value }
+        for other, right in pairs(walk.FIELDS[function_name] or {}) do
+          options[other] = options[other] == nil and right or options[other]
+        end
+        local must = not walk.may_be(field.type, value)
+        list[#list + 1] = { ("%s = %s"):format(field.name, what), options, must }
       end
     end
   end
@@ -357,7 +374,7 @@ local function walk_through(entry)
         note(parameter.name .. ": " .. what, try(entry, i, value, must and not IGNORES[name]))
       end
     end
-    for _, each in ipairs(wrong_options(parameter.type)) do
+    for _, each in ipairs(wrong_options(parameter.type, name)) do
       note(each[1], try(entry, i, each[2], each[3]))
     end
   end

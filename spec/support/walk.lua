@@ -118,6 +118,14 @@ M.TABLES = {
   tls = require "moontide.tls",
 }
 
+--- What the options of a function have to have besides the one that is tried.
+M.FIELDS = {
+  ["net.connect"] = { host = "127.0.0.1", port = 1 },
+  ["net.listen"] = { host = "127.0.0.1" },
+  ["net.serve"] = { host = "127.0.0.1" },
+  ["tls.client"] = { server_name = "localhost" },
+}
+
 --- Values of which most are wrong in most places: {what it is, the value}.
 M.VALUES = {
   { "nil", nil },

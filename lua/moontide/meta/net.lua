@@ -17,7 +17,7 @@ local net = {}
 ---@field timeout? number ms for all of it, else rejects with a TimeoutError
 ---@field attempt_delay? number ms before the next address is tried as well, default 250
 ---@field lookup? moontide.Callable in place of `dns.lookup`: lookup(host, options), a promise of
----moontide.dns.Address[]
+---moontide.dns.Address[]; else rejects with a TypeError
 ---@field tls? boolean|moontide.tls.Options true for none; `server_name` is `host` by default
 
 --- Connects. Of a name, all addresses are tried: families in turn, the next one as soon as one has

@@ -142,8 +142,21 @@ local function interleave(entries)
   return result
 end
 
-local function family_of(address)
-  return address and (address:find(":", 1, true) and 6 or 4)
+local function is_entry(value)
+  local address = type(value) == "table" and value.address
+  return type(address) == "string" and not address:find("\0", 1, true)
+    and core.net.family(address) ~= nil
+end
+
+--- Raises unless it is what a lookup has to give: the user's may give anything.
+local function check_entries(entries)
+  local is_list = type(entries) == "table"
+  for i = 1, is_list and #entries or 0 do
+    is_list = is_list and is_entry(entries[i])
+  end
+  if not is_list then
+    error(new_error("TypeError", "the lookup gave no list of addresses"), 0)
+  end
 end
 
 --- An attempt at an address. Its error tells that, where the core has a path.
@@ -161,7 +174,7 @@ end
 local function look_up(options, signal)
   local entries = (options.lookup or dns.lookup)(options.host, {
     all = true,
-    family = options.family or family_of(options.local_address),
+    family = options.family or options.local_address and core.net.family(options.local_address),
     signal = signal,
   })
   if signal and options.lookup then
@@ -175,6 +188,7 @@ end
 
 local function connect_to_host(options, signal)
   local entries = look_up(options, signal)
+  check_entries(entries)
   local attempts = {}
   for i, address in ipairs(interleave(entries)) do
     attempts[i] = attempt_at(address, options)
@@ -229,7 +243,11 @@ local function mistake(options)
     return "field 'tls': table or boolean expected, got " .. tls
   end
   local problem = options.path and core.net.pipe_problem(options.path)
-  return problem and "field 'path': " .. problem
+  if problem then
+    return "field 'path': " .. problem
+  elseif options.local_address and not core.net.family(options.local_address) then
+    return "field 'local_address': IP address expected"
+  end
 end
 
 --- What TLS is told: to verify the host, unless the options name another one.
