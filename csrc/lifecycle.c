@@ -114,7 +114,7 @@ tide_runtime *tide_lifecycle_open(lua_State *L) {
     tide_promise_open(L, rt);
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_promise_meta);
     lua_getfield(L, -1, "__index");
-    tide_objects_set_functions(L, rt, tide_task_methods);
+    tide_objects_set_functions(L, rt, "promise:", tide_task_methods);
     lua_pop(L, 2);
     tide_forgotten_open(L, rt);
     tide_timer_open(L, rt);

@@ -5,6 +5,7 @@
  */
 #include "core/combinator.h"
 
+#include "core/argument.h"
 #include "core/microtask.h"
 #include "core/objects.h"
 #include "core/promise.h"
@@ -233,7 +234,8 @@ static void attach(lua_State *L, tide_runtime *rt, int aggregate, const tide_mic
 
 /* The aggregate at 2 for n inputs; its results so far are an empty list. [-0, +1, m] */
 static void new_aggregate(lua_State *L, tide_runtime *rt, lua_Integer n) {
-    luaL_argcheck(L, n >= 0 && n < INT32_MAX, 1, "too many elements");
+    if (n < 0 || n >= INT32_MAX)
+        tide_argument_fail(L, 1, "too many elements");
     tide_promise *a = tide_promise_new_of(L, rt, NULL, TIDE_SLOT_EXTRA);
     a->job.type = &all_type; /* never queued: only its name is used */
     a->u.remaining = (uint32_t)n;
@@ -245,7 +247,7 @@ static void new_aggregate(lua_State *L, tide_runtime *rt, lua_Integer n) {
 
 /* The number of elements of the list at 1: its field n, or its length. */
 static lua_Integer list_length(lua_State *L) {
-    luaL_checktype(L, 1, LUA_TTABLE);
+    tide_argument_check(L, 1, TIDE_KIND_TABLE);
     lua_settop(L, 1);
     lua_getfield(L, 1, "n");
     lua_Integer n = lua_isinteger(L, 2) ? lua_tointeger(L, 2) : luaL_len(L, 1);
@@ -287,7 +289,7 @@ static int race(lua_State *L) {
 
 /* Replaces the table at 1 by the list of its values; pushes that of its keys, at 2. */
 static lua_Integer list_pairs(lua_State *L) {
-    luaL_checktype(L, 1, LUA_TTABLE);
+    tide_argument_check(L, 1, TIDE_KIND_TABLE);
     lua_settop(L, 1);
     lua_newtable(L);
     lua_newtable(L);

@@ -1,5 +1,6 @@
 #include "core/forgotten.h"
 
+#include "core/argument.h"
 #include "core/objects.h"
 
 /* Raises in the name of the innermost function of Lua's: pairs, say, may stand in between. */
@@ -71,7 +72,7 @@ void tide_forgotten_open(lua_State *L, tide_runtime *rt) {
                                            {"__shl", forgotten_arithmetic},
                                            {"__shr", forgotten_arithmetic},
                                            {"__concat", forgotten_concat},
-                                           {"__call", tide_objects_refuse_call},
+                                           {"__call", tide_argument_refuse_call},
                                            {"__len", forgotten_length},
                                            {"__lt", forgotten_order},
                                            {"__le", forgotten_order},
@@ -80,10 +81,10 @@ void tide_forgotten_open(lua_State *L, tide_runtime *rt) {
                                            {NULL, NULL}};
     static const luaL_Reg of_methods[] = {{"__index", forgotten_index}, {NULL, NULL}};
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_promise_meta);
-    tide_objects_set_functions(L, rt, metamethods);
+    tide_objects_set_functions(L, rt, "promise:", metamethods);
     lua_getfield(L, -1, "__index");
     lua_newtable(L);
-    tide_objects_set_functions(L, rt, of_methods);
+    tide_objects_set_functions(L, rt, "promise:", of_methods);
     lua_setmetatable(L, -2);
     lua_pop(L, 2);
 }

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "core/argument.h"
 #include "core/context.h"
 #include "core/objects.h"
 #include "core/trace.h"
@@ -58,7 +59,7 @@ tide_promise *tide_promise_new(lua_State *L, tide_runtime *rt) {
 tide_promise *tide_promise_check(lua_State *L, tide_runtime *rt, int argument) {
     tide_promise *p = tide_promise_test(L, rt, argument);
     if (p == NULL)
-        luaL_typeerror(L, argument, "Promise");
+        tide_argument_expected(L, argument, "Promise");
     return p;
 }
 
@@ -371,7 +372,7 @@ bool tide_promise_get_then(lua_State *L, int index) {
     } else {
         return false;
     }
-    if (tide_objects_is_callable(L, -1))
+    if (tide_argument_is_callable(L, -1))
         return true;
     lua_pop(L, 1);
     return false;
@@ -701,8 +702,8 @@ static tide_promise *derive(lua_State *L, tide_runtime *rt, const tide_microtask
 static int then_with(lua_State *L, const tide_microtask_type *type, int f, int g) {
     tide_runtime *rt = tide_runtime_here(L);
     tide_promise *source = tide_promise_check(L, rt, 1);
-    f = f != 0 && tide_objects_is_callable(L, f) ? f : 0;
-    g = g != 0 && tide_objects_is_callable(L, g) ? g : 0;
+    f = f != 0 && tide_argument_is_callable(L, f) ? f : 0;
+    g = g != 0 && tide_argument_is_callable(L, g) ? g : 0;
     derive(L, rt, f == 0 && type == &finally_type ? &reaction_type : type, f, g);
     lua_pushvalue(L, -1);
     tide_promise_then(L, rt, 1, source);
@@ -752,7 +753,7 @@ static void reject_unless_resolved(lua_State *L, tide_runtime *rt, int promise) 
 
 static int new_promise(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    tide_objects_check_callable(L, 1);
+    tide_argument_callable(L, 1);
     lua_settop(L, 1);
     tide_promise *p = tide_promise_new(L, rt);
     lua_pushcfunction(L, tide_trace_capture);
@@ -773,7 +774,7 @@ static int call_class(lua_State *L) {
 /* try(f, ...): what f(...) returns or raises. */
 static int promise_try(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    tide_objects_check_callable(L, 1);
+    tide_argument_callable(L, 1);
     tide_promise *p = tide_promise_new(L, rt);
     lua_insert(L, 1);
     lua_pushcfunction(L, tide_trace_capture);
@@ -836,11 +837,11 @@ static const luaL_Reg metamethods[] = {{"__tostring", promise_tostring}, {NULL, 
 
 void tide_promise_open(lua_State *L, tide_runtime *rt) {
     lua_createtable(L, 0, 4);
-    tide_objects_set_functions(L, rt, metamethods);
+    tide_objects_set_functions(L, rt, "promise:", metamethods);
     lua_pushliteral(L, "Promise");
     lua_setfield(L, -2, "__name");
     lua_newtable(L);
-    tide_objects_set_functions(L, rt, methods);
+    tide_objects_set_functions(L, rt, "promise:", methods);
     lua_getfield(L, -1, "next");
     lua_setfield(L, -2, "then");
     lua_setfield(L, -2, "__index");

@@ -46,6 +46,7 @@ static void open_tables(lua_State *L, tide_runtime *rt) {
     rt->ref_immediates = new_table_ref(L, 0);
     rt->ref_jobs = new_table_ref(L, 0);
     rt->ref_polls = new_table_ref(L, 0);
+    rt->ref_prefixes = new_table_ref(L, 0);
     rt->ref_rejected = new_table_ref(L, 0);
     rt->test.ref_blocked = new_table_ref(L, 0);
     rt->ref_reported = new_table_ref(L, 0);
@@ -83,6 +84,13 @@ tide_runtime *tide_runtime_peek(lua_State *L) {
     tide_runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
     check_open(L, rt);
     return rt;
+}
+
+bool tide_runtime_hides(const tide_runtime *rt, const char *source) {
+    for (int i = 0; i < TIDE_HIDDEN_MAX && rt->hidden[i].prefix != NULL; i++)
+        if (strncmp(source, rt->hidden[i].prefix, rt->hidden[i].length) == 0)
+            return true;
+    return false;
 }
 
 tide_runtime *tide_runtime_new(lua_State *L, lua_CFunction close) {

@@ -74,6 +74,7 @@ struct tide_runtime {
     int ref_done;          /* a promise that is fulfilled with nothing */
     int ref_error_meta;    /* metatable of error objects */
     int ref_callback_meta; /* metatable of timer and immediate handles */
+    int ref_prefixes;      /* table: list of functions -> prefix of their names */
     int ref_immediates;    /* table: queue of what the next immediates phase runs */
     int ref_jobs;          /* table: the microtask queue's chunks */
     int ref_on_handled;    /* callback of on_rejection_handled, or false */
@@ -122,7 +123,7 @@ struct tide_runtime {
     struct tide_scope *scope; /* of the current context, if that is known: see scope.c */
     uint64_t cancellations;   /* so far, each of which has its number */
 
-    struct { /* trace.c: sources of functions that no trace shows */
+    struct { /* trace.c: how sources begin that are this library's */
         const char *prefix;
         size_t length;
     } hidden[TIDE_HIDDEN_MAX];
@@ -226,6 +227,9 @@ static inline void tide_runtime_enter(lua_State *L, tide_runtime *rt) {
     if (rt->attention)
         tide_runtime_attend(L, rt);
 }
+
+/* Whether functions of the source are in no trace, and no user's: they are this library's. */
+bool tide_runtime_hides(const tide_runtime *rt, const char *source);
 
 /* The runtime of a C function whose first upvalue it is; raises when it is closed. */
 static inline tide_runtime *tide_runtime_here(lua_State *L) {

@@ -13,6 +13,7 @@
  */
 #include "core/task.h"
 
+#include "core/argument.h"
 #include "core/barrier.h"
 #include "core/context.h"
 #include "core/coroutine.h"
@@ -51,7 +52,7 @@ static void task_ended(lua_State *L, const tide_runtime *rt, tide_node *t) {
  * by that number, above 0, have not returned. Garbage counts too: it never has. */
 static int watch_calls(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    luaL_checktype(L, 1, LUA_TTABLE);
+    tide_argument_check(L, 1, TIDE_KIND_TABLE);
     lua_settop(L, 1);
     lua_rawseti(L, LUA_REGISTRYINDEX, rt->ref_calls);
     return 0;
@@ -60,7 +61,7 @@ static int watch_calls(lua_State *L) {
 /* announce_call(number): of the next async function that is called */
 static int announce_call(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    rt->tasks.call = (uint32_t)luaL_checkinteger(L, 1);
+    rt->tasks.call = (uint32_t)tide_argument_integer(L, 1, TIDE_ANY);
     return 0;
 }
 
@@ -452,10 +453,10 @@ int tide_task_start_child(lua_State *L, tide_runtime *rt) {
     return start(L, rt, t, nargs, start_done);
 }
 
-/* spawn_detached(f, ...) -> promise: like spawn, outside all scopes; other context is kept */
-static int spawn_detached(lua_State *L) {
+/* detach(f, ...) -> promise: like spawn, outside all scopes; other context is kept */
+static int detach(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    tide_objects_check_callable(L, 1);
+    tide_argument_callable(L, 1);
     lua_rotate(L, 1, -1);
     int nargs = lua_gettop(L) - 1;
     tide_node *t = task_new(L, rt, nargs, false, TIDE_SLOT_CONTEXT);
@@ -489,7 +490,7 @@ static int async_call(lua_State *L) {
 
 static int async(lua_State *L) {
     tide_runtime_here(L);
-    tide_objects_check_callable(L, 1);
+    tide_argument_callable(L, 1);
     lua_settop(L, 1);
     lua_pushvalue(L, lua_upvalueindex(1));
     lua_insert(L, 1);
@@ -499,7 +500,7 @@ static int async(lua_State *L) {
 
 static int spawn(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    tide_objects_check_callable(L, 1);
+    tide_argument_callable(L, 1);
     lua_rotate(L, 1, -1);
     return tide_task_start(L, rt);
 }
@@ -975,7 +976,7 @@ static int awaited(lua_State *L) {
 
 const luaL_Reg tide_task_functions[] = {{"async", async},
                                         {"spawn", spawn},
-                                        {"spawn_detached", spawn_detached},
+                                        {"detach", detach},
                                         {"await", tide_task_await},
                                         {"awaited", awaited},
                                         {"check_await", check_await},

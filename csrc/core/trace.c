@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "core/argument.h"
+
 /* The user values of a box; behind its kind stands its text. */
 enum { BOX_REASON = 1, BOX_INNER, BOX_MORE };
 
@@ -64,13 +66,6 @@ static place look_at_function(lua_State *co, const tide_runtime *rt) {
     return own ? HIDDEN : SHOWN;
 }
 
-static bool is_hidden(const tide_runtime *rt, const lua_Debug *ar) {
-    for (int i = 0; i < TIDE_HIDDEN_MAX && rt->hidden[i].prefix != NULL; i++)
-        if (strncmp(ar->source, rt->hidden[i].prefix, rt->hidden[i].length) == 0)
-            return true;
-    return false;
-}
-
 /* Fills in a frame and says what it is. C functions without a name are Lua's own and say nothing.
  */
 static place look_at(lua_State *co, const tide_runtime *rt, lua_Debug *ar) {
@@ -80,7 +75,7 @@ static place look_at(lua_State *co, const tide_runtime *rt, lua_Debug *ar) {
         return found == SHOWN && ar->name == NULL ? HIDDEN : found;
     }
     lua_pop(co, 1);
-    return is_hidden(rt, ar) ? HIDDEN : SHOWN;
+    return tide_runtime_hides(rt, ar->source) ? HIDDEN : SHOWN;
 }
 
 static int last_level(lua_State *co) {
@@ -144,7 +139,7 @@ tide_trace_kind tide_trace_push_frames(lua_State *L, tide_runtime *rt, lua_State
 static int hide_source(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     size_t length;
-    const char *prefix = luaL_checklstring(L, 1, &length);
+    const char *prefix = tide_argument_string(L, 1, &length);
     int i = 0;
     while (i < TIDE_HIDDEN_MAX && rt->hidden[i].prefix != NULL &&
            strcmp(rt->hidden[i].prefix, prefix) != 0)

@@ -4,6 +4,7 @@
  */
 #include "core/functions.h"
 
+#include "core/argument.h"
 #include "core/combinator.h"
 #include "core/relay.h"
 #include "core/scope.h"
@@ -244,7 +245,9 @@ static void add_running(lua_State *L, tide_runtime *rt, int list, int level, boo
  * led to it, if that is known, and of the running function or the promise. [-any, +2, e] */
 static void list_trace(lua_State *L, tide_runtime *rt) {
     bool of_promise = tide_promise_test(L, rt, 2) != NULL, has_reason = !lua_isnone(L, 1);
-    int level = of_promise ? 0 : (int)luaL_optinteger(L, 2, 1);
+    int level = of_promise ? 0 : 1;
+    if (!of_promise && !lua_isnoneornil(L, 2))
+        level = (int)tide_argument_integer(L, 2, (tide_range){0, INT_MAX});
     lua_settop(L, 2);
     lua_newtable(L);
     if (of_promise)
@@ -275,7 +278,7 @@ static int traceback(lua_State *L) {
 /* set_trace_format(f): f(reason, parts) -> string */
 static int set_trace_format(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    luaL_checktype(L, 1, LUA_TFUNCTION);
+    tide_argument_callable(L, 1);
     lua_settop(L, 1);
     lua_rawseti(L, LUA_REGISTRYINDEX, rt->ref_trace_format);
     return 0;

@@ -60,7 +60,7 @@ static char *hold(lua_State *L, int self, int argument, int value, size_t *lengt
 
 int tide_job_start(lua_State *L, const tide_job *checked, int options, int data) {
     tide_runtime *rt = tide_runtime_here(L);
-    if (tide_waiter_begin(L, rt, options, checked->kind->name))
+    if (tide_waiter_begin(L, rt, options))
         return 1;
     int signal = options + 1, self = signal + 1;
     tide_job *job = tide_operation_new(L, rt, sizeof *job, SLOT_DATA, &job_type);

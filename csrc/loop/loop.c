@@ -9,6 +9,7 @@
 #include "loop/loop.h"
 
 #include "base/sigpipe.h"
+#include "core/argument.h"
 #include "core/context.h"
 #include "core/microtask.h"
 #include "core/objects.h"
@@ -284,7 +285,7 @@ static int run(lua_State *L) {
         drive_all(L, rt);
         return 0;
     }
-    tide_objects_check_callable(L, 1);
+    tide_argument_callable(L, 1);
     lua_rotate(L, 1, -1);
     tide_task_start(L, rt);
     if (!tide_task_drive(L, rt, 1))
@@ -298,7 +299,7 @@ static int run(lua_State *L) {
 static int step(lua_State *L) {
     tide_runtime *rt = check_top_level(L, "step");
     rt->stopped = false;
-    lua_Number ms = luaL_optnumber(L, 1, 0);
+    lua_Number ms = lua_isnoneornil(L, 1) ? 0 : tide_argument_number(L, 1);
     drive d = {rt, DRIVE_TURN, 0, false, false};
     if (ms > 0)
         d.longest = ms < 1e9 ? (uint64_t)(ms * 1e6) : NO_LIMIT;

@@ -5,7 +5,7 @@
  */
 #include "loop/wake.h"
 
-#include "core/objects.h"
+#include "core/argument.h"
 
 /* What the function raises must not become an error of whatever has called into moontide. */
 static void call_host(lua_State *L, tide_runtime *rt) {
@@ -42,7 +42,7 @@ static int on_wake(lua_State *L) {
     if (lua_isnoneornil(L, 1))
         lua_settop(L, 0);
     else
-        tide_objects_check_callable(L, 1);
+        tide_argument_callable(L, 1);
     rt->host_listens = lua_gettop(L) > 0;
     lua_settop(L, 1);
     lua_rawseti(L, LUA_REGISTRYINDEX, rt->ref_on_wake);

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "base/sigpipe.h"
+#include "core/argument.h"
 #include "core/objects.h"
 #include "core/promise.h"
 #include "core/waiter.h"
@@ -320,12 +321,12 @@ static int try_write(tide_stream *s, uv_buf_t *buffers, int n) {
  * nil, but many strings as one; returns the index of the last string. */
 static int collect(lua_State *L, uv_buf_t *buffers) {
     size_t length;
-    luaL_checkstring(L, 2);
+    tide_argument_check(L, 2, TIDE_KIND_DATA);
     if (!lua_istable(L, -1) && (!lua_isnil(L, -1) || lua_gettop(L) == 2))
         lua_pushnil(L);
     int last = lua_gettop(L) - 1;
     for (int i = 3; i <= last; i++)
-        luaL_checkstring(L, i);
+        tide_argument_check(L, i, TIDE_KIND_DATA);
     if (last - 1 > BUFFERS_MAX) {
         lua_insert(L, 2);
         lua_concat(L, last - 1);
@@ -342,7 +343,7 @@ static int collect(lua_State *L, uv_buf_t *buffers) {
 /* Pushes the promise of a queue that is no longer too long; the options are at that index. */
 static int push_wait(lua_State *L, tide_stream *s, int options) {
     tide_runtime *rt = s->reader.handle.rt;
-    if (tide_waiter_begin(L, rt, options, "write"))
+    if (tide_waiter_begin(L, rt, options))
         return 1;
     tide_handle_new_wait(L, &s->reader.handle, 1, sizeof(tide_wait), &wait_type);
     tide_operation_attach(L, rt, options + 1);
@@ -375,7 +376,7 @@ static int stream_write(lua_State *L) {
     tide_stream *s = tide_stream_check(L, 1);
     uv_buf_t buffers[BUFFERS_MAX];
     int last = collect(L, buffers);
-    if (tide_waiter_begin(L, rt, last + 1, "write"))
+    if (tide_waiter_begin(L, rt, last + 1))
         return 1;
     int status = write_strings(L, s, buffers, last);
     if (status < 0) {
@@ -488,7 +489,7 @@ static int stream_shutdown(lua_State *L) {
     static const tide_operation_type type = {finish_shutdown, tide_operation_release_nothing};
     tide_runtime *rt = tide_runtime_here(L);
     tide_stream *s = tide_stream_check(L, 1);
-    if (tide_waiter_begin(L, rt, 2, "shutdown"))
+    if (tide_waiter_begin(L, rt, 2))
         return 1;
     int status = s->connecting ? UV_ENOTCONN : refusal(s);
     if (status < 0) {
@@ -518,7 +519,7 @@ tide_stream *tide_stream_test(lua_State *L, int index) {
 tide_stream *tide_stream_check(lua_State *L, int argument) {
     tide_stream *s = tide_stream_test(L, argument);
     if (s == NULL)
-        luaL_typeerror(L, argument, "stream");
+        tide_argument_expected(L, argument, "stream");
     return s;
 }
 
@@ -554,7 +555,7 @@ static int stream_leave(lua_State *L) {
 }
 
 static int stream_gc(lua_State *L) {
-    tide_stream *s = lua_touserdata(L, 1);
+    tide_stream *s = tide_argument_self(L, METATABLE);
     const tide_handle *handle = &s->reader.handle;
     if (handle->rt != NULL && !handle->rt->closed && tide_handle_is_open(handle))
         leave_tty(s);
@@ -586,8 +587,8 @@ void tide_stream_open(lua_State *L, tide_runtime *rt) {
                                        {"shutdown", stream_shutdown},
                                        {"write", stream_write},
                                        {NULL, NULL}};
-    tide_objects_open_class(L, rt, METATABLE, metamethods, tide_reader_methods);
+    tide_objects_open_class(L, rt, METATABLE, "stream:", metamethods, tide_reader_methods);
     tide_stream_push_methods(L);
-    tide_objects_set_functions(L, rt, methods);
+    tide_objects_set_functions(L, rt, "stream:", methods);
     lua_pop(L, 1);
 }

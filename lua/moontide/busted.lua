@@ -15,6 +15,7 @@ if not busted.subscribe then
 end
 
 local core = require "moontide.core"
+local argument = require "moontide.internal.argument"
 local pretty = require "pl.pretty"
 
 local M = {}
@@ -272,9 +273,9 @@ function expire()
 end
 
 function M.timeout(ms)
-  if type(ms) ~= "number" or ms ~= ms or ms <= 0 then
-    local got = type(ms) == "number" and tostring(ms) or type(ms)
-    error("bad argument #1 to 'timeout' (positive number expected, got " .. got .. ")", 2)
+  argument.check("number", ms, 1, "busted.timeout")
+  if ms ~= ms or ms <= 0 then
+    argument.fail("positive number expected, got " .. ms, 1, "busted.timeout")
   end
   if window then
     window.limit = ms
@@ -296,14 +297,11 @@ end
 
 local replace_next
 
---- Results of a pcall of a core function. Its error is raised where the call was made, with the
---- name under which it was called: Lua cannot see either through pcall.
-local function finish_call(name, what, ok, first, ...)
+--- Results of a pcall of a core function. Its error is raised where the call was made: the core
+--- cannot see that through pcall.
+local function finish_call(what, ok, first, ...)
   if not ok then
-    if type(first) == "string" then
-      first = first:gsub("^(bad argument #%d+ to )'[^']*'", "%1'" .. name .. "'")
-    end
-    error(first, type(first) == "string" and 2 or 0)
+    error(type(first) == "string" and argument.where() .. first or first, 0)
   end
   if what and type(first) == "userdata" then
     record(window and window.made or outside, first, what)
@@ -328,7 +326,7 @@ end
 local function watch_call(functions, name, what)
   replace(functions, name, function(f)
     return function(...)
-      return finish_call(name, what, pcall(f, ...))
+      return finish_call(what, pcall(f, ...))
     end
   end)
 end
@@ -390,12 +388,12 @@ local function started(promise)
   return promise
 end
 
---- Like finish_call; to be called last, so that the error has the position of the caller's caller.
-local function finish_spawn(name, ok, promise)
+--- Like finish_call.
+local function finish_spawn(ok, promise)
   if ok then
     return started(promise)
   end
-  return finish_call(name, nil, ok, promise)
+  return finish_call(nil, ok, promise)
 end
 
 --- The position is that of the function that is called.
@@ -404,14 +402,14 @@ local function watch_spawn(functions, name, position)
     return function(...)
       if window and core.callable((select(position, ...))) then
         announce()
-        return finish_spawn(name, pcall(spawn, ...))
+        return finish_spawn(pcall(spawn, ...))
       end
-      return finish_call(name, nil, pcall(spawn, ...))
+      return finish_call(nil, pcall(spawn, ...))
     end
   end)
 end
 
-for _, name in ipairs({ "spawn", "spawn_detached", "group", "shield" }) do
+for _, name in ipairs({ "spawn", "detach", "group", "shield" }) do
   watch_spawn(core, name, 1)
 end
 watch_spawn(core, "timeout", 2)
@@ -421,7 +419,7 @@ watch_spawn(core.Group, "spawn", 2)
 replace(core, "async", function(async)
   return function(...)
     if not core.callable((...)) then
-      return finish_call("async", nil, pcall(async, ...))
+      return finish_call(nil, pcall(async, ...))
     end
     local call = async(...)
     return function(...)
@@ -438,7 +436,7 @@ replace(core, "generator", function(generator)
   return function(...)
     local ok, call = pcall(generator, ...)
     if not ok then
-      return finish_call("generator", nil, ok, call)
+      return finish_call(nil, ok, call)
     end
     return function(...)
       if window then
@@ -513,7 +511,7 @@ for _, name in ipairs({ "on_unhandled_rejection", "on_rejection_handled" }) do
       if f == nil or core.callable(f) then
         handlers[name] = f
       end
-      return finish_call(name, nil, pcall(set, ...))
+      return finish_call(nil, pcall(set, ...))
     end
   end)
 end
@@ -929,8 +927,8 @@ local environment = os.getenv "MOONTIDE_TEST_TIMEOUT"
 if environment and environment ~= "" then
   limits[1] = check_limit(environment, "MOONTIDE_TEST_TIMEOUT")
 end
-for _, argument in ipairs(arg or {}) do
-  local text = tostring(argument):match("^timeout=(.*)$")
+for _, word in ipairs(arg or {}) do
+  local text = tostring(word):match("^timeout=(.*)$")
   if text then
     limits[1] = check_limit(text, "timeout")
   end

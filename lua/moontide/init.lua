@@ -2,6 +2,7 @@
 require "moontide.internal.version"()
 local core = require "moontide.core"
 local abort = require "moontide.async.abort"
+local argument = require "moontide.internal.argument"
 local group = require "moontide.async.group"
 local generator = require "moontide.async.generator"
 local traceback = require "moontide.async.traceback"
@@ -41,7 +42,7 @@ local M = {
   timeout = core.timeout,
   move_on_after = core.move_on_after,
   shield = core.shield,
-  detach = core.spawn_detached,
+  detach = core.detach,
   map = group.map,
   each = group.each,
   join = group.join,
@@ -56,9 +57,7 @@ local M = {
 }
 
 function M.promisify(f)
-  if not core.callable(f) then
-    error("bad argument #1 to 'promisify' (function expected, got " .. type(f) .. ")", 2)
-  end
+  argument.check("callable", f, 1, "promisify")
   return function(...)
     local args = table.pack(...)
     return core.Promise.new(function(resolve, reject)

@@ -80,7 +80,7 @@ function M.heed(options, position, name)
   if options == nil then
     return nil, refused()
   end
-  local signal = abort.own_signal(options, position, name, 4)
+  local signal = abort.own_signal(options, position, name)
   return signal, abort.refused(signal)
 end
 

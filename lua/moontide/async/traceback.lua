@@ -3,14 +3,9 @@
 --- Names of functions are looked up in their source, where that can be read, only now: what is kept
 --- of an error when it is raised are its places.
 local core = require "moontide.core"
+require "moontide.internal.argument" -- which hides the library's own files
 
 local M = {}
-
--- The library's own files are in no trace.
-local library = debug.getinfo(1, "S").source:match("^(@.*[/\\])async[/\\][^/\\]*$")
-if library then
-  core.hide_source(library)
-end
 
 local FIELDS_MAX, VALUE_MAX, CAUSES_MAX = 16, 200, 8
 
