@@ -1040,7 +1040,7 @@ describe("S73 clean-up", function()
 
   it("S73 refuses a grace that is no time", function()
     for _, grace in ipairs({ 0 / 0, -1, -math.huge, "10", {} }) do
-      assert.matches("^spec/async/scope_spec.lua:%d+: bad argument #2 to 'group' .*grace",
+      assert.matches("^spec/core/scope_spec.lua:%d+: bad argument #2 to 'group' .*grace",
         raised(function()
           local _ = group(print, { grace = grace })
           return _

@@ -85,7 +85,7 @@ describe("semaphore", function()
     local _, err = pcall(function()
       permit:release()
     end)
-    assert.matches("^spec/async/sync_spec.lua:%d+: the permit", err)
+    assert.matches("^spec/core/line_spec.lua:%d+: the permit", err)
     check_free(semaphore, 1)
   end)
 
