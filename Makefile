@@ -238,6 +238,7 @@ lint-c:
 # Only the entry point may be visible: a name of ours must not meet one of another module's.
 lint-build:
 	$(LUA) tools/check-layers.lua $(CSRC) $(TLSSRC) $(HEADERS)
+	@$(LUA) tools/check-specs.lua $(CSRC) $(TLSSRC) $$(find lua -name '*.lua') -- $$(find spec -name '*_spec.lua')
 	$(LUA) tools/check-rockspec.lua rockspec/moontide-scm-1.rockspec Makefile
 	@for module in $(notdir $(basename $(CORE) $(TLS))); do \
 		visible=$$(nm -D --defined-only build/release/moontide/$$module.so | awk '{ print $$3 }'); \

@@ -1,3 +1,4 @@
+-- Of: coroutine, core/relay
 -- Coroutines that are no async functions, and awaits in them.
 local core = require "moontide.core"
 local coroutines = require "moontide.coroutine"

@@ -1,3 +1,4 @@
+-- Of: luasec, luasec/connection, luasec/context
 -- moontide.luasec: against a TLS server of our own in the same process, and beside LuaSec itself
 -- against openssl's.
 local background = require "spec.support.background"

@@ -1,3 +1,4 @@
+-- Of: testing, loop/clock
 local leak = require "spec.support.leak"
 local tide = require "moontide"
 local testing = require "moontide.testing"

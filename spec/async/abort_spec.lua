@@ -1,3 +1,4 @@
+-- Of: async/abort, core/cancel
 local tide = require "moontide"
 local core = require "moontide.core"
 local fs = require "moontide.fs"

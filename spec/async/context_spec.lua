@@ -1,3 +1,4 @@
+-- Of: async/context, core/context
 local tide = require "moontide"
 local fs = require "moontide.fs"
 local leak = require "spec.support.leak"

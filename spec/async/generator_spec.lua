@@ -1,3 +1,4 @@
+-- Of: async/generator, core/generator
 -- luacheck: ignore 512 (loops that are left in the first round are the matter here)
 local tide = require "moontide"
 local allow_suspended = require("moontide.busted").allow_suspended

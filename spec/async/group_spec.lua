@@ -1,3 +1,4 @@
+-- Of: async/group, core/group
 -- MOONTIDE_SEED=N starts the random trees with another seed, MOONTIDE_TREES=N grows more of them.
 local tide = require "moontide"
 local core = require "moontide.core"

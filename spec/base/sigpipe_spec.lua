@@ -1,3 +1,4 @@
+-- Of: base/sigpipe, loop/pool
 -- What nobody reads any more: an error of our own writes, and the end of a program that prints.
 local child = require "spec.support.child"
 local process = require "moontide.process"

@@ -1,3 +1,4 @@
+-- Of: core/line, core/ring, core/queue, core/semaphore, core/event
 local tide = require "moontide"
 local child = require "spec.support.child"
 local failure = require("spec.support.raised").failure

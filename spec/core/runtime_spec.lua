@@ -1,3 +1,4 @@
+-- Of: core/runtime, core/callback, core/objects
 local core = require "moontide.core"
 local tide = require "moontide"
 local fs = require "moontide.fs"

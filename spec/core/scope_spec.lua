@@ -1,3 +1,4 @@
+-- Of: core/scope, core/waiter
 -- The rules of groups and cancellation, one by one (S70 to S78).
 local tide = require "moontide"
 local core = require "moontide.core"

@@ -1,3 +1,4 @@
+-- Of: core/task, core/coroutine
 local tide = require "moontide"
 local allow_suspended = require("moontide.busted").allow_suspended
 local leak = require "spec.support.leak"

@@ -1,3 +1,4 @@
+-- Of: core/task, core/barrier, core/coroutine
 local tide = require "moontide"
 local fs = require "moontide.fs"
 local child = require "spec.support.child"

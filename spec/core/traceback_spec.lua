@@ -1,3 +1,4 @@
+-- Of: core/traceback, core/trace, async/traceback
 local tide = require "moontide"
 local child = require "spec.support.child"
 local leak = require "spec.support.leak"

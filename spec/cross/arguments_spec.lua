@@ -1,3 +1,4 @@
+-- Of: core/argument, core/check, core/option, internal/argument
 -- What public functions say of what they are called with: in one way, whichever function it is.
 local annotations = require "spec.support.annotations"
 local certificates = require "spec.support.certificates"

@@ -1,3 +1,4 @@
+-- Of: loop/completion, loop/operation
 --- Every operation that waits, cancelled in every way at every stage: its promise is rejected with
 --- exactly the reason, and nothing is left. The last specs compare the table with the annotations,
 --- so that no operation can be forgotten.

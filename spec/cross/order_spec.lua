@@ -1,3 +1,4 @@
+-- Of: core/microtask
 -- Whole logs, each compared with the log that node prints for the same program.
 local tide = require "moontide"
 local fs = require "moontide.fs"

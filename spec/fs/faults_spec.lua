@@ -1,3 +1,4 @@
+-- Of: loop/uverror
 -- What file systems do to programs: full, read-only, forbidden; files that are not as long as they
 -- claim to be, or not any more.
 local child = require "spec.support.child"

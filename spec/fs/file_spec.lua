@@ -1,3 +1,4 @@
+-- Of: fs/file, fs/descriptor
 -- Files that are open.
 local tide = require "moontide"
 local fs = require "moontide.fs"

@@ -1,3 +1,4 @@
+-- Of: fs, fs/contents, fs/job, fs/request, fs/stat, fs/tree
 local tide = require "moontide"
 local fs = require "moontide.fs"
 local raises = require "spec.support.raised"

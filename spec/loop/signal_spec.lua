@@ -1,3 +1,4 @@
+-- Of: loop/signal, base/signame
 local tide = require "moontide"
 local core = require "moontide.core"
 local failure = require("spec.support.raised").failure

@@ -1,3 +1,5 @@
+-- Of: luasocket, luasocket/connect, luasocket/names, luasocket/object, luasocket/tcp,
+--   luasocket/udp
 -- Each case below runs on LuaSocket's socket and on ours, against the same peer, and what the calls
 -- return has to be the same.
 local background = require "spec.support.background"

@@ -1,3 +1,4 @@
+-- Of: net/dns, dns
 local tide = require "moontide"
 local dns = require "moontide.dns"
 local child = require "spec.support.child"

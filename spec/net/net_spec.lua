@@ -1,3 +1,4 @@
+-- Of: net, net/address, net/connect, net/pipe, net/tcp
 local child = require "spec.support.child"
 local core = require "moontide.core"
 local failure = require("spec.support.raised").failure

@@ -1,3 +1,4 @@
+-- Of: process/os, os
 local tide = require "moontide"
 local system = require "moontide.os"
 local child = require "spec.support.child"

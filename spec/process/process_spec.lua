@@ -1,3 +1,4 @@
+-- Of: process/process, process
 local child = require "spec.support.child"
 local core = require "moontide.core"
 local failure = require("spec.support.raised").failure

@@ -1,3 +1,4 @@
+-- Of: process/stdio, stdio, async/line
 local child = require "spec.support.child"
 local core = require "moontide.core"
 local files = require "spec.support.files"

@@ -1,3 +1,4 @@
+-- Of: stream/reader, base/bytes
 local tide = require "moontide"
 local core = require "moontide.core"
 local failure = require("spec.support.raised").failure

@@ -1,3 +1,4 @@
+-- Of: tls/context, tls/failure, tls/module, tls/session
 -- The engine of TLS: two sessions in memory, each fed with what the other one has to send.
 local certificates = require "spec.support.certificates"
 local files = require "spec.support.files"

@@ -1,3 +1,4 @@
+-- Of: tls, tls/options, tls/server
 -- TLS over sockets. What every stream does is in stream_spec.lua, for TLS as well; here is what is
 -- particular to TLS, and peers that are not ours.
 local certificates = require "spec.support.certificates"
