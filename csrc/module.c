@@ -3,6 +3,7 @@
  */
 #include "core/callback.h"
 #include "core/cancel.h"
+#include "core/combinator.h"
 #include "core/context.h"
 #include "core/event.h"
 #include "core/functions.h"
@@ -14,6 +15,7 @@
 #include "core/rejection.h"
 #include "core/runtime.h"
 #include "core/semaphore.h"
+#include "core/suspension.h"
 #include "core/task.h"
 #include "core/traceback.h"
 #include "core/waiter.h"
@@ -133,6 +135,7 @@ __attribute__((visibility("default"))) int luaopen_moontide_core(lua_State *L) {
     set_module(L, rt, "os", tide_os_functions);
     set_module(L, rt, "process", tide_process_functions);
     set_module(L, rt, "stdio", tide_stdio_functions);
+    set_module(L, rt, "tasks", tide_suspension_functions);
     set_files(L, rt);
     set_net(L, rt);
     set_module(L, rt, "testing", tide_clock_functions);

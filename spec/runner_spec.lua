@@ -154,7 +154,7 @@ describe("bin/moontide", function()
     assert.matches(":2:", result.err)
   end)
 
-  it("exits with 13 and one line when the script waits for what can never come", function()
+  it("exits with 13 when the script waits for what can never come, and says who waits", function()
     local result = run([[
       local tide = require "moontide"
       tide.await((tide.Promise.with_resolvers()))
@@ -162,8 +162,9 @@ describe("bin/moontide", function()
     ]])
     assert.equal(13, result.code)
     assert.equal("", result.out)
-    assert.equal(1, #lines(result.err))
-    assert.matches("DeadlockError", result.err)
+    assert.equal(2, #lines(result.err))
+    assert.matches("DeadlockError", lines(result.err)[1])
+    assert.matches("^  the top level, at [^\n]+:2, waits for a promise$", lines(result.err)[2])
   end)
 
   it("exits with 13 when only an unref'd timer is left", function()

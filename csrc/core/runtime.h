@@ -61,6 +61,7 @@ struct tide_runtime {
     int ref_calls;         /* table: number of a call -> how many have not returned, or false */
     int ref_carriers;      /* table: idle coroutines, parallel to carriers.idle */
     int ref_context;       /* the current async context, or false */
+    int ref_deadlock;      /* function that tells of a deadlock, see suspension.c, or false */
     int ref_done;          /* a promise that is fulfilled with nothing */
     int ref_error_meta;    /* metatable of error objects */
     int ref_callback_meta; /* metatable of timer and immediate handles */

@@ -3,6 +3,7 @@ local core = require "moontide.core"
 local abort = require "moontide.async.abort"
 local group = require "moontide.async.group"
 local generator = require "moontide.async.generator"
+local tasks = require "moontide.async.tasks"
 
 ---@class moontide
 local M = {
@@ -28,6 +29,7 @@ local M = {
   on_unhandled_rejection = core.on_unhandled_rejection,
   on_rejection_handled = core.on_rejection_handled,
   traceback = core.traceback,
+  tasks = tasks.tasks,
   poll = core.poll,
   signal = core.signal,
   now = core.now,

@@ -50,6 +50,27 @@
 ---@class moontide.List: { [integer]: any }
 ---@field n integer
 
+--- The top level waits for what nothing that is left to run could settle.
+---@class moontide.DeadlockError: moontide.Error
+---@field tasks? moontide.Tasks what `tide.tasks()` would have said; not after `tide.stop()`
+
+--- Suspended async functions that stand alike: of one name, at one line, waiting for the same.
+---@class moontide.Task
+---@field name string "async function <app.lua:3>", the line where it is defined; or "the top level"
+---@field source? string file of the line where it awaits; unknown of the top level while it waits
+---@field line? integer that line
+---@field waits_for string "queue:pop", "sleep", "Promise.all [2]", "async function <app.lua:9>", ...
+---@field count integer how many they are
+---@field awaited_by moontide.Task[] who awaits them
+---@field through? boolean they are awaited by way of something else, which waits_for names
+---@field in_circle? boolean they wait, by way of others, for themselves
+---@field seen? boolean who awaits them stands in an entry before this one
+
+--- What waits for something that no async function will do comes first, with those who wait for that
+--- below it. `tostring` gives a line for each, 20 at most.
+---@class moontide.Tasks
+---@field [integer] moontide.Task
+
 --- An entry of `Promise.all_settled`.
 ---@class moontide.Outcome
 ---@field status "fulfilled"|"rejected"
@@ -85,7 +106,8 @@ function tide.spawn(fn, ...) end
 --- Raises the reason of a rejection, unchanged; and a string where it cannot suspend: "await
 --- outside an async function", "await inside a coroutine that is not an async function", "await
 --- cannot suspend inside table.sort, called from x.lua:12". On the main thread also what leaves
---- the loop meanwhile, as `run` does, and a DeadlockError when nothing is left that could settle v.
+--- the loop meanwhile, as `run` does, and a moontide.DeadlockError when nothing is left that could settle
+--- v.
 ---@async
 ---@generic T
 ---@param v? T|moontide.Promise<T>|moontide.Thenable
@@ -179,7 +201,7 @@ function tide.yield() end
 ---
 --- Raises what main is rejected with, at once; what a timer, immediate or microtask raises, and
 --- the reason of an unhandled rejection, both unchanged, after which the loop can be run again;
---- a moontide.Error named DeadlockError when main still waits and nothing is left to run; and a
+--- a moontide.DeadlockError when main still waits and nothing is left to run; and a
 --- string when the loop is running already, or inside an async function.
 ---@param main? moontide.Callable
 ---@param ... any
@@ -212,6 +234,12 @@ function tide.backend_fd() end
 --- How long a host may wait for `backend_fd` before it calls `step`.
 ---@return number ms 0 when something is ready, -1 for without limit
 function tide.backend_timeout() end
+
+--- The async functions that are suspended now, and who awaits them. Looks through the whole heap for
+--- them, which takes about a millisecond for 5000 objects: for debugging. What nothing can reach is not
+--- found.
+---@return moontide.Tasks
+function tide.tasks() end
 
 --- Decides what happens to a rejection that has no handler when the microtasks have been drained.
 --- Without it, or after nil, what drives the loop raises the reason.
