@@ -23,6 +23,7 @@
 #include "fs/file.h"
 #include "fs/path.h"
 #include "fs/watch.h"
+#include "inventory.h"
 #include "lifecycle.h"
 #include "loop/clock.h"
 #include "loop/handle.h"
@@ -136,6 +137,7 @@ __attribute__((visibility("default"))) int luaopen_moontide_core(lua_State *L) {
     set_module(L, rt, "process", tide_process_functions);
     set_module(L, rt, "stdio", tide_stdio_functions);
     set_module(L, rt, "tasks", tide_suspension_functions);
+    tide_objects_set_functions(L, rt, tide_inventory_functions);
     set_files(L, rt);
     set_net(L, rt);
     set_module(L, rt, "testing", tide_clock_functions);

@@ -74,7 +74,8 @@ static bool is_own(const lua_Debug *ar, const char *folder) {
 }
 
 /* Pushes source and line of the innermost Lua function on the coroutine that is none of the
- * library's; of those, if there are no others; or nil, nil. [-0, +2, m] */
+ * library's; of those, if there are no others; or nil, nil. And whether it is one of those.
+ * [-0, +3, m] */
 static void push_place(lua_State *L, lua_State *co, const char *folder) {
     lua_Debug ar, own;
     bool found = false, found_own = false;
@@ -89,10 +90,11 @@ static void push_place(lua_State *L, lua_State *co, const char *folder) {
     if (!found && !found_own) {
         lua_pushnil(L);
         lua_pushnil(L);
-        return;
+    } else {
+        lua_pushstring(L, found ? ar.short_src : own.short_src);
+        lua_pushinteger(L, found ? ar.currentline : own.currentline);
     }
-    lua_pushstring(L, found ? ar.short_src : own.short_src);
-    lua_pushinteger(L, found ? ar.currentline : own.currentline);
+    lua_pushboolean(L, !found);
 }
 
 /* Pushes what the async function that stands on the coroutine is called: the outermost one there
@@ -129,7 +131,8 @@ static void push_awaited(lua_State *L, tide_runtime *rt, int task, const tide_pr
 }
 
 /* suspended(promise, folder) -> what it awaits, a promise or a text; its name; source and line of
- * its await, outside of that folder. Nothing, unless it is that of a suspended function. */
+ * its await, outside of that folder; whether it is all inside. Nothing, unless it is that of a
+ * suspended function. */
 static int suspended(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     const tide_promise *p = tide_promise_check(L, rt, 1);
@@ -140,12 +143,13 @@ static int suspended(lua_State *L) {
     push_awaited(L, rt, 1, p);
     push_name(L, co);
     push_place(L, co, folder);
-    return 4;
+    return 5;
 }
 
 /* place(folder) -> source and line of the function that is running, outside of that folder */
 static int place(lua_State *L) {
     push_place(L, L, luaL_checkstring(L, 1));
+    lua_pop(L, 1);
     return 2;
 }
 

@@ -124,7 +124,8 @@ static void release_close(tide_operation *operation) {
     (void)operation;
 }
 
-static const tide_operation_type close_type = {finish_close, release_close};
+static const tide_operation_type close_type = {finish_close, release_close, "file:close", NULL,
+                                               NULL};
 
 /* close(handle) -> promise: waits for what is in flight on it. It is clean-up, hence no abort. A
  * second call returns the same promise. */

@@ -3,6 +3,7 @@ local core = require "moontide.core"
 local abort = require "moontide.async.abort"
 local group = require "moontide.async.group"
 local generator = require "moontide.async.generator"
+local handles = require "moontide.async.handles"
 local tasks = require "moontide.async.tasks"
 
 ---@class moontide
@@ -30,6 +31,7 @@ local M = {
   on_rejection_handled = core.on_rejection_handled,
   traceback = core.traceback,
   tasks = tasks.tasks,
+  handles = handles.handles,
   poll = core.poll,
   signal = core.signal,
   now = core.now,

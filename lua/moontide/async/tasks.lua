@@ -2,6 +2,7 @@
 --- its field tasks. Nothing is kept for that while a program runs; the core looks for them in the
 --- heap (csrc/core/suspension.c).
 local core = require("moontide.core").tasks
+local operation_name = require("moontide.core").operation_name
 
 local M = {}
 
@@ -54,6 +55,9 @@ function Tasks:__tostring()
 end
 
 ---- who waits for whom ----
+
+--- What a promise is, for those who wait for it.
+local function what(promise) return operation_name(promise) or core.what(promise) end
 
 -- A survey: for each pending promise
 --   waiters[promise]   list of those that wait for it, TOP for the top level
@@ -116,7 +120,7 @@ local function causes_of(survey, promise)
     local at = table.remove(open)
     local causes = survey.causes[at]
     if not causes and not survey.functions[at] then
-      local text = core.what(at)
+      local text = what(at)
       if not known[text] then texts[#texts + 1] = text end
       known[text] = true
     end
@@ -135,7 +139,7 @@ end
 --- What the function awaits; of one at a root, also what that waits for in turn.
 local function text_of(survey, awaits, at_root)
   if type(awaits) == "string" then return awaits end
-  local text = core.what(awaits)
+  local text = what(awaits)
   if not at_root or not survey.causes[awaits] or survey.functions[awaits] then return text end
   return text .. " of " .. causes_of(survey, awaits)
 end
@@ -267,6 +271,26 @@ local function tasks_of(survey)
 end
 
 function M.tasks() return tasks_of(make_survey()) end
+
+--- Source and line at which a promise is awaited, by way of others too; of one of those places, the
+--- first that is not the library's own. Or nil.
+function M.place_of(promise)
+  local open, first, known, own_source, own_line = { promise }, 1, {}, nil, nil
+  while open[first] do
+    local at = open[first]
+    first = first + 1
+    local awaits, _, source, line, is_own = core.suspended(at, FOLDER)
+    if awaits and not is_own then return source, line end
+    if awaits and not own_source then own_source, own_line = source, line end
+    for _, waiter in ipairs(core.waiting(at)) do
+      if waiter ~= true and not known[waiter] then
+        known[waiter] = true
+        open[#open + 1] = waiter
+      end
+    end
+  end
+  return own_source, own_line
+end
 
 --- The top level has waited for the promise in vain.
 core.set_deadlock(function(promise)

@@ -71,6 +71,22 @@
 ---@class moontide.Tasks
 ---@field [integer] moontide.Task
 
+--- Something that keeps the loop alive.
+---@class moontide.HandleInfo
+---@field kind "timer"|"immediate"|"operation"|"server"|"stream"|"udp"|"process"|"signal"|"watch"|"poll"|"handle"
+---@field description? string "sleep", "fs.stat 'x'", "127.0.0.1:80", "SIGTERM", ...
+---@field source? string file of the line where it is awaited, or where the function is that it calls;
+---as far as known
+---@field line? integer that line
+---@field calls? string the function that it will call: "function <app.lua:3>", "C function"
+---@field due? number of a timer: ms from now
+---@field pid? integer of a process
+
+--- Timers come first, in the order in which they will fire. `tostring` gives a line for each, 20 at
+--- most.
+---@class moontide.Handles
+---@field [integer] moontide.HandleInfo
+
 --- An entry of `Promise.all_settled`.
 ---@class moontide.Outcome
 ---@field status "fulfilled"|"rejected"
@@ -240,6 +256,11 @@ function tide.backend_timeout() end
 --- found.
 ---@return moontide.Tasks
 function tide.tasks() end
+
+--- What keeps the loop alive now: timers and immediates, operations, and what is open and waited for.
+--- What is unref'd, or open without anybody who waits, does not.
+---@return moontide.Handles
+function tide.handles() end
 
 --- Decides what happens to a rejection that has no handler when the microtasks have been drained.
 --- Without it, or after nil, what drives the loop raises the reason.
