@@ -28,6 +28,7 @@
 #include "loop/clock.h"
 #include "loop/handle.h"
 #include "loop/immediate.h"
+#include "loop/listener.h"
 #include "loop/loop.h"
 #include "loop/operation.h"
 #include "loop/poll.h"
@@ -138,6 +139,7 @@ __attribute__((visibility("default"))) int luaopen_moontide_core(lua_State *L) {
     set_module(L, rt, "stdio", tide_stdio_functions);
     set_module(L, rt, "tasks", tide_suspension_functions);
     tide_objects_set_functions(L, rt, tide_inventory_functions);
+    tide_objects_set_functions(L, rt, tide_listener_functions);
     set_files(L, rt);
     set_net(L, rt);
     set_module(L, rt, "testing", tide_clock_functions);

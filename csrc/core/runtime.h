@@ -94,8 +94,9 @@ struct tide_runtime {
         int depth;   /* coroutines of ours resumed inside one another */
         bool failed; /* the coroutine that just finished did so with an error */
         tide_yield yield;
-        void *waiter;  /* the reaction by which the top level waits, or NULL */
-        uint32_t call; /* what the next async function counts as, see watch_calls, or 0 */
+        void *waiter;      /* the reaction by which the top level waits, or NULL; */
+        lua_State *driver; /* meanwhile, that drives the loop */
+        uint32_t call;     /* what the next async function counts as, see watch_calls, or 0 */
     } tasks;
 
     struct { /* coroutine.c */
@@ -153,8 +154,10 @@ struct tide_runtime {
     uv_timer_t alarm; /* ends a poll when the next timer is due */
     bool loop_open;
 
-    /* Drives the loop until the interrupt; set by loop.c, so that task.c need not know it. */
+    /* Drives the loop until the interrupt, by calling what stands below the frames of whatever
+     * runs; set by loop.c, so that task.c need not know it. */
     void (*drive)(lua_State *L, tide_runtime *rt);
+    lua_CFunction drive_body;
     /* A node has settled, and leaves its scope; what it awaited or adopted has. Set by scope.c, so
      * that promises need not know scopes. */
     void (*leave)(lua_State *L, tide_runtime *rt, int node);

@@ -73,13 +73,14 @@ static bool is_own(const lua_Debug *ar, const char *folder) {
     return strncmp(ar->source, folder, strlen(folder)) == 0;
 }
 
-/* Pushes source and line of the innermost Lua function on the coroutine that is none of the
- * library's; of those, if there are no others; or nil, nil. And whether it is one of those.
+/* Pushes source and line of the innermost Lua function on the coroutine, from the level on, that is
+ * none of the library's; of those, if there are no others; or nil, nil. And whether it is one of
+ * those.
  * [-0, +3, m] */
-static void push_place(lua_State *L, lua_State *co, const char *folder) {
+static void push_place(lua_State *L, lua_State *co, int level, const char *folder) {
     lua_Debug ar, own;
     bool found = false, found_own = false;
-    for (int level = 0; !found && lua_getstack(co, level, &ar); level++) {
+    for (; !found && lua_getstack(co, level, &ar); level++) {
         lua_getinfo(co, "Sl", &ar);
         found = ar.currentline > 0 && !is_own(&ar, folder);
         if (ar.currentline > 0 && !found && !found_own) {
@@ -142,13 +143,41 @@ static int suspended(lua_State *L) {
         return 0;
     push_awaited(L, rt, 1, p);
     push_name(L, co);
-    push_place(L, co, folder);
+    push_place(L, co, 0, folder);
     return 5;
 }
 
 /* place(folder) -> source and line of the function that is running, outside of that folder */
 static int place(lua_State *L) {
-    push_place(L, L, luaL_checkstring(L, 1));
+    push_place(L, L, 0, luaL_checkstring(L, 1));
+    lua_pop(L, 1);
+    return 2;
+}
+
+/* The level of the coroutine on which the frame stands that drives the loop. */
+static int level_of_drive(lua_State *L, lua_State *co, lua_CFunction drive) {
+    lua_Debug ar;
+    int level = 0;
+    for (bool found = false; !found && lua_getstack(co, level, &ar); level++) {
+        if (!lua_checkstack(co, 1))
+            break;
+        lua_getinfo(co, "f", &ar);
+        lua_xmove(co, L, 1);
+        found = lua_tocfunction(L, -1) == drive;
+        lua_pop(L, 1);
+    }
+    return level;
+}
+
+/* top_place(folder) -> source and line at which the top level waits, outside of that folder;
+ * nothing if it does not */
+static int top_place(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    const char *folder = luaL_checkstring(L, 1);
+    if (rt->tasks.waiter == NULL)
+        return 0;
+    lua_State *driver = rt->tasks.driver;
+    push_place(L, driver, level_of_drive(L, driver, rt->drive_body), folder);
     lua_pop(L, 1);
     return 2;
 }
@@ -199,7 +228,7 @@ static int set_deadlock(lua_State *L) {
     return 0;
 }
 
-const luaL_Reg tide_suspension_functions[] = {
-    {"pending", pending}, {"waiting", waiting}, {"suspended", suspended},
-    {"place", place},     {"what", what},       {"set_deadlock", set_deadlock},
-    {NULL, NULL}};
+const luaL_Reg tide_suspension_functions[] = {{"pending", pending},           {"waiting", waiting},
+                                              {"suspended", suspended},       {"place", place},
+                                              {"top_place", top_place},       {"what", what},
+                                              {"set_deadlock", set_deadlock}, {NULL, NULL}};

@@ -568,6 +568,7 @@ bool tide_task_drive(lua_State *L, tide_runtime *rt, int promise) {
     lua_pushvalue(L, -1);
     tide_promise_then(L, rt, promise, lua_touserdata(L, promise));
     rt->tasks.waiter = w;
+    rt->tasks.driver = L;
     rt->drive(L, rt);
     lua_pop(L, 1);
     return w->done;

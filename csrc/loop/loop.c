@@ -306,4 +306,5 @@ const luaL_Reg tide_loop_functions[] = {{"run", run},
 void tide_loop_open(tide_runtime *rt) {
     rt->phase = TIDE_PHASE_END;
     rt->drive = drive_all;
+    rt->drive_body = drive_body;
 }

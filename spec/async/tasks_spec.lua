@@ -377,7 +377,7 @@ describe("tasks", function()
     prints([[
       async function <app.lua:1>, at app.lua:1, waits for sleep (x 2)
         awaited by async function <app.lua:2>, at app.lua:3, through Promise.all [2]
-          awaited by the top level
+          awaited by the top level, at app.lua:6
       async function <app.lua:5>, at app.lua:5, waits for its turn
     ]], [[
       local function nap() await(tide.sleep(20)) end

@@ -86,7 +86,8 @@ end
 
 local function make_survey()
   local survey = { pending = core.pending(), waiters = {}, causes = {} }
-  survey.functions = { [TOP] = { name = "the top level" } }
+  local source, line = core.top_place(FOLDER)
+  survey.functions = { [TOP] = { name = "the top level", source = source, line = line } }
   for _, promise in ipairs(survey.pending) do
     survey.functions[promise] = read_function(promise)
     add_waiters(survey, promise)

@@ -57,7 +57,7 @@
 --- Suspended async functions that stand alike: of one name, at one line, waiting for the same.
 ---@class moontide.Task
 ---@field name string "async function <app.lua:3>", the line where it is defined; or "the top level"
----@field source? string file of the line where it awaits; unknown of the top level while it waits
+---@field source? string file of the line where it awaits, as far as known
 ---@field line? integer that line
 ---@field waits_for string "queue:pop", "sleep", "Promise.all [2]", "async function <app.lua:9>", ...
 ---@field count integer how many they are
