@@ -217,7 +217,7 @@ static void set_descriptor(lua_State *L, const uv_handle_t *uv) {
  * [-0, +1, m] */
 static void push_stream(lua_State *L, const uv_handle_t *uv) {
     const uv_stream_t *stream = (const uv_stream_t *)uv;
-    bool open = uv_is_readable(stream) || uv_is_writable(stream);
+    bool open = uv_is_readable(stream) || uv_is_writable(stream) || is_writing(uv);
     push_entry(L, open || uv->type == UV_TTY ? "stream" : "server");
     set_text(L, "description",
              uv->type == UV_TTY   ? "terminal"

@@ -10,8 +10,12 @@
 
 #include <string.h>
 
-/* Indices of the stack of walk(); above them it works. */
+/* Indices of the stack of walk_all(); above them it works. */
 enum { WALK = 1, MARKS, OPEN, FOUND };
+
+/* Of a stack, so many frames are looked at, the innermost: finding one takes the longer the further
+ * out it is. */
+#define LEVELS_MAX 10000
 
 typedef struct walk {
     tide_runtime *rt;
@@ -125,7 +129,7 @@ static void add_coroutine(lua_State *L, walk *w) {
     int level = 0;
     if (!lua_checkstack(co, 1))
         return; /* it is full, and there is no memory */
-    for (; lua_getstack(co, level, &ar); level++)
+    for (; level < LEVELS_MAX && lua_getstack(co, level, &ar); level++)
         add_frame(L, w, co, &ar);
     for (int i = level == 0 ? lua_gettop(co) : 0; i > 0; i--) {
         lua_pushvalue(co, i);
@@ -155,7 +159,7 @@ static void ignore(lua_State *L, int index) {
     lua_pop(L, 1);
 }
 
-/* walk(walk) -> list */
+/* walk_all(walk) -> list */
 static int walk_all(lua_State *L) {
     walk *w = lua_touserdata(L, WALK);
     lua_newtable(L);
