@@ -179,6 +179,50 @@ describe("a deadlock's report", function()
     ]])
   end)
 
+  it("finds promises that are resolved with one another", function()
+    reports([[
+      async function <app.lua:3>, at app.lua:3, waits for promises in a circle (x 2)
+        awaited by the top level, at app.lua:4, through Promise.all [2]
+    ]], [[local a, resolve_a = Promise.with_resolvers()
+      local b, resolve_b = Promise.with_resolvers() resolve_a(b) resolve_b(a)
+      local function f() await(a) end
+      await(Promise.all { tide.spawn(f), tide.spawn(f) })
+    ]])
+    reports("the top level, at app.lua:2, waits for promises in a circle\n", [[
+      local a, resolve = Promise.with_resolvers() resolve(a:next())
+      await(a)
+    ]])
+  end)
+
+  it("finds a circle that leads through a combinator", function()
+    reports([[
+      async function <app.lua:4>, at app.lua:4, waits for Promise.all [1], in a circle
+        awaited by async function <app.lua:5>, at app.lua:5
+          awaited by the top level, at app.lua:6
+    ]], [[local one, other
+
+      local start, resolve = Promise.with_resolvers()
+      one = tide.spawn(function() await(start) await(Promise.all { other }) end)
+      other = tide.spawn(function() await(start) await(one) end)
+      resolve() await(other)
+    ]])
+  end)
+
+  it("has a function in each tree that leads to it, and who awaits it in one", function()
+    reports([[
+      async function <app.lua:2>, at app.lua:2, waits for event:wait
+        awaited by async function <app.lua:4>, at app.lua:4, through Promise.all [2]
+          awaited by the top level, at app.lua:5
+      async function <app.lua:3>, at app.lua:3, waits for queue:pop
+        awaited by async function <app.lua:4>, at app.lua:4, through Promise.all [2], see above
+    ]], [[local event, queue = tide.event(), tide.queue()
+      local a = async(function() await(event:wait()) end)
+      local b = async(function() await(queue:pop()) end)
+      local both = async(function() await(Promise.all { a(), b() }) end)
+      await(both())
+    ]])
+  end)
+
   it("tells of the children of a group", function()
     reports([[
       async function <app.lua:4>, at app.lua:4, waits for event:wait

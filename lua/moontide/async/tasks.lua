@@ -116,17 +116,16 @@ end
 
 --- Promises that nothing is known to settle, and that lead to the function: what they are.
 local function causes_of(survey, promise)
-  local open, known, texts = { promise }, { [promise] = true }, {}
+  local open, known, named, texts = { promise }, { [promise] = true }, {}, {}
   while #open > 0 do
     local at = table.remove(open)
-    local causes = survey.causes[at]
-    if not causes and not survey.functions[at] then
-      local text = what(at)
-      if not known[text] then texts[#texts + 1] = text end
-      known[text] = true
+    local text = not survey.causes[at] and what(at)
+    if text and not named[text] then
+      texts[#texts + 1] = text
+      named[text] = true
     end
-    for _, cause in ipairs(causes or {}) do
-      if not known[cause] and not survey.functions[at] then
+    for _, cause in ipairs(survey.causes[at] or {}) do
+      if not known[cause] and not survey.functions[cause] then
         known[cause] = true
         open[#open + 1] = cause
       end
@@ -142,7 +141,8 @@ local function text_of(survey, awaits, at_root)
   if type(awaits) == "string" then return awaits end
   local text = what(awaits)
   if not at_root or not survey.causes[awaits] or survey.functions[awaits] then return text end
-  return text .. " of " .. causes_of(survey, awaits)
+  local causes = causes_of(survey, awaits)
+  return causes ~= "" and text .. " of " .. causes or text
 end
 
 --- Whether it is worth a word that a function is awaited by way of that.
@@ -225,6 +225,31 @@ local function roots_of(survey)
   return roots
 end
 
+---- circles ----
+
+--- Marks the promises, and all that waits for them.
+local function mark(survey, promises, marks)
+  local open = table.move(promises, 1, #promises, 1, {})
+  while #open > 0 do
+    local promise = table.remove(open)
+    if not marks[promise] then
+      marks[promise] = true
+      local waiters = survey.waiters[promise] or {}
+      table.move(waiters, 1, #waiters, #open + 1, open)
+    end
+  end
+end
+
+--- What waits for nothing, and all that waits for that, and so on.
+local function mark_trees(survey)
+  local marks, roots = {}, {}
+  for _, promise in ipairs(survey.pending) do
+    if not survey.causes[promise] then roots[#roots + 1] = promise end
+  end
+  mark(survey, roots, marks)
+  return marks
+end
+
 --- Promises that wait for one another, found from one that no root leads to: each of them has
 --- causes.
 local function circle_of(survey, promise)
@@ -237,24 +262,44 @@ local function circle_of(survey, promise)
   return circle
 end
 
---- Adds trees of functions that wait for themselves; the root is the first by place of a circle.
-local function add_circles(survey, tasks, seen)
-  for _, promise in ipairs(survey.pending) do
-    if survey.functions[promise] and not seen[promise] then
-      local functions = {}
-      for _, member in ipairs(circle_of(survey, promise)) do
-        if survey.functions[member] then functions[#functions + 1] = member end
-      end
-      local root = group(survey, functions, true)[1]
-      root.in_circle, root.count, root.members = true, 1, { root.members[1] }
-      tasks[#tasks + 1] = root
-      grow(survey, root, seen)
-    end
-  end
+--- The root of functions that wait for themselves, the first of them by place.
+local function root_in_circle(survey, functions)
+  local root = group(survey, functions, true)[1]
+  root.in_circle, root.count, root.members = true, 1, { root.members[1] }
+  return { root }
 end
 
+--- The roots of what waits for promises in a circle in which no function is.
+local function roots_after(survey, circle)
+  local functions = {}
+  each_after(survey, circle, function(promise) functions[#functions + 1] = promise end)
+  local roots = group(survey, functions, true)
+  for _, root in ipairs(roots) do root.waits_for = "promises in a circle" end
+  return roots
+end
+
+--- The roots of what no other root leads to.
+local function roots_of_circles(survey)
+  local list, marks = {}, mark_trees(survey)
+  for _, promise in ipairs(survey.pending) do
+    if not marks[promise] then
+      local circle, functions = circle_of(survey, promise), {}
+      for _, member in ipairs(circle) do
+        if survey.functions[member] then functions[#functions + 1] = member end
+      end
+      local more = functions[1] and root_in_circle(survey, functions) or roots_after(survey, circle)
+      table.move(more, 1, #more, #list + 1, list)
+      mark(survey, circle, marks)
+    end
+  end
+  table.sort(list, by_place)
+  return list
+end
+
+---- what users get ----
+
 local function strip(tasks)
-  local open = { table.unpack(tasks) }
+  local open = table.move(tasks, 1, #tasks, 1, {})
   while #open > 0 do
     local entry = table.remove(open)
     entry.members = nil
@@ -265,9 +310,9 @@ end
 
 local function tasks_of(survey)
   local seen = {}
-  local tasks = group(survey, roots_of(survey), true)
+  local tasks, circles = group(survey, roots_of(survey), true), roots_of_circles(survey)
+  table.move(circles, 1, #circles, #tasks + 1, tasks)
   for _, root in ipairs(tasks) do grow(survey, root, seen) end
-  add_circles(survey, tasks, seen)
   return strip(tasks)
 end
 
