@@ -3,16 +3,18 @@
 # release, asan (AddressSanitizer and UBSan) or gcstress (a full collection before every job).
 BUILD ?= release
 PREFIX ?= /usr/local
-LIBDIR  = $(PREFIX)/lib/lua/5.4
-LUADIR  = $(PREFIX)/share/lua/5.4
+LIBDIR  = $(PREFIX)/lib/lua/$(LUA_VERSION)
+LUADIR  = $(PREFIX)/share/lua/$(LUA_VERSION)
 BINDIR  = $(PREFIX)/bin
+DOCDIR  = $(PREFIX)/share/doc/moontide
 
 # ?= would not do: make itself sets CC.
 ifeq ($(origin CC),default)
 CC := cc
 endif
 LUA     := $(or $(LUA),$(shell sh tools/find.sh lua),lua5.4)
-LUA_PC  := $(or $(shell sh tools/find.sh lua-pc),lua5.4)
+LUA_VERSION := $(or $(shell $(LUA) -e 'io.write(_VERSION:sub(5))' 2>/dev/null),5.4)
+LUA_PC  := $(or $(shell sh tools/find.sh lua-pc $(LUA_VERSION)),lua$(LUA_VERSION))
 SYSTEM  := $(shell uname -s)
 
 # TLS is a module of its own, built where OpenSSL is found; OPENSSL=no leaves it out.
@@ -29,9 +31,12 @@ TLSSRC  := $(wildcard csrc/tls/*.c)
 HEADERS := $(wildcard csrc/*.h csrc/*/*.h)
 SPECS   := $(sort $(wildcard spec/*_spec.lua spec/*/*_spec.lua))
 LUADIRS := $(sort $(dir $(wildcard lua/moontide/*.lua lua/moontide/*/*.lua)))
-HOSTSRC := $(wildcard spec/host/*.c)
+HOSTSRC := $(wildcard spec/host/*.c spec/support/*.c examples/hosts/*.c)
 BENCHSRC := $(wildcard bench/*.c bench/io/*.c)
 BENCHHDR := $(wildcard bench/io/*.h)
+# What the README leads to, and these files in turn.
+DOCUMENTS := README.md LICENSE bench/README.md bench/instructions.txt $(wildcard docs/*.md) \
+	$(shell find examples -type f | sort)
 SHELLS  := $(wildcard tools/*.sh) .ci/run
 
 DIR     := build/$(BUILD)
@@ -57,7 +62,7 @@ endif
 
 # CFLAGS and LDFLAGS are the user's; what the build cannot do without is kept apart from them.
 CFLAGS    ?= $(CFLAGS_$(BUILD))
-REQUIRED   = -std=gnu99 -Wall -Wextra -fPIC -fvisibility=hidden -fno-plt
+REQUIRED   = -std=gnu99 -D_FILE_OFFSET_BITS=64 -Wall -Wextra -fPIC -fvisibility=hidden -fno-plt
 LUA_CFLAGS = $(shell pkg-config --cflags $(LUA_PC))
 LUA_LIBS   = $(shell pkg-config --libs $(LUA_PC))
 UV_CFLAGS  = $(shell pkg-config --cflags libuv)
@@ -67,9 +72,10 @@ TLS_LIBS   = $(shell pkg-config --libs openssl)
 COMPILE    = $(CC) $(REQUIRED) $(CFLAGS) $(CPPFLAGS) -Icsrc $(LUA_CFLAGS) $(UV_CFLAGS) -MMD -MP
 
 # Whatever the caller had comes last, so that rocks of the user's own (busted, say) are found.
-export LUA_PATH  := $(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;$(or $(LUA_PATH_5_4),$(LUA_PATH),;)
-export LUA_CPATH := $(CURDIR)/$(DIR)/?.so;$(or $(LUA_CPATH_5_4),$(LUA_CPATH),;)
-unexport LUA_PATH_5_4 LUA_CPATH_5_4 LUA_INIT LUA_INIT_5_4
+V := $(subst .,_,$(LUA_VERSION))
+export LUA_PATH  := $(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;$(or $(LUA_PATH_$(V)),$(LUA_PATH),;)
+export LUA_CPATH := $(CURDIR)/$(DIR)/?.so;$(or $(LUA_CPATH_$(V)),$(LUA_CPATH),;)
+unexport LUA_PATH_$(V) LUA_CPATH_$(V) LUA_INIT LUA_INIT_$(V)
 export MOONTIDE_BUILD := $(BUILD)
 
 SUBMAKE := $(MAKE) --no-print-directory
@@ -82,7 +88,7 @@ define each
 endef
 
 .PHONY: all core run test specs examples install-test oom bench bench-instructions \
-	bench-instructions-check lint asan gcstress valgrind format clean install deps-build deps-test deps-check
+	bench-instructions-check lint asan gcstress valgrind format clean install uninstall deps-build deps-test deps-check
 .DELETE_ON_ERROR:
 
 all: core
@@ -250,7 +256,19 @@ install: core
 		install -d "$(DESTDIR)$(LUADIR)/$$folder" && \
 		install -m 644 lua/$$folder/*.lua "$(DESTDIR)$(LUADIR)/$$folder/" || exit; \
 	done
-	install -m 755 bin/moontide "$(DESTDIR)$(BINDIR)/"
+	sed '1s|.*|#!$(or $(shell command -v $(LUA)),/usr/bin/env $(LUA))|' bin/moontide \
+		>"$(DESTDIR)$(BINDIR)/moontide"
+	chmod 755 "$(DESTDIR)$(BINDIR)/moontide"
+	for file in $(DOCUMENTS); do \
+		install -d "$(DESTDIR)$(DOCDIR)/$$(dirname $$file)" && \
+		install -m 644 $$file "$(DESTDIR)$(DOCDIR)/$$file" || exit; \
+	done
+
+# All files under the names that install gives them, of this version and others.
+uninstall:
+	rm -rf "$(DESTDIR)$(LIBDIR)/moontide" "$(DESTDIR)$(LUADIR)/moontide"
+	rm -f "$(DESTDIR)$(BINDIR)/moontide"
+	rm -rf "$(DESTDIR)$(DOCDIR)"
 
 clean:
 	rm -rf build

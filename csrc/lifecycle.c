@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/event.h"
+#include "core/forgotten.h"
 #include "core/generator.h"
 #include "core/group.h"
 #include "core/microtask.h"
@@ -22,12 +23,14 @@
 #include "fs/descriptor.h"
 #include "fs/watch.h"
 #include "loop/completion.h"
+#include "loop/fork.h"
 #include "loop/immediate.h"
 #include "loop/loop.h"
 #include "loop/operation.h"
 #include "loop/poll.h"
 #include "loop/signal.h"
 #include "loop/timer.h"
+#include "loop/wake.h"
 #include "net/address.h"
 #include "net/server.h"
 #include "net/tcp.h"
@@ -43,17 +46,25 @@ static void on_walk_close(uv_handle_t *handle, void *arg) {
         uv_close(handle, NULL);
 }
 
+/* What a fork has lost never comes back: it would not let the loop run dry. */
+static void run_dry(tide_runtime *rt) {
+    while (rt->has_lost && tide_fork_can_complete(rt))
+        uv_run(&rt->loop, UV_RUN_ONCE);
+    uv_run(&rt->loop, rt->has_lost ? UV_RUN_NOWAIT : UV_RUN_DEFAULT);
+}
+
 static int close_runtime(lua_State *L) {
     tide_runtime *rt = lua_touserdata(L, 1);
-    rt->closed = true;
+    rt->closed = rt->attention = true;
     if (rt->loop_open) {
         rt->loop_open = false;
+        tide_fork_check(rt);
         tide_operation_cancel_all(rt);
         uv_walk(&rt->loop, on_walk_close, NULL);
-        uv_run(&rt->loop, UV_RUN_DEFAULT);
+        run_dry(rt);
         tide_completion_discard_all(rt);
         tide_descriptor_close_all(rt);
-        if (uv_loop_close(&rt->loop) != 0)
+        if (uv_loop_close(&rt->loop) != 0 && !rt->has_lost)
             abort(); /* a handle survived its runtime: memory is about to be corrupted */
     }
     tide_microtask_close(L, rt);
@@ -73,7 +84,18 @@ static void fill_standard_descriptors(void) {
         close(fd);
 }
 
+/* libuv is built with 64 bits for offsets in files, wherever: structs of another size would have it
+ * write beyond ours. */
+_Static_assert(sizeof(off_t) == 8, "compile with -D_FILE_OFFSET_BITS=64");
+
+static void check_sizes(lua_State *L) {
+    if (uv_loop_size() != sizeof(uv_loop_t) || uv_req_size(UV_FS) != sizeof(uv_fs_t) ||
+        uv_handle_size(UV_FS_EVENT) != sizeof(uv_fs_event_t))
+        luaL_error(L, "libuv was built with other sizes than moontide");
+}
+
 static void open_loop(lua_State *L, tide_runtime *rt) {
+    check_sizes(L);
     fill_standard_descriptors();
     int status = uv_loop_init(&rt->loop);
     if (status != 0)
@@ -92,8 +114,9 @@ tide_runtime *tide_lifecycle_open(lua_State *L) {
     tide_promise_open(L, rt);
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_promise_meta);
     lua_getfield(L, -1, "__index");
-    tide_objects_set_functions(L, rt, tide_task_methods);
+    tide_objects_set_functions(L, rt, "promise:", tide_task_methods);
     lua_pop(L, 2);
+    tide_forgotten_open(L, rt);
     tide_timer_open(L, rt);
     tide_poll_open(L, rt);
     tide_process_open(L, rt);
@@ -107,6 +130,7 @@ tide_runtime *tide_lifecycle_open(lua_State *L) {
     tide_server_open(L, rt);
     tide_udp_open(L, rt);
     tide_rejection_open(rt);
+    tide_task_open(rt);
     tide_scope_open(rt);
     tide_group_open(L, rt);
     tide_event_open(L, rt);
@@ -114,7 +138,9 @@ tide_runtime *tide_lifecycle_open(lua_State *L) {
     tide_queue_open(L, rt);
     tide_semaphore_open(L, rt);
     tide_immediate_open(rt);
+    tide_fork_open(rt);
     tide_loop_open(rt);
+    tide_wake_open(rt);
     tide_runtime_register(L);
     return rt;
 }

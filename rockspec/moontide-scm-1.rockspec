@@ -8,7 +8,7 @@ source = {
 }
 
 description = {
-  summary = "Promises, an event loop and async/await for Lua 5.4",
+  summary = "Promises, an event loop and async/await for Lua 5.4 and 5.5",
   detailed = [[
 moontide gives a stock Lua 5.4 interpreter promises, a microtask queue, an event loop on libuv and
 async/await. The order in which jobs run is ECMA-262's; the phases of the loop are Node's.]],
@@ -17,7 +17,7 @@ async/await. The order in which jobs run is ECMA-262's; the phases of the loop a
 }
 
 dependencies = {
-  "lua >= 5.4, < 5.5",
+  "lua >= 5.4, < 5.6",
 }
 
 external_dependencies = {
@@ -40,5 +40,7 @@ build = {
     LIBDIR = "$(LIBDIR)",
     LUADIR = "$(LUADIR)",
     BINDIR = "$(BINDIR)",
+    DOCDIR = "$(PREFIX)",
   },
+  copy_directories = { "docs" }, -- else luarocks puts a second README where its links lead nowhere
 }

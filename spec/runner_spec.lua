@@ -199,7 +199,7 @@ describe("bin/moontide", function()
       local err = result.err:gsub(path:gsub("%p", "%%%0"), "app.lua"):gsub("in %d+ ms", "in N ms")
       assert.equal(table.concat({
         "moontide: suspended:",
-        "  async function <app.lua:3>, at app.lua:3, waits for queue:pop",
+        "  async function 'take' (app.lua:3), at app.lua:3, waits for queue:pop",
         "    awaited by the top level, at app.lua:6",
         "moontide: keeps the loop alive:",
         "  timer: timeout, due in N ms, function <app.lua:5>",

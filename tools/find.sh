@@ -1,31 +1,52 @@
 #!/bin/sh
 # Names a thing that every system calls differently, or exits 1 when it is not there:
-#   lua       the Lua 5.4 interpreter
-#   lua-pc    the pkg-config module of Lua 5.4
-#   luarocks  the luarocks command, with the arguments that make it work for Lua 5.4
+#   lua                the interpreter, of a version that moontide runs on
+#   lua-pc [VERSION]   the pkg-config module of Lua, of that version or the interpreter's
+#   luarocks           the luarocks command, with the arguments that make it work for the interpreter
 # Used by the Makefile and by tools/install-deps.sh, so that both look for the same things.
+
+# Best first; bin/moontide looks for the same.
+VERSIONS="5.4 5.5"
+
+names()
+{
+    echo "lua$1 lua-$1 lua$(echo "$1" | tr -d .) lua"
+}
+
+find_lua()
+{
+    for version in $VERSIONS; do
+        for lua in $(names "$version"); do
+            [ "$("$lua" -e 'io.write(_VERSION)' 2>/dev/null)" = "Lua $version" ] && return
+        done
+    done
+    return 1
+}
 
 case ${1-} in
 lua)
-    for name in lua5.4 lua-5.4 lua54 lua; do
-        if [ "$("$name" -e 'io.write(_VERSION)' 2>/dev/null)" = "Lua 5.4" ]; then
-            echo "$name"
-            exit 0
-        fi
-    done
+    find_lua || exit 1
+    echo "$lua"
+    exit 0
     ;;
 lua-pc)
-    for name in lua5.4 lua-5.4 lua54 lua; do
-        if pkg-config --exists "$name >= 5.4" "$name < 5.5" 2>/dev/null; then
-            echo "$name"
-            exit 0
-        fi
+    find_lua && VERSIONS=$version
+    for version in ${2-$VERSIONS}; do
+        for name in $(names "$version"); do
+            case $(pkg-config --modversion "$name" 2>/dev/null) in
+            "$version" | "$version".*)
+                echo "$name"
+                exit 0
+                ;;
+            esac
+        done
     done
     ;;
 luarocks)
-    for name in luarocks-5.4 luarocks; do
+    find_lua || version=5.4
+    for name in "luarocks-$version" luarocks; do
         if command -v "$name" >/dev/null; then
-            echo "$name --lua-version=5.4"
+            echo "$name --lua-version=$version"
             exit 0
         fi
     done

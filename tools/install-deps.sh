@@ -1,9 +1,10 @@
 #!/bin/sh
 # Installs what is missing to work on moontide, and nothing that is there already.
 #   tools/install-deps.sh build    compiler, Lua 5.4 with headers, libuv, pkg-config
-#   tools/install-deps.sh test     that, OpenSSL with headers, busted, luasocket, luarocks, curl,
-#                                  socat, nginx, redis and lua-redis
-#   tools/install-deps.sh check    that, the linters, sanitizers and valgrind
+#   tools/install-deps.sh test     that, OpenSSL with headers, busted, luasocket, luasec, luarocks,
+#                                  curl, socat, nginx, redis and lua-redis
+#   tools/install-deps.sh check    that, dkjson and LuaSQL for SQLite, the linters, sanitizers and
+#                                  valgrind
 # DEPS=no: only say what is missing; the exit status is 1 when something is.
 
 set -u
@@ -14,11 +15,12 @@ case $set_name in
 build) wanted="cc pkg-config lua lua-headers libuv" ;;
 test)
     wanted="cc pkg-config lua lua-headers libuv busted luasocket luarocks openssl libssl curl socat"
-    wanted="$wanted nginx redis-server lua-redis"
+    wanted="$wanted nginx redis-server lua-redis luasec"
     ;;
 check)
     wanted="cc pkg-config lua lua-headers libuv busted luasocket luarocks openssl libssl curl socat"
-    wanted="$wanted nginx redis-server lua-redis"
+    wanted="$wanted nginx redis-server lua-redis luasec"
+    wanted="$wanted dkjson luasql-sqlite3"
     wanted="$wanted luacheck clang-format clang-tidy valgrind sanitizers"
     ;;
 *)
@@ -49,6 +51,9 @@ has()
     libssl) pkg-config --exists 'openssl >= 1.1.1' 2>/dev/null ;;
     busted) lua=$(sh "$here/find.sh" lua) && "$lua" -e 'require "busted.runner"' 2>/dev/null ;;
     luasocket) lua=$(sh "$here/find.sh" lua) && "$lua" -e 'require "socket"' 2>/dev/null ;;
+    luasec) lua=$(sh "$here/find.sh" lua) && "$lua" -e 'require "ssl"' 2>/dev/null ;;
+    dkjson) lua=$(sh "$here/find.sh" lua) && "$lua" -e 'require "dkjson"' 2>/dev/null ;;
+    luasql-sqlite3) lua=$(sh "$here/find.sh" lua) && "$lua" -e 'require "luasql.sqlite3"' 2>/dev/null ;;
     luarocks) sh "$here/find.sh" luarocks >/dev/null ;;
     redis-server) command -v redis-server >/dev/null || command -v valkey-server >/dev/null ;;
     lua-redis) lua=$(sh "$here/find.sh" lua) && "$lua" "$here/../spec/support/find_redis.lua" ;;
@@ -80,6 +85,9 @@ package()
     apt:libssl) echo libssl-dev ;;
     apt:busted) echo lua-busted ;;
     apt:luasocket) echo lua-socket ;;
+    apt:luasec) echo lua-sec ;;
+    apt:dkjson) echo lua-dkjson ;;
+    apt:luasql-sqlite3) echo lua-sql-sqlite3 ;;
     apt:luacheck) echo lua-check ;;
     apt:sanitizers) echo gcc libc6-dev ;;
     apt:nginx) echo nginx-light ;;
@@ -103,6 +111,8 @@ package()
     apk:libssl) echo openssl-dev ;;
     apk:busted) echo lua5.4-busted ;;
     apk:luasocket) echo lua5.4-socket ;;
+    apk:luasec) echo lua5.4-sec ;;
+    apk:luasql-sqlite3) echo lua5.4-sql-sqlite3 ;;
     apk:luarocks) echo luarocks5.4 ;;
     apk:clang-format | apk:clang-tidy) echo clang-extra-tools ;;
     apk:sanitizers) ;; # gcc has none on musl
@@ -129,7 +139,9 @@ package()
     pacman:redis-server) echo valkey ;;
     *:redis-server) echo redis ;;
     *:lua-redis) echo rock:redis-lua ;;
-    *:busted | *:luacheck | *:luasocket) echo "rock:$1" ;;
+    *:busted | *:luacheck | *:luasocket | *:luasec | *:dkjson | *:luasql-sqlite3)
+        echo "rock:$1"
+        ;;
     *) echo "$1" ;;
     esac
 }

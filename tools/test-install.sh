@@ -19,7 +19,7 @@ fail()
 
 mkdir "$work/source" "$work/elsewhere"
 cd "$root"
-for part in csrc lua bin rockspec tools/find.sh Makefile LICENSE README.md; do
+for part in csrc lua bin docs examples bench rockspec tools/find.sh Makefile LICENSE README.md; do
     [ -e "$part" ] || continue
     mkdir -p "$work/source/$(dirname "$part")"
     cp -R "$part" "$work/source/$(dirname "$part")/"
@@ -82,4 +82,49 @@ fi
 unset LUA_PATH LUA_CPATH
 got=$("$tree/bin/moontide" script.lua) || fail "the installed command failed"
 [ "$got" = "$expected" ] || fail "the command printed '$got' instead of '$expected'"
+
+# check_links FOLDER: what the documents there link to is there too.
+check_links()
+{
+    for document in README.md $(cd "$1" && ls docs/*.md); do
+        # shellcheck disable=SC2013 # no target has a blank
+        for target in $(grep -o ']([^)#]*)' "$1/$document" | sed 's/^](//; s/)$//' | grep -v :); do
+            [ -e "$1/$(dirname "$document")/$target" ] || fail "$1/$document: no $target"
+        done
+    done
+}
+check_links "$tree/lib/luarocks/rocks-5.4/moontide/scm-1"
+
+# `make install` elsewhere: the command finds its modules; then nothing is left.
+cd "$work/source"
+prefix=$work/prefix
+env -u MAKEFLAGS -u MAKELEVEL make install PREFIX="$prefix" >"$work/log" 2>&1 || {
+    cat "$work/log" >&2
+    fail "make install failed"
+}
+cd "$work/elsewhere"
+got=$("$prefix/bin/moontide" script.lua) || fail "the command in $prefix failed"
+expected="read $size	$prefix/bin/../lib/lua/5.4/moontide/core.so"
+[ "$got" = "$expected" ] || fail "the command printed '$got' instead of '$expected'"
+check_links "$prefix/share/doc/moontide"
+cd "$work/source"
+env -u MAKEFLAGS -u MAKELEVEL make uninstall PREFIX="$prefix" >"$work/log" 2>&1 || fail "uninstall"
+left=$(find "$prefix" -type f)
+[ -z "$left" ] || fail "make uninstall leaves $left"
+
+# The commands of the README, as they stand there; other tools have to work in that shell as before.
+sed -n '/^## Install/,/^## Five/s/^    //p' README.md >"$work/commands"
+cat >>"$work/commands" <<'END'
+moontide ../elsewhere/script.lua
+for tool in busted luacheck; do
+    command -v $tool >/dev/null || continue
+    $tool --version >/dev/null || exit
+done
+END
+mkdir "$work/home"
+env -u MAKEFLAGS -u MAKELEVEL HOME="$work/home" sh -e "$work/commands" >"$work/log" 2>&1 || {
+    cat "$work/log" >&2
+    fail "the commands of the README failed"
+}
+grep -q "^read .*$work/home/" "$work/log" || fail "the README's moontide is not the installed one"
 echo "install test: passed"

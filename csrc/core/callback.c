@@ -2,6 +2,7 @@
 
 #include <limits.h>
 
+#include "core/argument.h"
 #include "core/context.h"
 #include "core/objects.h"
 
@@ -62,7 +63,7 @@ static int queue_microtask(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     int nargs = lua_gettop(L) - 1;
     if (nargs != 0 || rt->has_context || !lua_isfunction(L, 1)) {
-        tide_objects_check_callable(L, 1);
+        tide_argument_callable(L, 1);
         tide_callback_new(L, rt, TIDE_MICROTASK, 1, nargs);
     }
     lua_pushvalue(L, -1);

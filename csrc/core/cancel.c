@@ -1,5 +1,7 @@
 #include "core/cancel.h"
 
+#include "core/argument.h"
+
 void tide_cancel_call(lua_State *L, tide_runtime *rt, const char *name, int n, int results) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_cancel_policy);
     lua_getfield(L, -1, name);
@@ -9,14 +11,13 @@ void tide_cancel_call(lua_State *L, tide_runtime *rt, const char *name, int n, i
 }
 
 /* set_cancel_policy(policy): a table of functions
- *   find(options, position, name) -> signal or nil, rejected promise or nil
  *   watch(promise, signal) -> function: the signal cancels the promise, a waiter; takes that back
  *   leave(place) -> whether it was in a line, which it has left
  *   new_signal([reason]) -> signal of a group, aborted already if it has been cancelled
  *   abort_all(signals, reason): those of groups that are cancelled */
 static int set_cancel_policy(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    luaL_checktype(L, 1, LUA_TTABLE);
+    tide_argument_check(L, 1, TIDE_KIND_TABLE);
     lua_settop(L, 1);
     lua_rawseti(L, LUA_REGISTRYINDEX, rt->ref_cancel_policy);
     return 0;

@@ -8,6 +8,10 @@
 
 #pragma GCC visibility push(hidden)
 
+/* Pushes what the element of a combinator at the index is called, such as "Promise.all [2]"; false:
+ * it is none. [-0, +(0|1), m] */
+bool tide_combinator_push_place(lua_State *L, int element);
+
 /* Pushes what a pending promise waits for, with how many promises, if it was made by one of these.
  * [-0, +(0|1), m] */
 bool tide_combinator_push_name(lua_State *L, const tide_promise *p);

@@ -4,8 +4,7 @@ lua_State *tide_coroutine_take(lua_State *L, tide_runtime *rt, tide_node *task) 
     if (rt->carriers.count > 0 && lua_gethook(L) == NULL) {
         lua_State *co = rt->carriers.idle[--rt->carriers.count];
         task->promise.at.carrier = rt->carriers.count;
-        lua_pushthread(co);
-        lua_xmove(co, L, 1);
+        tide_coroutine_push(L, co);
         return co;
     }
     task->promise.at.carrier = -1;
@@ -30,8 +29,7 @@ void tide_coroutine_return(lua_State *L, tide_runtime *rt, lua_State *co) {
         return;
     if (rt->carriers.idle[i] != co) {
         lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_carriers);
-        lua_pushthread(co);
-        lua_xmove(co, L, 1);
+        tide_coroutine_push(L, co);
         lua_rawseti(L, -2, i + 1);
         lua_pop(L, 1);
         rt->carriers.idle[i] = co;

@@ -20,6 +20,12 @@ void tide_coroutine_release(lua_State *L, tide_runtime *rt, tide_node *task);
 /* Keeps a finished coroutine, whose stack is empty, so that it looks dead to everybody else. */
 void tide_coroutine_return(lua_State *L, tide_runtime *rt, lua_State *co);
 
+/* Pushes the coroutine onto another one's stack. [-0, +1, -] */
+static inline void tide_coroutine_push(lua_State *L, lua_State *co) {
+    lua_pushthread(co);
+    lua_xmove(co, L, 1);
+}
+
 #pragma GCC visibility pop
 
 #endif

@@ -1,5 +1,6 @@
 #include "core/event.h"
 
+#include "core/argument.h"
 #include "core/line.h"
 #include "core/objects.h"
 
@@ -18,11 +19,11 @@ static const char tag = 0;
 static const tide_line_type waiter_type = {TIDE_LINE_WAITER("event:wait", 0),
                                            offsetof(event, waiters)};
 
-static event *check_self(lua_State *L, const char *method) {
+static event *check_self(lua_State *L) {
     event *e = lua_touserdata(L, 1);
     tide_runtime_here(L);
     if (e == NULL || lua_rawlen(L, 1) != sizeof *e || e->tag != &tag)
-        tide_line_bad_self(L, CLASS, method);
+        tide_argument_expected(L, 1, CLASS);
     return e;
 }
 
@@ -39,7 +40,7 @@ static void wake_all(lua_State *L, tide_runtime *rt, event *e) {
 
 /* e:set(). Once more, it goes on where a memory error had it stop. */
 static int event_set(lua_State *L) {
-    event *e = check_self(L, "set");
+    event *e = check_self(L);
     tide_runtime *rt = tide_runtime_here(L);
     lua_settop(L, 1);
     e->set = true;
@@ -49,21 +50,21 @@ static int event_set(lua_State *L) {
 
 /* e:clear() */
 static int event_clear(lua_State *L) {
-    check_self(L, "clear")->set = false;
+    check_self(L)->set = false;
     return 0;
 }
 
 /* e:is_set() -> boolean */
 static int event_is_set(lua_State *L) {
-    lua_pushboolean(L, check_self(L, "is_set")->set);
+    lua_pushboolean(L, check_self(L)->set);
     return 1;
 }
 
 /* e:wait([options]) -> promise */
 static int event_wait(lua_State *L) {
-    event *e = check_self(L, "wait");
+    event *e = check_self(L);
     tide_runtime *rt = tide_runtime_here(L);
-    if (tide_waiter_begin_method(L, rt, 2, "wait"))
+    if (tide_waiter_begin(L, rt, 2))
         return 1;
     if (e->set)
         return tide_line_push_done(L, rt);
@@ -92,5 +93,5 @@ void tide_event_open(lua_State *L, tide_runtime *rt) {
                                        {"is_set", event_is_set},
                                        {"wait", event_wait},
                                        {NULL, NULL}};
-    tide_objects_open_class(L, rt, CLASS, none, methods);
+    tide_objects_open_class(L, rt, CLASS, "event:", none, methods);
 }

@@ -8,8 +8,8 @@
 
 #pragma GCC visibility push(hidden)
 
-extern const luaL_Reg tide_contents_functions[], tide_dns_functions[], tide_os_functions[],
-    tide_pipe_functions[], tide_tree_functions[];
+extern const luaL_Reg tide_check_functions[], tide_contents_functions[], tide_dns_functions[],
+    tide_os_functions[], tide_pipe_functions[], tide_traceback_functions[], tide_tree_functions[];
 
 #pragma GCC visibility pop
 

@@ -8,6 +8,7 @@
  */
 #include "core/generator.h"
 
+#include "core/argument.h"
 #include "core/context.h"
 #include "core/line.h"
 #include "core/objects.h"
@@ -46,10 +47,10 @@ enum {
 
 static const char tag = 0;
 
-static generator *check_self(lua_State *L, const char *method) {
+static generator *check_self(lua_State *L) {
     generator *g = lua_touserdata(L, 1);
     if (g == NULL || lua_rawlen(L, 1) != sizeof *g || g->tag != &tag)
-        tide_line_bad_self(L, CLASS, method);
+        tide_argument_expected(L, 1, CLASS);
     return g;
 }
 
@@ -496,7 +497,7 @@ static void check_yield(lua_State *L, const generator *g) {
     if (g->state != RUNNING)
         luaL_error(L, "yield outside its generator");
     if (lua_isnoneornil(L, 1))
-        luaL_error(L, "bad argument #1 to 'yield' (value expected, got nil)");
+        tide_argument_expected(L, 1, "value");
 }
 
 static int yield_awaited(lua_State *L, int status, lua_KContext context) {
@@ -645,14 +646,14 @@ static int await_step(lua_State *L, int status, lua_KContext context) {
 /* generator:next(...) -> promise */
 static int generator_next(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    check_self(L, "next");
+    check_self(L);
     return ask(L, rt, NEXT, return_step);
 }
 
 /* generator:throw(reason) -> promise */
 static int generator_throw(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    check_self(L, "throw");
+    check_self(L);
     lua_settop(L, 2);
     return ask(L, rt, THROW, return_step);
 }
@@ -660,7 +661,7 @@ static int generator_throw(lua_State *L) {
 /* generator:close() -> promise */
 static int generator_close(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    check_self(L, "close");
+    check_self(L);
     lua_settop(L, 1);
     return ask(L, rt, CLOSE, return_step);
 }
@@ -675,7 +676,7 @@ static const tide_hold_type asker_type = {TIDE_HOLD_JOB("generator:next"), forge
  * function that asks is held instead. */
 static int generator_call(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    const generator *g = check_self(L, "call");
+    const generator *g = check_self(L);
     tide_task_check_await(L, rt);
     lua_settop(L, 1);
     if (g->state == YIELDED && tide_scope_current(L, rt) == NULL &&
@@ -711,7 +712,7 @@ static int await_closing(lua_State *L, tide_runtime *rt, bool again) {
  * the second argument, is not replaced by one of the clean-up. */
 static int generator_close_variable(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    const generator *g = check_self(L, "close");
+    const generator *g = check_self(L);
     lua_settop(L, 2);
     if (g->state == DONE)
         return 0;
@@ -749,7 +750,7 @@ static int new_generator(lua_State *L) {
 /* generator(f) -> function */
 static int make_generator(lua_State *L) {
     tide_runtime_here(L);
-    tide_objects_check_callable(L, 1);
+    tide_argument_callable(L, 1);
     lua_settop(L, 1);
     lua_pushvalue(L, lua_upvalueindex(1));
     lua_insert(L, 1);
@@ -780,5 +781,7 @@ void tide_generator_open(lua_State *L, tide_runtime *rt) {
                                        {"throw", generator_throw},
                                        {"close", generator_close},
                                        {NULL, NULL}};
-    tide_objects_open_class(L, rt, CLASS, metamethods, methods);
+    static const luaL_Reg of_bodies[] = {{"yield", yield}, {NULL, NULL}};
+    tide_objects_open_class(L, rt, CLASS, "generator:", metamethods, methods);
+    tide_argument_name(L, rt, "", of_bodies);
 }

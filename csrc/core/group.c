@@ -8,26 +8,10 @@
 #include "core/cancel.h"
 #include "core/context.h"
 #include "core/objects.h"
+#include "core/option.h"
 #include "core/scope.h"
 
 #define CLASS "moontide.Group"
-
-/* ---- arguments ---- */
-
-/* Raises that the argument is wrong, at that position of a function or method of that name. */
-static int complain(lua_State *L, int position, const char *name, const char *text) {
-    luaL_where(L, 1);
-    lua_pushfstring(L, "bad argument #%d to '%s' (%s)", position, name, text);
-    lua_concat(L, 2);
-    return lua_error(L);
-}
-
-static void check_function(lua_State *L, int index, int position, const char *name) {
-    if (!tide_objects_is_callable(L, index))
-        complain(L, position, name,
-                 lua_pushfstring(L, "function expected, got %s",
-                                 lua_isnone(L, index) ? "nil" : luaL_typename(L, index)));
-}
 
 /* ---- opening ---- */
 
@@ -68,71 +52,49 @@ static int open_scope(lua_State *L, tide_runtime *rt, settings how, bool has_han
     return tide_task_start_body(L, rt);
 }
 
-/* The option 'grace' of the options at the index, or a negative number. */
-static lua_Number check_grace(lua_State *L, int options) {
-    if (lua_isnoneornil(L, options))
-        return -1;
-    if (!lua_istable(L, options))
-        complain(L, options, "group",
-                 lua_pushfstring(L, "table expected, got %s", luaL_typename(L, options)));
-    int type = lua_getfield(L, options, "grace");
-    lua_Number grace = type == LUA_TNIL ? -1 : lua_tonumber(L, -1);
-    if (type != LUA_TNIL && (type != LUA_TNUMBER || !(grace >= 0)))
-        complain(L, options, "group", "field 'grace': milliseconds expected");
-    lua_pop(L, 1);
-    return grace;
-}
-
 /* group(f, [options]) -> promise */
 static int group(lua_State *L) {
+    static const tide_option list[] = {
+        {"grace", TIDE_KIND_NUMBER, TIDE_NATURAL, offsetof(settings, grace)}, {.name = NULL}};
     tide_runtime *rt = tide_runtime_here(L);
-    check_function(L, 1, 1, "group");
-    lua_Number grace = check_grace(L, 2);
+    settings how = {TIDE_SCOPE_GROUP, 0, -1};
+    tide_argument_callable(L, 1);
+    tide_option_read(L, 2, list, &how);
     lua_settop(L, 1);
-    return open_scope(L, rt, (settings){TIDE_SCOPE_GROUP, 0, grace}, true);
+    return open_scope(L, rt, how, true);
 }
 
-static int open_with_deadline(lua_State *L, tide_scope_kind kind, const char *name) {
+static int open_with_deadline(lua_State *L, tide_scope_kind kind) {
     tide_runtime *rt = tide_runtime_here(L);
-    if (lua_type(L, 1) != LUA_TNUMBER)
-        complain(L, 1, name,
-                 lua_pushfstring(L, "number expected, got %s",
-                                 lua_isnone(L, 1) ? "nil" : luaL_typename(L, 1)));
-    lua_Number ms = lua_tonumber(L, 1);
-    check_function(L, 2, 2, name);
+    lua_Number ms = tide_argument_number(L, 1);
+    tide_argument_callable(L, 2);
     lua_remove(L, 1);
     return open_scope(L, rt, (settings){kind, ms >= 1 ? ms : 1, -1}, false);
 }
 
 /* timeout(ms, f, ...) -> promise */
 static int timeout(lua_State *L) {
-    return open_with_deadline(L, TIDE_SCOPE_TIMEOUT, "timeout");
+    return open_with_deadline(L, TIDE_SCOPE_TIMEOUT);
 }
 
 /* move_on_after(ms, f, ...) -> promise */
 static int move_on_after(lua_State *L) {
-    return open_with_deadline(L, TIDE_SCOPE_MOVE_ON, "move_on_after");
+    return open_with_deadline(L, TIDE_SCOPE_MOVE_ON);
 }
 
 /* shield(f, ...) -> promise */
 static int shield(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    check_function(L, 1, 1, "shield");
+    tide_argument_callable(L, 1);
     return open_scope(L, rt, (settings){TIDE_SCOPE_SHIELD, 0, -1}, false);
 }
 
 /* ---- methods ---- */
 
 /* Replaces the group at 1 by its scope. */
-static tide_scope *check_self(lua_State *L, const char *name) {
+static tide_scope *check_self(lua_State *L) {
     tide_runtime_here(L);
-    if (luaL_testudata(L, 1, CLASS) == NULL) {
-        luaL_where(L, 1);
-        lua_pushfstring(L, "calling '%s' on bad self (group expected, got %s)", name,
-                        lua_isnone(L, 1) ? "nil" : luaL_typename(L, 1));
-        lua_concat(L, 2);
-        lua_error(L);
-    }
+    tide_argument_self(L, CLASS);
     lua_getiuservalue(L, 1, 1);
     lua_replace(L, 1);
     return lua_touserdata(L, 1);
@@ -141,8 +103,8 @@ static tide_scope *check_self(lua_State *L, const char *name) {
 /* g:spawn(f, ...) -> promise */
 static int group_spawn(lua_State *L) {
     tide_runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
-    const tide_scope *s = check_self(L, "spawn");
-    check_function(L, 2, 1, "spawn");
+    const tide_scope *s = check_self(L);
+    tide_argument_callable(L, 2);
     if (s->over)
         return luaL_error(L, "the group is over");
     tide_scope_push_context_in(L, rt, 1);
@@ -154,7 +116,7 @@ static int group_spawn(lua_State *L) {
 /* g:cancel([reason]) */
 static int group_cancel(lua_State *L) {
     tide_runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
-    check_self(L, "cancel");
+    check_self(L);
     lua_settop(L, 2);
     if (lua_isnil(L, 2)) {
         lua_pushliteral(L, "the group was cancelled");
@@ -204,14 +166,12 @@ static void stop(lua_State *L, tide_runtime *rt, tide_promise *child) {
 /* g:stop([child, [reason]]) */
 static int group_stop(lua_State *L) {
     tide_runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
-    const tide_scope *s = check_self(L, "stop");
+    const tide_scope *s = check_self(L);
     lua_settop(L, 3);
     tide_promise *child = lua_isnil(L, 2) ? NULL : tide_promise_test(L, rt, 2);
     bool fits = child != NULL && child->kind == TIDE_TASK && child->flags & TIDE_CHILD;
     if (!lua_isnil(L, 2) && (!fits || !is_child(s, (tide_node *)child)))
-        return complain(
-            L, 1, "stop",
-            lua_pushfstring(L, "child of the group expected, got %s", luaL_typename(L, 2)));
+        return tide_argument_expected(L, 2, "child of the group");
     if (lua_isnil(L, 3)) {
         lua_pushliteral(L, "stopped");
         tide_objects_new_error(L, rt, "AbortError");
@@ -250,7 +210,7 @@ static int group_index(lua_State *L) {
     if (lua_rawget(L, lua_upvalueindex(2)) != LUA_TNIL || lua_type(L, 2) != LUA_TSTRING ||
         strcmp(lua_tostring(L, 2), "signal") != 0)
         return 1;
-    check_self(L, "signal");
+    check_self(L);
     push_signal(L, rt);
     return 1;
 }
@@ -259,10 +219,12 @@ static const luaL_Reg methods[] = {
     {"spawn", group_spawn}, {"cancel", group_cancel}, {"stop", group_stop}, {NULL, NULL}};
 
 void tide_group_open(lua_State *L, tide_runtime *rt) {
+    static const luaL_Reg metamethods[] = {{"__index", group_index}, {NULL, NULL}};
+    tide_argument_name(L, rt, "group:", metamethods);
     luaL_newmetatable(L, CLASS);
     lua_pushlightuserdata(L, rt);
     lua_newtable(L);
-    tide_objects_set_functions(L, rt, methods);
+    tide_objects_set_functions(L, rt, "group:", methods);
     lua_pushvalue(L, -1);
     lua_setfield(L, -4, "methods");
     lua_pushcclosure(L, group_index, 2);
@@ -280,7 +242,8 @@ void tide_group_push_methods(lua_State *L) {
 
 static tide_scope *check_scope(lua_State *L, tide_runtime *rt, int argument) {
     tide_promise *p = tide_promise_test(L, rt, argument);
-    luaL_argexpected(L, p != NULL && p->kind == TIDE_SCOPE, argument, "scope");
+    if (p == NULL || p->kind != TIDE_SCOPE)
+        tide_argument_expected(L, argument, "scope");
     return (tide_scope *)p;
 }
 

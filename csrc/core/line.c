@@ -110,19 +110,3 @@ int tide_line_push_done(lua_State *L, const tide_runtime *rt) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_done);
     return 1;
 }
-
-int tide_line_bad_self(lua_State *L, const char *class, const char *method) {
-    lua_settop(L, 1);
-    return luaL_error(L, "bad argument #1 to '%s' (%s expected, got %s)", method, class,
-                      luaL_typename(L, 1));
-}
-
-lua_Integer tide_line_check_count(lua_State *L, lua_Integer least, const char *function) {
-    lua_settop(L, 1);
-    if (lua_isinteger(L, 1) && lua_tointeger(L, 1) >= least)
-        return lua_tointeger(L, 1);
-    const char *got =
-        lua_type(L, 1) == LUA_TNUMBER ? luaL_tolstring(L, 1, NULL) : luaL_typename(L, 1);
-    return luaL_error(L, "bad argument #1 to '%s' (%s integer expected, got %s)", function,
-                      least > 0 ? "positive" : "non-negative", got);
-}

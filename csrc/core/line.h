@@ -62,12 +62,6 @@ void tide_line_push_item(lua_State *L, int waiter);
 /* Pushes the promise for who need not wait and gets nothing; returns 1. [-0, +1, -] */
 int tide_line_push_done(lua_State *L, const tide_runtime *rt);
 
-/* Raises that the self at 1 of a method is none of the class. */
-int tide_line_bad_self(lua_State *L, const char *class, const char *method);
-
-/* The number at 1 that a function is called with; raises unless it is an integer and no less. */
-lua_Integer tide_line_check_count(lua_State *L, lua_Integer least, const char *function);
-
 #pragma GCC visibility pop
 
 #endif

@@ -1,18 +1,22 @@
 #include "core/objects.h"
 
+#include "core/argument.h"
+
 /* ---- classes ---- */
 
-void tide_objects_set_functions(lua_State *L, tide_runtime *rt, const luaL_Reg *functions) {
+void tide_objects_set_functions(lua_State *L, tide_runtime *rt, const char *prefix,
+                                const luaL_Reg *functions) {
+    tide_argument_name(L, rt, prefix, functions);
     lua_pushlightuserdata(L, rt);
     luaL_setfuncs(L, functions, 1);
 }
 
-void tide_objects_open_class(lua_State *L, tide_runtime *rt, const char *name,
+void tide_objects_open_class(lua_State *L, tide_runtime *rt, const char *name, const char *prefix,
                              const luaL_Reg *metamethods, const luaL_Reg *methods) {
     luaL_newmetatable(L, name);
-    tide_objects_set_functions(L, rt, metamethods);
+    tide_objects_set_functions(L, rt, prefix, metamethods);
     lua_newtable(L);
-    tide_objects_set_functions(L, rt, methods);
+    tide_objects_set_functions(L, rt, prefix, methods);
     lua_setfield(L, -2, "__index");
     lua_pop(L, 1);
 }
@@ -21,21 +25,6 @@ void tide_objects_push_methods(lua_State *L, const char *name) {
     luaL_getmetatable(L, name);
     lua_getfield(L, -1, "__index");
     lua_replace(L, -2);
-}
-
-bool tide_objects_is_callable(lua_State *L, int index) {
-    int type = lua_type(L, index);
-    if (type == LUA_TFUNCTION || type <= LUA_TNIL)
-        return type == LUA_TFUNCTION;
-    if (luaL_getmetafield(L, index, "__call") == LUA_TNIL)
-        return false;
-    lua_pop(L, 1);
-    return true;
-}
-
-void tide_objects_check_callable(lua_State *L, int argument) {
-    if (!tide_objects_is_callable(L, argument))
-        luaL_typeerror(L, argument, "function");
 }
 
 /* ---- errors ---- */
@@ -71,8 +60,8 @@ static int error_tostring(lua_State *L) {
 /* new_error(name, message) -> error object */
 static int new_error(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    const char *name = luaL_checkstring(L, 1);
-    luaL_checkstring(L, 2);
+    const char *name = tide_argument_text(L, 1);
+    tide_argument_check(L, 2, TIDE_KIND_STRING);
     lua_settop(L, 2);
     tide_objects_new_error(L, rt, name);
     return 1;

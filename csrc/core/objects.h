@@ -9,21 +9,17 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Registers functions with the runtime as their first upvalue in the table on top. [-0, +0, m] */
-void tide_objects_set_functions(lua_State *L, tide_runtime *rt, const luaL_Reg *functions);
+/* Registers functions with the runtime as their first upvalue in the table on top. For the prefix
+ * of their public names see argument.h. [-0, +0, m] */
+void tide_objects_set_functions(lua_State *L, tide_runtime *rt, const char *prefix,
+                                const luaL_Reg *functions);
 
 /* Registers a class: a metatable of that name, with a table of methods. [-0, +0, m] */
-void tide_objects_open_class(lua_State *L, tide_runtime *rt, const char *name,
+void tide_objects_open_class(lua_State *L, tide_runtime *rt, const char *name, const char *prefix,
                              const luaL_Reg *metamethods, const luaL_Reg *methods);
 
 /* Pushes the table of methods of a class. [-0, +1, m] */
 void tide_objects_push_methods(lua_State *L, const char *name);
-
-/* Whether the value can be called: a function or anything with __call. [-0, +0, m] */
-bool tide_objects_is_callable(lua_State *L, int index);
-
-/* Raises a bad-argument error unless the value can be called. */
-void tide_objects_check_callable(lua_State *L, int argument);
 
 /* Makes the metatable of errors. [-0, +0, m] */
 void tide_objects_open(lua_State *L, tide_runtime *rt);

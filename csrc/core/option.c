@@ -1,23 +1,33 @@
 #include "core/option.h"
 
-bool tide_option_flag(lua_State *L, int options, const char *name) {
-    if (!lua_istable(L, options))
-        return false;
-    lua_getfield(L, options, name);
-    bool flag = lua_toboolean(L, -1);
-    lua_pop(L, 1);
-    return flag;
+/* Stores the value on top. */
+static void store(lua_State *L, const tide_option *option, void *into) {
+    char *at = (char *)into + option->offset;
+    switch (option->kind) {
+    case TIDE_KIND_FLAG: *(bool *)at = lua_toboolean(L, -1); break;
+    case TIDE_KIND_FAMILY:
+    case TIDE_KIND_INTEGER: *(lua_Integer *)at = lua_tointeger(L, -1); break;
+    case TIDE_KIND_NUMBER: *(lua_Number *)at = lua_tonumber(L, -1); break;
+    default: break;
+    }
 }
 
-lua_Integer tide_option_integer(lua_State *L, int options, const char *name, lua_Integer none) {
-    if (!lua_istable(L, options))
-        return none;
-    int is_integer = 1;
-    lua_Integer value = none;
-    if (lua_getfield(L, options, name) != LUA_TNIL)
-        value = lua_tointegerx(L, -1, &is_integer);
-    lua_pop(L, 1);
-    if (!is_integer)
-        luaL_argerror(L, options, lua_pushfstring(L, "field '%s': integer expected", name));
-    return value;
+bool tide_option_push(lua_State *L, int argument, const tide_option *option) {
+    if (lua_getfield(L, argument, option->name) == LUA_TNIL)
+        return false;
+    if (tide_argument_push_problem(L, -1, option->kind, option->range))
+        tide_argument_fail(L, argument,
+                           lua_pushfstring(L, "field '%s': %s", option->name, lua_tostring(L, -1)));
+    return true;
+}
+
+void tide_option_read(lua_State *L, int argument, const tide_option *list, void *into) {
+    if (lua_isnoneornil(L, argument))
+        return;
+    tide_argument_check(L, argument, TIDE_KIND_TABLE);
+    for (; list->name != NULL; list++) {
+        if (tide_option_push(L, argument, list))
+            store(L, list, into);
+        lua_pop(L, 1);
+    }
 }

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "core/argument.h"
 #include "core/context.h"
 #include "core/objects.h"
 #include "core/trace.h"
@@ -58,7 +59,7 @@ tide_promise *tide_promise_new(lua_State *L, tide_runtime *rt) {
 tide_promise *tide_promise_check(lua_State *L, tide_runtime *rt, int argument) {
     tide_promise *p = tide_promise_test(L, rt, argument);
     if (p == NULL)
-        luaL_typeerror(L, argument, "Promise");
+        tide_argument_expected(L, argument, "Promise");
     return p;
 }
 
@@ -172,6 +173,23 @@ void tide_promise_settle_like(lua_State *L, tide_runtime *rt, int promise, int s
             p->flags |= TIDE_EXCUSED | TIDE_HANDLED;
     }
     settle(L, rt, promise, p, s->state, s->n);
+}
+
+void tide_promise_reject_like(lua_State *L, tide_runtime *rt, int promise, int source) {
+    tide_promise *p = lua_touserdata(L, promise), *s = lua_touserdata(L, source);
+    int words = lua_gettop(L);
+    bool traced = s->flags & TIDE_TRACED;
+    lua_getiuservalue(L, source, TIDE_SLOT_VALUE);
+    if (traced)
+        tide_trace_push_reason(L, words + 1);
+    else
+        lua_pushvalue(L, words + 1);
+    lua_pushvalue(L, words);
+    tide_trace_push_hop(L, words + 2, traced ? words + 1 : 0, 0);
+    if (p->state == TIDE_PENDING && s->flags & TIDE_EXCUSED && p->kind != TIDE_TASK)
+        p->flags |= TIDE_EXCUSED | TIDE_HANDLED;
+    tide_promise_reject_traced(L, rt, promise);
+    lua_settop(L, words - 1);
 }
 
 /* ---- reactions ---- */
@@ -354,7 +372,7 @@ bool tide_promise_get_then(lua_State *L, int index) {
     } else {
         return false;
     }
-    if (tide_objects_is_callable(L, -1))
+    if (tide_argument_is_callable(L, -1))
         return true;
     lua_pop(L, 1);
     return false;
@@ -520,8 +538,7 @@ tide_promise *tide_promise_from(lua_State *L, tide_runtime *rt) {
  */
 static tide_promise *take_resolver(lua_State *L, uint32_t generation) {
     tide_promise *p = lua_touserdata(L, resolver_promise);
-    if (p->rt->closed)
-        luaL_error(L, "the runtime is closed");
+    tide_runtime_enter(L, p->rt);
     if (p->flags & TIDE_RESOLVED || p->u.generation != generation)
         return NULL;
     p->flags |= TIDE_RESOLVED;
@@ -586,8 +603,18 @@ static int call_handler(lua_State *L, tide_runtime *rt, int job, tide_promise *p
     int base = lua_gettop(L) - 1;
     if (p->flags & TIDE_CONTEXT || rt->has_context)
         tide_context_enter(L, rt, job, TIDE_SLOT_CONTEXT);
-    int n = values != 0 ? tide_promise_push(L, values) : 0;
+    int n = 0;
+    const tide_promise *source = values != 0 ? lua_touserdata(L, values) : NULL;
+    bool traced = source != NULL && source->flags & TIDE_TRACED;
+    if (traced) {
+        lua_getiuservalue(L, values, TIDE_SLOT_VALUE);
+        tide_trace_note_handling(L, rt);
+    }
+    if (source != NULL)
+        n = tide_promise_push(L, values);
     lua_call(L, n, LUA_MULTRET);
+    if (traced)
+        tide_trace_forget(L, rt, L);
     n = lua_gettop(L) - base;
     if (n > LUA_MINSTACK / 2)
         luaL_checkstack(L, LUA_MINSTACK, "too many results");
@@ -675,8 +702,8 @@ static tide_promise *derive(lua_State *L, tide_runtime *rt, const tide_microtask
 static int then_with(lua_State *L, const tide_microtask_type *type, int f, int g) {
     tide_runtime *rt = tide_runtime_here(L);
     tide_promise *source = tide_promise_check(L, rt, 1);
-    f = f != 0 && tide_objects_is_callable(L, f) ? f : 0;
-    g = g != 0 && tide_objects_is_callable(L, g) ? g : 0;
+    f = f != 0 && tide_argument_is_callable(L, f) ? f : 0;
+    g = g != 0 && tide_argument_is_callable(L, g) ? g : 0;
     derive(L, rt, f == 0 && type == &finally_type ? &reaction_type : type, f, g);
     lua_pushvalue(L, -1);
     tide_promise_then(L, rt, 1, source);
@@ -726,7 +753,7 @@ static void reject_unless_resolved(lua_State *L, tide_runtime *rt, int promise) 
 
 static int new_promise(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    tide_objects_check_callable(L, 1);
+    tide_argument_callable(L, 1);
     lua_settop(L, 1);
     tide_promise *p = tide_promise_new(L, rt);
     lua_pushcfunction(L, tide_trace_capture);
@@ -747,7 +774,7 @@ static int call_class(lua_State *L) {
 /* try(f, ...): what f(...) returns or raises. */
 static int promise_try(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    tide_objects_check_callable(L, 1);
+    tide_argument_callable(L, 1);
     tide_promise *p = tide_promise_new(L, rt);
     lua_insert(L, 1);
     lua_pushcfunction(L, tide_trace_capture);
@@ -810,11 +837,11 @@ static const luaL_Reg metamethods[] = {{"__tostring", promise_tostring}, {NULL, 
 
 void tide_promise_open(lua_State *L, tide_runtime *rt) {
     lua_createtable(L, 0, 4);
-    tide_objects_set_functions(L, rt, metamethods);
+    tide_objects_set_functions(L, rt, "promise:", metamethods);
     lua_pushliteral(L, "Promise");
     lua_setfield(L, -2, "__name");
     lua_newtable(L);
-    tide_objects_set_functions(L, rt, methods);
+    tide_objects_set_functions(L, rt, "promise:", methods);
     lua_getfield(L, -1, "next");
     lua_setfield(L, -2, "then");
     lua_setfield(L, -2, "__index");

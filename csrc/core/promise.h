@@ -140,6 +140,10 @@ tide_promise *tide_promise_from(lua_State *L, tide_runtime *rt);
 /* Settles a pending promise like another, settled one. [-0, +0, m] */
 void tide_promise_settle_like(lua_State *L, tide_runtime *rt, int promise, int source);
 
+/* Rejects a pending promise like another, rejected one; the words on top, popped, say by way of
+ * what that has come. [-1, +0, m] */
+void tide_promise_reject_like(lua_State *L, tide_runtime *rt, int promise, int source);
+
 /* Whether the promise, still pending, is resolved with another one, which is its VALUE, or with a
  * thenable. */
 bool tide_promise_adopts(const tide_promise *p);

@@ -7,6 +7,7 @@
  */
 #include "core/queue.h"
 
+#include "core/argument.h"
 #include "core/line.h"
 #include "core/objects.h"
 
@@ -30,18 +31,18 @@ static const tide_line_type popper_type = {TIDE_LINE_WAITER("queue:pop", 0),
 static const tide_line_type pusher_type = {TIDE_LINE_WAITER("queue:push", TIDE_LINE_ITEM),
                                            offsetof(queue, pushers)};
 
-static queue *check_self(lua_State *L, const char *method) {
+static queue *check_self(lua_State *L) {
     queue *q = lua_touserdata(L, 1);
     if (q == NULL || lua_rawlen(L, 1) != sizeof *q || q->tag != &tag)
-        tide_line_bad_self(L, CLASS, method);
+        tide_argument_expected(L, 1, CLASS);
     return q;
 }
 
 /* ---- items ---- */
 
-static void check_item(lua_State *L, const char *method) {
+static void check_item(lua_State *L) {
     if (lua_isnoneornil(L, 2))
-        luaL_error(L, "bad argument #1 to '%s' (value expected, got nil)", method);
+        tide_argument_expected(L, 2, "value");
 }
 
 /* Whether the item at 2 has been handed over or found room. [-0, +any, m] */
@@ -151,9 +152,9 @@ static void push_pop(lua_State *L, tide_runtime *rt, queue *q, int signal) {
 /* q:push(item, [options]) -> promise */
 static int queue_push(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    queue *q = check_self(L, "push");
-    check_item(L, "push");
-    if (tide_waiter_begin_method(L, rt, 3, "push"))
+    queue *q = check_self(L);
+    check_item(L);
+    if (tide_waiter_begin(L, rt, 3))
         return 1;
     if (q->closed) {
         push_closed_error(L, rt);
@@ -170,8 +171,8 @@ static int queue_push(lua_State *L) {
 /* q:try_push(item) -> boolean */
 static int queue_try_push(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    queue *q = check_self(L, "try_push");
-    check_item(L, "try_push");
+    queue *q = check_self(L);
+    check_item(L);
     lua_settop(L, 2);
     bool done = !q->closed && put(L, rt, q);
     lua_pushboolean(L, done);
@@ -181,8 +182,8 @@ static int queue_try_push(lua_State *L) {
 /* q:pop([options]) -> promise */
 static int queue_pop(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    queue *q = check_self(L, "pop");
-    if (!tide_waiter_begin_method(L, rt, 2, "pop"))
+    queue *q = check_self(L);
+    if (!tide_waiter_begin(L, rt, 2))
         push_pop(L, rt, q, 3);
     return 1;
 }
@@ -190,7 +191,7 @@ static int queue_pop(lua_State *L) {
 /* q:try_pop() -> item or nil */
 static int queue_try_pop(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    queue *q = check_self(L, "try_pop");
+    queue *q = check_self(L);
     lua_settop(L, 1);
     if (has_item(L, rt, q))
         tide_ring_take(L, 1, &q->items);
@@ -201,14 +202,14 @@ static int queue_try_pop(lua_State *L) {
 
 /* #q */
 static int queue_length(lua_State *L) {
-    lua_pushinteger(L, check_self(L, "len")->items.count);
+    lua_pushinteger(L, check_self(L)->items.count);
     return 1;
 }
 
 /* q:close(). Once more, it goes on where a memory error had it stop. */
 static int queue_close(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    queue *q = check_self(L, "close");
+    queue *q = check_self(L);
     lua_settop(L, 1);
     q->closed = true;
     end_waiting(L, rt, q);
@@ -229,10 +230,10 @@ static const tide_hold_type hold_type = {TIDE_HOLD_JOB("queue:pop"), forget_held
  * already is awaited as a value, and otherwise the task is held. */
 static int queue_call(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    queue *q = check_self(L, "call");
+    queue *q = check_self(L);
     tide_task_check_await(L, rt);
     lua_settop(L, 1);
-    if (tide_waiter_begin(L, rt, 2, "pop"))
+    if (tide_waiter_begin(L, rt, 2))
         return tide_task_await_top(L);
     tide_line_reserve(L, 1, &q->poppers);
     bool inside = tide_task_push_holdable(L, rt), found = inside && has_item(L, rt, q);
@@ -252,7 +253,7 @@ static int queue_call(lua_State *L) {
 static int new_queue(lua_State *L) {
     tide_runtime_here(L);
     lua_Integer capacity =
-        lua_isnoneornil(L, 1) ? LUA_MAXINTEGER : tide_line_check_count(L, 0, "queue");
+        lua_isnoneornil(L, 1) ? LUA_MAXINTEGER : tide_argument_integer(L, 1, TIDE_NATURAL);
     queue *q = lua_newuserdatauv(L, sizeof *q, SLOT_PUSHERS);
     *q = (queue){.tag = &tag, .capacity = capacity};
     tide_ring_init(&q->items, SLOT_ITEMS);
@@ -270,5 +271,5 @@ void tide_queue_open(lua_State *L, tide_runtime *rt) {
     static const luaL_Reg methods[] = {{"push", queue_push},         {"pop", queue_pop},
                                        {"try_push", queue_try_push}, {"try_pop", queue_try_pop},
                                        {"close", queue_close},       {NULL, NULL}};
-    tide_objects_open_class(L, rt, CLASS, metamethods, methods);
+    tide_objects_open_class(L, rt, CLASS, "queue:", metamethods, methods);
 }

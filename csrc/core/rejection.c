@@ -6,6 +6,7 @@
  */
 #include "core/rejection.h"
 
+#include "core/argument.h"
 #include "core/context.h"
 #include "core/objects.h"
 #include "core/promise.h"
@@ -174,7 +175,7 @@ bool tide_rejection_report(lua_State *L, tide_runtime *rt) {
 static int set_hook(lua_State *L, int ref) {
     bool none = lua_isnoneornil(L, 1);
     if (!none)
-        tide_objects_check_callable(L, 1);
+        tide_argument_callable(L, 1);
     lua_settop(L, none ? 0 : 1);
     if (none)
         lua_pushboolean(L, 0);

@@ -25,6 +25,15 @@ static int new_table_ref(lua_State *L, int array_size) {
     return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
+static int new_weak_table_ref(lua_State *L) {
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "k");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
 /* A slot for a value that may be missing; false, then: nil would free the slot for others. */
 static int new_slot(lua_State *L) {
     lua_pushboolean(L, 0);
@@ -37,6 +46,7 @@ static void open_tables(lua_State *L, tide_runtime *rt) {
     rt->ref_immediates = new_table_ref(L, 0);
     rt->ref_jobs = new_table_ref(L, 0);
     rt->ref_polls = new_table_ref(L, 0);
+    rt->ref_prefixes = new_table_ref(L, 0);
     rt->ref_rejected = new_table_ref(L, 0);
     rt->test.ref_blocked = new_table_ref(L, 0);
     rt->ref_reported = new_table_ref(L, 0);
@@ -47,12 +57,11 @@ static void open_tables(lua_State *L, tide_runtime *rt) {
     rt->ref_deadlock = new_slot(L);
     rt->ref_on_handled = new_slot(L);
     rt->ref_on_unhandled = new_slot(L);
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "k");
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-    rt->ref_traces = luaL_ref(L, LUA_REGISTRYINDEX);
+    rt->ref_on_wake = new_slot(L);
+    rt->ref_trace_format = new_slot(L);
+    rt->ref_contexts = new_weak_table_ref(L);
+    rt->ref_relays = new_weak_table_ref(L);
+    rt->ref_traces = new_weak_table_ref(L);
 }
 
 tide_runtime *tide_runtime_find(lua_State *L) {
@@ -62,10 +71,33 @@ tide_runtime *tide_runtime_find(lua_State *L) {
     return rt;
 }
 
+static void check_open(lua_State *L, const tide_runtime *rt) {
+    if (rt->closed)
+        luaL_error(L, "the runtime is closed");
+}
+
+void tide_runtime_attend(lua_State *L, tide_runtime *rt) {
+    check_open(L, rt);
+    rt->wake(L, rt);
+}
+
+tide_runtime *tide_runtime_peek(lua_State *L) {
+    tide_runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
+    check_open(L, rt);
+    return rt;
+}
+
+bool tide_runtime_hides(const tide_runtime *rt, const char *source) {
+    for (int i = 0; i < TIDE_HIDDEN_MAX && rt->hidden[i].prefix != NULL; i++)
+        if (strncmp(source, rt->hidden[i].prefix, rt->hidden[i].length) == 0)
+            return true;
+    return false;
+}
+
 tide_runtime *tide_runtime_new(lua_State *L, lua_CFunction close) {
     tide_runtime *rt = lua_newuserdatauv(L, sizeof *rt, 0);
     memset(rt, 0, sizeof *rt);
-    rt->closed = true;
+    rt->closed = rt->attention = true;
     rt->timers.firing = LUA_NOREF;
     tide_list_init(&rt->operations);
     tide_list_init(&rt->completed);
@@ -83,5 +115,5 @@ tide_runtime *tide_runtime_new(lua_State *L, lua_CFunction close) {
 void tide_runtime_register(lua_State *L) {
     tide_runtime *rt = lua_touserdata(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &registry_key);
-    rt->closed = false;
+    rt->closed = rt->attention = false;
 }

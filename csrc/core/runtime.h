@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -18,11 +19,15 @@
 
 #include "base/bytes.h"
 #include "base/list.h"
+#include "core/version.h"
 
 #pragma GCC visibility push(hidden)
 
 /* Idle coroutines kept for reuse. */
 #define TIDE_CARRIERS_MAX 64
+
+/* Prefixes of sources that no trace shows: the library's, the command's. */
+#define TIDE_HIDDEN_MAX 4
 
 typedef struct tide_runtime tide_runtime;
 
@@ -56,24 +61,33 @@ struct tide_runtime {
     bool interrupt; /* the drain must return to whoever drives the loop */
     bool stopped;   /* stop() was called */
 
+    bool attention;    /* closed, or the next call has to wake the host */
+    bool host_listens; /* on_wake() has a function */
+    bool woken;        /* it was called since the last turn */
+
     int ref_anchors;       /* table: slot -> what a timer or an operation keeps alive */
     int ref_cancel_policy; /* table of functions, see cancel.h, or false */
     int ref_calls;         /* table: number of a call -> how many have not returned, or false */
     int ref_carriers;      /* table: idle coroutines, parallel to carriers.idle */
     int ref_context;       /* the current async context, or false */
+    int ref_contexts;      /* table, weak keys: coroutine -> its async context, see relay.c */
     int ref_deadlock;      /* function that tells of a deadlock, see suspension.c, or false */
     int ref_done;          /* a promise that is fulfilled with nothing */
     int ref_error_meta;    /* metatable of error objects */
     int ref_callback_meta; /* metatable of timer and immediate handles */
+    int ref_prefixes;      /* table: list of functions -> prefix of their names */
     int ref_immediates;    /* table: queue of what the next immediates phase runs */
     int ref_jobs;          /* table: the microtask queue's chunks */
     int ref_on_handled;    /* callback of on_rejection_handled, or false */
     int ref_on_unhandled;  /* callback of on_unhandled_rejection, or false */
+    int ref_on_wake;       /* callback of on_wake, or nil */
     int ref_polls;         /* table: file descriptor -> handle that polls it */
     int ref_promise_meta;  /* metatable of promises */
+    int ref_relays;        /* table, weak keys: coroutine -> the one inside, see relay.c */
     int ref_rejected;      /* table: rejected promises without a handler, in order */
     int ref_reported;      /* table: those of them that are being reported */
     int ref_late;          /* table: reported promises that got a handler since */
+    int ref_trace_format;  /* function that makes a text of a trace, see traceback.c */
     int ref_traces;        /* table, weak keys: coroutine -> trace box, see trace.h */
 
     struct { /* microtask.c */
@@ -87,9 +101,11 @@ struct tide_runtime {
     struct { /* task.c */
         struct tide_running {
             struct tide_node *task; /* the async function that runs now */
+            lua_State *co;          /* its coroutine, or the one inside it that may await */
             lua_State *host;        /* who resumed it: the task stands on its stack, */
             int index;              /* there */
             bool direct;            /* resumed by the queue: nobody waits for it to suspend */
+            bool is_foreign;        /* co was not resumed by us for what it awaits */
         } running;
         int depth;   /* coroutines of ours resumed inside one another */
         bool failed; /* the coroutine that just finished did so with an error */
@@ -105,8 +121,15 @@ struct tide_runtime {
     } carriers;
 
     bool has_context, scope_is_known;
+    bool has_contexts;        /* coroutines may have some, see relay.c */
     struct tide_scope *scope; /* of the current context, if that is known: see scope.c */
     uint64_t cancellations;   /* so far, each of which has its number */
+
+    struct { /* trace.c: how sources begin that are this library's */
+        const char *prefix;
+        size_t length;
+    } hidden[TIDE_HIDDEN_MAX];
+    lua_CFunction loop_function, body_function; /* at the bottom of what the loop, a task runs */
 
     struct {                         /* rejection.c */
         lua_Integer count, live;     /* of the list of unhandled ones: with holes, and without */
@@ -141,6 +164,7 @@ struct tide_runtime {
     size_t operation_count;
     bool operations_begun; /* ever: the thread pool may have started */
     size_t handle_count;   /* those not closed */
+    size_t writes;         /* of streams, that libuv has queued */
     tide_list descriptors; /* open ones, see descriptor.h */
 
     tide_block_pool blocks; /* for what streams receive */
@@ -153,11 +177,17 @@ struct tide_runtime {
     uv_loop_t loop;
     uv_timer_t alarm; /* ends a poll when the next timer is due */
     bool loop_open;
+    pid_t process; /* whose loop it is: see fork.h */
+    bool has_lost; /* of the operations, some were left to the threads of the parent */
 
-    /* Drives the loop until the interrupt, by calling what stands below the frames of whatever
-     * runs; set by loop.c, so that task.c need not know it. */
+    struct { /* pool.c */
+        bool begun;
+        bool starting; /* the work is in flight */
+        uv_work_t work;
+    } pool;
+
+    /* Drives the loop until the interrupt; set by loop.c, so that task.c need not know it. */
     void (*drive)(lua_State *L, tide_runtime *rt);
-    lua_CFunction drive_body;
     /* A node has settled, and leaves its scope; what it awaited or adopted has. Set by scope.c, so
      * that promises need not know scopes. */
     void (*leave)(lua_State *L, tide_runtime *rt, int node);
@@ -167,6 +197,8 @@ struct tide_runtime {
     void (*set_alarm)(lua_State *L, tide_runtime *rt, int scope, lua_Number ms);
     void (*clear_alarm)(lua_State *L, tide_runtime *rt, int scope);
     void (*push_turn)(lua_State *L, tide_runtime *rt);
+    /* Tells the host that a turn may be needed; set by wake.c. */
+    void (*wake)(lua_State *L, tide_runtime *rt);
     /* HostPromiseRejectionTracker; set by rejection.c. */
     void (*track)(lua_State *L, tide_runtime *rt, int promise, bool handled);
     /* Streams that nobody reads from are nobody's but their users'; set by stream.c, called before
@@ -189,13 +221,27 @@ void tide_runtime_register(lua_State *L);
 /* The state's runtime, or NULL. [-0, +0, m] */
 tide_runtime *tide_runtime_find(lua_State *L);
 
+/* What needs attention: raises when the runtime is closed, else wakes the host. [-0, +0, e] */
+void tide_runtime_attend(lua_State *L, tide_runtime *rt);
+
+/* A call has come in that may begin or settle something. [-0, +0, e] */
+static inline void tide_runtime_enter(lua_State *L, tide_runtime *rt) {
+    if (rt->attention)
+        tide_runtime_attend(L, rt);
+}
+
+/* Whether functions of the source are in no trace, and no user's: they are this library's. */
+bool tide_runtime_hides(const tide_runtime *rt, const char *source);
+
 /* The runtime of a C function whose first upvalue it is; raises when it is closed. */
 static inline tide_runtime *tide_runtime_here(lua_State *L) {
     tide_runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
-    if (rt->closed)
-        luaL_error(L, "the runtime is closed");
+    tide_runtime_enter(L, rt);
     return rt;
 }
+
+/* The same for a function that begins and settles nothing, or drives the loop: no host is woken. */
+tide_runtime *tide_runtime_peek(lua_State *L);
 
 /* lua_Alloc's realloc with the state's allocator, so that a host's limit and count hold for us
  * too; raises when there is no memory. [-0, +0, m] */

@@ -142,6 +142,34 @@ void tide_scope_push_context(lua_State *L, int context, int scope) {
     }
 }
 
+/* Whether the context at the index has anything besides a scope. */
+static bool has_variables(lua_State *L, int context) {
+    bool found = false;
+    lua_pushnil(L);
+    while (!found && lua_next(L, context)) {
+        found = lua_touserdata(L, -2) != &scope_key;
+        lua_pop(L, found ? 2 : 1);
+    }
+    return found;
+}
+
+void tide_scope_push_context_like(lua_State *L, int context, int other) {
+    context = lua_absindex(L, context), other = lua_absindex(L, other);
+    lua_pushvalue(L, context);
+    scope_of_context(L);
+    lua_pushvalue(L, other);
+    scope_of_context(L);
+    bool same = lua_rawequal(L, -1, -2);
+    lua_replace(L, -2);
+    if (same)
+        lua_pushvalue(L, context);
+    else if (lua_isnil(L, context) && !has_variables(L, other))
+        lua_pushvalue(L, other);
+    else
+        tide_scope_push_context(L, context, lua_isnil(L, -1) ? 0 : lua_gettop(L));
+    lua_replace(L, -2);
+}
+
 /* Children are mostly started one like the other, from the body or from one place elsewhere. */
 void tide_scope_push_context_in(lua_State *L, tide_runtime *rt, int scope) {
     tide_context_push(L, rt);
@@ -663,10 +691,10 @@ static void child_failed(lua_State *L, tide_runtime *rt, int scope, int child) {
     lua_pushinteger(L, n);
     lua_setfield(L, -2, "n");
     lua_pop(L, 1);
-    if (n == 1) {
-        lua_pushvalue(L, child);
-        tide_scope_set_rare(L, scope, TIDE_RARE_FAILED);
-    }
+    push_rare_table(L, scope, TIDE_RARE_FAILED);
+    lua_pushvalue(L, child);
+    lua_rawseti(L, -2, n);
+    lua_pop(L, 1);
     if (s->cancellation == 0) {
         make_reason_of_failure(L, rt);
         tide_scope_cancel(L, rt, scope);
@@ -675,18 +703,62 @@ static void child_failed(lua_State *L, tide_runtime *rt, int scope, int child) {
     }
 }
 
+const char *tide_scope_name(const tide_scope *s) {
+    static const char *const names[] = {"group", "timeout", "move_on_after", "shield", "stop"};
+    return names[s->kind];
+}
+
+/* Pushes by way of what the failure of the promise on top, the body or a child, has come. [-0, +1,
+ * m]
+ */
+static void push_hop(lua_State *L, int scope) {
+    const tide_scope *s = lua_touserdata(L, scope);
+    lua_getiuservalue(L, scope, TIDE_SLOT_VALUE);
+    bool is_body = lua_rawequal(L, -1, -2);
+    lua_pop(L, 1);
+    lua_pushfstring(L, is_body ? "%s" : "%s child", tide_scope_name(s));
+}
+
+/* Replaces the list of rejected promises on top by one of their traces. [-1, +1, m] */
+static void replace_by_traces(lua_State *L, int scope, lua_Integer n) {
+    int list = lua_gettop(L);
+    lua_createtable(L, (int)n, 0);
+    for (lua_Integer i = 1; i <= n; i++) {
+        lua_rawgeti(L, list, i);
+        const tide_promise *p = lua_touserdata(L, -1);
+        if (p->flags & TIDE_TRACED) {
+            push_hop(L, scope);
+            lua_getiuservalue(L, list + 2, TIDE_SLOT_VALUE);
+            tide_trace_push_reason(L, list + 4);
+            lua_pushvalue(L, list + 3);
+            tide_trace_push_hop(L, list + 5, list + 4, 0);
+            lua_rawseti(L, list + 1, i);
+        }
+        lua_settop(L, list + 1);
+    }
+    lua_replace(L, list);
+}
+
 /* Rejects the promise of the scope with its n failures. */
 static void settle_failed(lua_State *L, tide_runtime *rt, int scope, lua_Integer n) {
+    int base = lua_gettop(L);
+    tide_scope_push_rare(L, scope, TIDE_RARE_FAILED);
     if (n == 1) {
-        tide_scope_push_rare(L, scope, TIDE_RARE_FAILED);
-        tide_promise_settle_like(L, rt, scope, lua_gettop(L));
-        return;
+        lua_rawgeti(L, base + 1, 1);
+        push_hop(L, scope);
+        tide_promise_reject_like(L, rt, scope, base + 2);
+    } else {
+        lua_pushfstring(L, "%d functions of the group failed", (int)n);
+        tide_objects_new_error(L, rt, "AggregateError");
+        tide_scope_push_rare(L, scope, TIDE_RARE_FAILURES);
+        lua_setfield(L, -2, "errors");
+        lua_insert(L, base + 1);
+        replace_by_traces(L, scope, n);
+        lua_pushstring(L, tide_scope_name(lua_touserdata(L, scope)));
+        tide_trace_push_hop(L, base + 1, 0, base + 2);
+        tide_promise_reject_traced(L, rt, scope);
     }
-    lua_pushfstring(L, "%d functions of the group failed", (int)n);
-    tide_objects_new_error(L, rt, "AggregateError");
-    tide_scope_push_rare(L, scope, TIDE_RARE_FAILURES);
-    lua_setfield(L, -2, "errors");
-    tide_promise_reject(L, rt, scope);
+    lua_settop(L, base);
 }
 
 /* Nothing failed, and nobody ended with the reason: the results of the body. */

@@ -62,7 +62,7 @@ enum {
 enum {
     TIDE_RARE_SIGNAL = 1, /* its AbortSignal */
     TIDE_RARE_FAILURES,   /* list of reasons */
-    TIDE_RARE_FAILED,     /* the promise of the first of these */
+    TIDE_RARE_FAILED,     /* list of the promises that were rejected with these */
     TIDE_RARE_KNOWN,      /* set of these reasons */
     TIDE_RARE_CAUGHT,     /* task -> how often it has caught the reason after the grace */
     TIDE_RARE_CONTEXT,    /* the last context made for a child, */
@@ -71,6 +71,9 @@ enum {
 
 /* How often a function may catch the reason after the grace. */
 enum { TIDE_SCOPE_PATIENCE = 1000 };
+
+/* What a scope is called in traces: by the function that opens it. */
+const char *tide_scope_name(const tide_scope *s);
 
 /* Pushes a new scope of the kind, inside the one at the index, or of none where that is 0.
  * [-0, +1, m] */
@@ -98,6 +101,10 @@ tide_scope *tide_scope_push_current(lua_State *L, tide_runtime *rt);
 /* Pushes a context like the one at the index, a table or nil as that is, with the scope at the
  * other index, 0 for none. [-0, +1, m] */
 void tide_scope_push_context(lua_State *L, int context, int scope);
+
+/* Pushes the context at the index, a table or nil, but with the scope of the one at the other.
+ * [-0, +1, m] */
+void tide_scope_push_context_like(lua_State *L, int context, int other);
 
 /* Pushes the context of what is started in the scope at the index from here. [-0, +1, m] */
 void tide_scope_push_context_in(lua_State *L, tide_runtime *rt, int scope);

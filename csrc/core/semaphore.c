@@ -8,6 +8,7 @@
  */
 #include "core/semaphore.h"
 
+#include "core/argument.h"
 #include "core/line.h"
 #include "core/objects.h"
 
@@ -36,17 +37,17 @@ static const tide_line_type semaphore_type = {TIDE_LINE_WAITER("semaphore:acquir
 static const tide_line_type mutex_type = {TIDE_LINE_WAITER("mutex:acquire", 0),
                                           offsetof(semaphore, waiters)};
 
-static semaphore *check_self(lua_State *L, const char *method) {
+static semaphore *check_self(lua_State *L) {
     semaphore *s = lua_touserdata(L, 1);
     if (s == NULL || lua_rawlen(L, 1) != sizeof *s || s->tag != &tag)
-        tide_line_bad_self(L, CLASS, method);
+        tide_argument_expected(L, 1, CLASS);
     return s;
 }
 
-static permit *check_permit(lua_State *L, const char *method) {
+static permit *check_permit(lua_State *L) {
     permit *p = lua_touserdata(L, 1);
     if (p == NULL || lua_rawlen(L, 1) != sizeof *p || p->tag != &permit_tag)
-        tide_line_bad_self(L, PERMIT_CLASS, method);
+        tide_argument_expected(L, 1, PERMIT_CLASS);
     return p;
 }
 
@@ -101,7 +102,7 @@ static void give_back(lua_State *L, tide_runtime *rt, permit *p) {
 /* permit:release() */
 static int permit_release(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    permit *p = check_permit(L, "release");
+    permit *p = check_permit(L);
     if (!p->held)
         return luaL_error(L, "the permit has been released already");
     give_back(L, rt, p);
@@ -110,7 +111,7 @@ static int permit_release(lua_State *L) {
 
 static int permit_close(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    permit *p = check_permit(L, "close");
+    permit *p = check_permit(L);
     if (p->held)
         give_back(L, rt, p);
     return 0;
@@ -119,9 +120,11 @@ static int permit_close(lua_State *L) {
 /* One that was dropped: the runtime may be closed by now. */
 static int permit_gc(lua_State *L) {
     tide_runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
-    permit *p = check_permit(L, "gc");
-    if (p->held && !rt->closed)
-        give_back(L, rt, p);
+    permit *p = check_permit(L);
+    if (!p->held || rt->closed)
+        return 0;
+    tide_runtime_enter(L, rt);
+    give_back(L, rt, p);
     return 0;
 }
 
@@ -130,8 +133,8 @@ static int permit_gc(lua_State *L) {
 /* s:acquire([options]) -> promise of a permit */
 static int semaphore_acquire(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    semaphore *s = check_self(L, "acquire");
-    if (tide_waiter_begin_method(L, rt, 2, "acquire"))
+    semaphore *s = check_self(L);
+    if (tide_waiter_begin(L, rt, 2))
         return 1;
     hand_over(L, rt, s, 1);
     if (s->free > 0) {
@@ -163,7 +166,7 @@ static int push_semaphore(lua_State *L, lua_Integer n, const tide_line_type *typ
 /* semaphore(n) -> semaphore */
 static int new_semaphore(lua_State *L) {
     tide_runtime_here(L);
-    return push_semaphore(L, tide_line_check_count(L, 1, "semaphore"), &semaphore_type);
+    return push_semaphore(L, tide_argument_integer(L, 1, TIDE_POSITIVE), &semaphore_type);
 }
 
 /* mutex() -> semaphore of one permit */
@@ -181,6 +184,6 @@ void tide_semaphore_open(lua_State *L, tide_runtime *rt) {
     static const luaL_Reg permit_metamethods[] = {
         {"__close", permit_close}, {"__gc", permit_gc}, {NULL, NULL}};
     static const luaL_Reg permit_methods[] = {{"release", permit_release}, {NULL, NULL}};
-    tide_objects_open_class(L, rt, CLASS, none, methods);
-    tide_objects_open_class(L, rt, PERMIT_CLASS, permit_metamethods, permit_methods);
+    tide_objects_open_class(L, rt, CLASS, "semaphore:", none, methods);
+    tide_objects_open_class(L, rt, PERMIT_CLASS, "permit:", permit_metamethods, permit_methods);
 }

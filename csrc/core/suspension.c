@@ -6,10 +6,12 @@
 
 #include <string.h>
 
+#include "core/argument.h"
 #include "core/combinator.h"
 #include "core/generator.h"
 #include "core/heap.h"
 #include "core/promise.h"
+#include "core/relay.h"
 #include "core/scope.h"
 #include "core/task.h"
 
@@ -68,39 +70,54 @@ static int waiting(lua_State *L) {
 
 /* ---- where a function stands ---- */
 
-/* Whether a file of the library's own, whose folder is given, has the frame's function. */
-static bool is_own(const lua_Debug *ar, const char *folder) {
-    return strncmp(ar->source, folder, strlen(folder)) == 0;
-}
+/* Places found on a stack: the innermost line, and the innermost that is none of the library's. */
+typedef struct places {
+    lua_Debug any, users;
+    bool has_any, has_users;
+} places;
 
-/* Pushes source and line of the innermost Lua function on the coroutine, from the level on, that is
- * none of the library's; of those, if there are no others; or nil, nil. And whether it is one of
- * those.
- * [-0, +3, m] */
-static void push_place(lua_State *L, lua_State *co, int level, const char *folder) {
-    lua_Debug ar, own;
-    bool found = false, found_own = false;
-    for (; !found && lua_getstack(co, level, &ar); level++) {
+static void look(lua_State *co, const tide_runtime *rt, int level, places *found) {
+    lua_Debug ar;
+    for (; !found->has_users && lua_getstack(co, level, &ar); level++) {
         lua_getinfo(co, "Sl", &ar);
-        found = ar.currentline > 0 && !is_own(&ar, folder);
-        if (ar.currentline > 0 && !found && !found_own) {
-            own = ar;
-            found_own = true;
-        }
+        if (ar.currentline <= 0)
+            continue;
+        if (!found->has_any)
+            found->any = ar;
+        found->has_any = true;
+        if (tide_runtime_hides(rt, ar.source))
+            continue;
+        found->users = ar;
+        found->has_users = true;
     }
-    if (!found && !found_own) {
-        lua_pushnil(L);
-        lua_pushnil(L);
-    } else {
-        lua_pushstring(L, found ? ar.short_src : own.short_src);
-        lua_pushinteger(L, found ? ar.currentline : own.currentline);
-    }
-    lua_pushboolean(L, !found);
 }
 
-/* Pushes what the async function that stands on the coroutine is called: the outermost one there
- * that Lua made. [-0, +1, m] */
-static void push_name(lua_State *L, lua_State *co) {
+/* The same for a suspended function: it may await in a coroutine of its own, or one of that. */
+static void look_inside(lua_State *L, tide_runtime *rt, lua_State *co, places *found) {
+    lua_State *inner = tide_relay_inner(L, rt, co);
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
+    if (inner != NULL)
+        look_inside(L, rt, inner, found);
+    look(co, rt, 0, found);
+}
+
+/* Pushes source and line, or nil, nil; and whether these are the library's own. [-0, +3, m] */
+static int push_places(lua_State *L, const places *found) {
+    const lua_Debug *ar = found->has_users ? &found->users : &found->any;
+    if (found->has_any) {
+        lua_pushstring(L, ar->short_src);
+        lua_pushinteger(L, ar->currentline);
+    } else {
+        lua_pushnil(L);
+        lua_pushnil(L);
+    }
+    lua_pushboolean(L, !found->has_users);
+    return 3;
+}
+
+/* Pushes where the async function that stands on the coroutine is defined, "FILE:LINE": it is the
+ * outermost one there that Lua made. [-0, +1, m] */
+static void push_definition(lua_State *L, lua_State *co) {
     lua_Debug ar, outermost;
     bool found = false;
     for (int level = 0; lua_getstack(co, level, &ar); level++) {
@@ -111,9 +128,9 @@ static void push_name(lua_State *L, lua_State *co) {
         }
     }
     if (!found)
-        lua_pushliteral(L, "async function <[C]>");
+        lua_pushliteral(L, "[C]");
     else
-        lua_pushfstring(L, "async function <%s:%d>", outermost.short_src, outermost.linedefined);
+        lua_pushfstring(L, "%s:%d", outermost.short_src, outermost.linedefined);
 }
 
 /* The coroutine of a suspended function; NULL for all other promises. */
@@ -131,36 +148,38 @@ static void push_awaited(lua_State *L, tide_runtime *rt, int task, const tide_pr
         lua_pushliteral(L, "its turn");
 }
 
-/* suspended(promise, folder) -> what it awaits, a promise or a text; its name; source and line of
- * its await, outside of that folder; whether it is all inside. Nothing, unless it is that of a
+/* suspended(promise) -> what it awaits, a promise or a text; where it is defined; source and line
+ * of its await; whether that is in the library's own files only. Nothing, unless it is that of a
  * suspended function. */
 static int suspended(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     const tide_promise *p = tide_promise_check(L, rt, 1);
-    const char *folder = luaL_checkstring(L, 2);
     lua_State *co = suspended_coroutine(p);
+    places found = {.has_any = false};
     if (co == NULL)
         return 0;
     push_awaited(L, rt, 1, p);
-    push_name(L, co);
-    push_place(L, co, 0, folder);
+    push_definition(L, co);
+    look_inside(L, rt, co, &found);
+    push_places(L, &found);
     return 5;
 }
 
-/* place(folder) -> source and line of the function that is running, outside of that folder */
+/* place() -> source and line of the function that is running */
 static int place(lua_State *L) {
-    push_place(L, L, 0, luaL_checkstring(L, 1));
+    places found = {.has_any = false};
+    look(L, tide_runtime_here(L), 0, &found);
+    push_places(L, &found);
     lua_pop(L, 1);
     return 2;
 }
 
-/* The level of the coroutine on which the frame stands that drives the loop. */
+/* The level of the coroutine below which the frame stands that drives the loop. */
 static int level_of_drive(lua_State *L, lua_State *co, lua_CFunction drive) {
     lua_Debug ar;
     int level = 0;
-    for (bool found = false; !found && lua_getstack(co, level, &ar); level++) {
-        if (!lua_checkstack(co, 1))
-            break;
+    bool found = !lua_checkstack(co, 1);
+    for (; !found && lua_getstack(co, level, &ar); level++) {
         lua_getinfo(co, "f", &ar);
         lua_xmove(co, L, 1);
         found = lua_tocfunction(L, -1) == drive;
@@ -169,34 +188,25 @@ static int level_of_drive(lua_State *L, lua_State *co, lua_CFunction drive) {
     return level;
 }
 
-/* top_place(folder) -> source and line at which the top level waits, outside of that folder;
- * nothing if it does not */
+/* top_place() -> source and line at which the top level waits; nothing if it does not */
 static int top_place(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    const char *folder = luaL_checkstring(L, 1);
+    lua_State *driver = rt->tasks.driver;
+    places found = {.has_any = false};
     if (rt->tasks.waiter == NULL)
         return 0;
-    lua_State *driver = rt->tasks.driver;
-    push_place(L, driver, level_of_drive(L, driver, rt->drive_body), folder);
+    look(driver, rt, level_of_drive(L, driver, rt->loop_function), &found);
+    push_places(L, &found);
     lua_pop(L, 1);
     return 2;
 }
 
 /* ---- what a promise is ---- */
 
-static const char *name_of_scope(const tide_scope *s) {
-    switch (s->kind) {
-    case TIDE_SCOPE_TIMEOUT: return "timeout";
-    case TIDE_SCOPE_MOVE_ON: return "move_on_after";
-    case TIDE_SCOPE_SHIELD: return "shield";
-    default: return "group";
-    }
-}
-
 /* The name of a pending promise that has one by its kind. */
 static const char *name_of(lua_State *L, const tide_promise *p) {
     if (p->kind == TIDE_SCOPE)
-        return name_of_scope((const tide_scope *)p);
+        return tide_scope_name((const tide_scope *)p);
     if (p->kind == TIDE_STEP)
         return "generator:next";
     if (tide_promise_adopts(p) && lua_getiuservalue(L, 1, TIDE_SLOT_VALUE) != LUA_TUSERDATA)
@@ -204,14 +214,18 @@ static const char *name_of(lua_State *L, const tide_promise *p) {
     return strcmp(p->job.type->name, "Promise") == 0 ? "a promise" : p->job.type->name;
 }
 
-/* what(promise) -> what it is, for those who wait for it: "queue:pop", "Promise.all [2]" */
+/* what(promise) -> what it is, for those who wait for it, "queue:pop", "Promise.all [2]"; of a
+ * suspended function, where that is defined, and true */
 static int what(lua_State *L) {
     const tide_promise *p = tide_promise_check(L, tide_runtime_here(L), 1);
     lua_settop(L, 1);
     lua_State *co = suspended_coroutine(p);
-    if (co != NULL)
-        push_name(L, co);
-    else if (!tide_combinator_push_name(L, p))
+    if (co != NULL) {
+        push_definition(L, co);
+        lua_pushboolean(L, 1);
+        return 2;
+    }
+    if (!tide_combinator_push_name(L, p))
         lua_pushstring(L, name_of(L, p));
     return 1;
 }
@@ -222,7 +236,7 @@ static int what(lua_State *L) {
  * returns what becomes the error's field tasks */
 static int set_deadlock(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    luaL_checktype(L, 1, LUA_TFUNCTION);
+    tide_argument_callable(L, 1);
     lua_settop(L, 1);
     lua_rawseti(L, LUA_REGISTRYINDEX, rt->ref_deadlock);
     return 0;

@@ -13,23 +13,20 @@
  */
 #include "core/task.h"
 
+#include "core/argument.h"
+#include "core/barrier.h"
 #include "core/context.h"
 #include "core/coroutine.h"
 #include "core/objects.h"
+#include "core/relay.h"
 #include "core/scope.h"
 #include "core/trace.h"
-#include "core/traceback.h"
 
 /* Coroutines resumed inside one another by us; each takes up to three of Lua's 200 C calls, and
  * the user's own pcalls, sorts and metamethods need theirs. */
 #define MAX_DEPTH 24
 
 #define SLOT_COROUTINE TIDE_SLOT_VALUE
-
-/* lua_closethread came with 5.4.6, and took the place of lua_resetthread. */
-#if LUA_VERSION_RELEASE_NUM >= 50406
-#define lua_resetthread(co) lua_closethread((co), NULL)
-#endif
 
 /* ---- calls that are watched ---- */
 
@@ -55,7 +52,7 @@ static void task_ended(lua_State *L, const tide_runtime *rt, tide_node *t) {
  * by that number, above 0, have not returned. Garbage counts too: it never has. */
 static int watch_calls(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    luaL_checktype(L, 1, LUA_TTABLE);
+    tide_argument_check(L, 1, TIDE_KIND_TABLE);
     lua_settop(L, 1);
     lua_rawseti(L, LUA_REGISTRYINDEX, rt->ref_calls);
     return 0;
@@ -64,7 +61,7 @@ static int watch_calls(lua_State *L) {
 /* announce_call(number): of the next async function that is called */
 static int announce_call(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    rt->tasks.call = (uint32_t)luaL_checkinteger(L, 1);
+    rt->tasks.call = (uint32_t)tide_argument_integer(L, 1, TIDE_ANY);
     return 0;
 }
 
@@ -118,7 +115,7 @@ static void task_fail(lua_State *L, tide_runtime *rt, int task) {
 static void task_close(lua_State *L, tide_runtime *rt, int task) {
     tide_node *t = lua_touserdata(L, task);
     tide_trace_note_error(L, rt, t->is.co, 0);
-    lua_resetthread(t->is.co);
+    tide_relay_close(L, rt, t->is.co);
     lua_settop(t->is.co, 0);
     lua_xmove(L, t->is.co, 1);
     task_fail(L, rt, task);
@@ -191,7 +188,7 @@ static void task_resumed(lua_State *L, tide_runtime *rt, int task, tide_node *t,
         }
     } else if (o.status != LUA_OK) {
         if (lua_status(co) != LUA_OK) /* else it could not even be resumed */
-            lua_resetthread(co);
+            lua_closethread(co, L);
         task_fail(L, rt, task);
     } else if (o.failed) {
         task_fail(L, rt, task);
@@ -217,7 +214,7 @@ static outcome resume(lua_State *L, tide_runtime *rt, int task, tide_node *t, bo
     outcome o;
     tide_runtime_stress(L);
     rt->tasks.failed = false;
-    rt->tasks.running = (struct tide_running){t, L, task, direct};
+    rt->tasks.running = (struct tide_running){t, t->is.co, L, task, direct, false};
     rt->tasks.yield = TIDE_YIELD_FOREIGN;
     rt->tasks.depth++;
     o.status = lua_resume(t->is.co, L, nargs, &o.n);
@@ -251,8 +248,7 @@ static void keep_context(lua_State *L, tide_runtime *rt, int task, tide_node *t)
         lua_setiuservalue(L, task, TIDE_SLOT_CONTEXT);
     } else {
         lua_createtable(L, 2, 0);
-        lua_pushthread(t->is.co);
-        lua_xmove(t->is.co, L, 1);
+        tide_coroutine_push(L, t->is.co);
         lua_rawseti(L, -2, 1);
         tide_context_push(L, rt);
         lua_rawseti(L, -2, 2);
@@ -339,12 +335,12 @@ void tide_task_run_job(lua_State *L, tide_runtime *rt, int job, void *self) {
 /* ---- async ---- */
 
 static bool is_current(lua_State *L, const tide_runtime *rt) {
-    return rt->tasks.running.task != NULL && rt->tasks.running.task->is.co == L;
+    return rt->tasks.running.co == L;
 }
 
-void tide_task_check_own(lua_State *L, const tide_runtime *rt) {
-    if (!is_current(L, rt))
-        luaL_error(L, "an async function was resumed by somebody else");
+void tide_task_check_own(lua_State *L, tide_runtime *rt) {
+    if (!tide_relay_goes_on(L, rt))
+        tide_relay_refuse(L, rt);
 }
 
 static int start_done(lua_State *L, int status, lua_KContext context) {
@@ -457,10 +453,10 @@ int tide_task_start_child(lua_State *L, tide_runtime *rt) {
     return start(L, rt, t, nargs, start_done);
 }
 
-/* spawn_detached(f, ...) -> promise: like spawn, outside all scopes; other context is kept */
-static int spawn_detached(lua_State *L) {
+/* detach(f, ...) -> promise: like spawn, outside all scopes; other context is kept */
+static int detach(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    tide_objects_check_callable(L, 1);
+    tide_argument_callable(L, 1);
     lua_rotate(L, 1, -1);
     int nargs = lua_gettop(L) - 1;
     tide_node *t = task_new(L, rt, nargs, false, TIDE_SLOT_CONTEXT);
@@ -494,7 +490,7 @@ static int async_call(lua_State *L) {
 
 static int async(lua_State *L) {
     tide_runtime_here(L);
-    tide_objects_check_callable(L, 1);
+    tide_argument_callable(L, 1);
     lua_settop(L, 1);
     lua_pushvalue(L, lua_upvalueindex(1));
     lua_insert(L, 1);
@@ -504,7 +500,7 @@ static int async(lua_State *L) {
 
 static int spawn(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    tide_objects_check_callable(L, 1);
+    tide_argument_callable(L, 1);
     lua_rotate(L, 1, -1);
     return tide_task_start(L, rt);
 }
@@ -533,11 +529,26 @@ static int await_done(lua_State *L, int status, lua_KContext of_promise) {
     return of_promise ? tide_task_outcome(L, rt, 1) : lua_gettop(L);
 }
 
+/* Raises if the function at 1 is an async one: its call is awaited, not itself. */
+static void check_called(lua_State *L) {
+    lua_Debug ar;
+    if (lua_tocfunction(L, 1) != async_call)
+        return;
+    lua_getupvalue(L, 1, 2);
+    lua_getinfo(L, ">S", &ar);
+    if (*ar.what == 'C')
+        luaL_error(L, "await of an async function that was not called");
+    luaL_error(L, "await of an async function that was not called: function <%s:%d>", ar.short_src,
+               ar.linedefined);
+}
+
 /* A promise for the values, the first of which is no promise, left alone on the stack; false: it is
  * surely no thenable, nothing has changed. */
 static bool await_thenable(lua_State *L, tide_runtime *rt) {
-    int n = lua_gettop(L);
-    if (tide_promise_is_plain(L, 1))
+    int type = lua_type(L, 1), n = lua_gettop(L);
+    if (type == LUA_TFUNCTION)
+        check_called(L);
+    if ((type != LUA_TTABLE && type != LUA_TUSERDATA) || tide_promise_is_plain(L, 1))
         return false;
     tide_promise_new(L, rt);
     lua_insert(L, 1);
@@ -623,9 +634,11 @@ static int await_top(lua_State *L, tide_runtime *rt) {
 static int await_misplaced(lua_State *L, tide_runtime *rt) {
     if (rt->tasks.running.task == NULL)
         return luaL_error(L, "await outside an async function");
-    if (!is_current(L, rt))
-        return luaL_error(L, "await inside a coroutine that is not an async function");
-    tide_traceback_push_barrier(L);
+    lua_State *co = rt->tasks.running.co;
+    if (co == NULL || (co != L && lua_isyieldable(co)))
+        return luaL_error(L, "await inside a coroutine that is not an async function: "
+                             "those of moontide.coroutine may await");
+    tide_barrier_push(L, co);
     return luaL_error(L, "await cannot suspend inside %s", lua_tostring(L, -1));
 }
 
@@ -983,7 +996,7 @@ static int awaited(lua_State *L) {
 
 const luaL_Reg tide_task_functions[] = {{"async", async},
                                         {"spawn", spawn},
-                                        {"spawn_detached", spawn_detached},
+                                        {"detach", detach},
                                         {"await", tide_task_await},
                                         {"awaited", awaited},
                                         {"check_await", check_await},
@@ -996,3 +1009,7 @@ const luaL_Reg tide_task_functions[] = {{"async", async},
                                         {NULL, NULL}};
 
 const luaL_Reg tide_task_methods[] = {{"await", promise_await}, {NULL, NULL}};
+
+void tide_task_open(tide_runtime *rt) {
+    rt->body_function = task_body;
+}

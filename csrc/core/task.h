@@ -27,7 +27,7 @@ tide_node *tide_task_new_movable(lua_State *L, tide_runtime *rt, int nargs, int 
 int tide_task_begin(lua_State *L, tide_runtime *rt, tide_node *t, int nargs, lua_KFunction done);
 
 /* After a yield: raises unless it is us who have resumed this coroutine. */
-void tide_task_check_own(lua_State *L, const tide_runtime *rt);
+void tide_task_check_own(lua_State *L, tide_runtime *rt);
 
 /* Awaits what is on the stack, as the Lua function does. To be called last by a C function whose
  * first upvalue is the runtime, since it may yield: returns what that is to return. */
@@ -101,6 +101,8 @@ bool tide_task_is_cancelled(const tide_runtime *rt);
 /* The running function is about to raise the reason at the index by itself: if it is that of its
  * cancellation, it has received that. [-0, +0, m] */
 void tide_task_receive(lua_State *L, tide_runtime *rt, int reason);
+
+void tide_task_open(tide_runtime *rt);
 
 extern const luaL_Reg tide_task_functions[], tide_task_methods[];
 

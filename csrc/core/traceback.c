@@ -1,11 +1,39 @@
-#include "core/traceback.h"
+/*
+ * What a trace is made of, gathered when it is asked for; lua/moontide/async/traceback.lua makes a
+ * text of that.
+ */
+#include "core/functions.h"
 
-#include <string.h>
-
-#include <lualib.h>
-
-#include "core/promise.h"
+#include "core/argument.h"
+#include "core/combinator.h"
+#include "core/relay.h"
+#include "core/scope.h"
+#include "core/task.h"
 #include "core/trace.h"
+
+/* What a trace says is a list of parts, the innermost first. A part is a table: kind, one of a
+ * box's ("frames", "async", "loop", "hop"), or "skipped", or "more"; text, lines or words; count,
+ * of what is skipped; cause, the list of parts of the reason's cause; errors, a list of lists of
+ * parts, with holes. */
+
+/* Causes of causes are followed no deeper: no chain of them can use up the C stack. */
+#define CAUSES_MAX 8
+
+/* Appends a part to the list, with the text on top, popped; leaves the part. [-1, +1, m] */
+static void add_part(lua_State *L, int list, const char *kind) {
+    lua_createtable(L, 0, 2);
+    lua_insert(L, -2);
+    lua_setfield(L, -2, "text");
+    lua_pushstring(L, kind);
+    lua_setfield(L, -2, "kind");
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, list, (lua_Integer)lua_rawlen(L, list) + 1);
+}
+
+static const char *kind_name(tide_trace_kind kind) {
+    static const char *const names[] = {"frames", "async", "loop", "hop"};
+    return names[kind];
+}
 
 /* Collects the boxes from the one on top inwards into a table. [-1, +1, m] */
 static void unfold(lua_State *L) {
@@ -22,30 +50,74 @@ static void unfold(lua_State *L) {
     lua_pop(L, 1);
 }
 
-/* Adds the frames of the box on top, the innermost first. [-1, +0, m] */
-static void add_box(lua_State *L, luaL_Buffer *b, int box) {
-    lua_pushvalue(L, box);
-    unfold(L);
-    lua_replace(L, box);
-    lua_Integer n = (lua_Integer)lua_rawlen(L, box);
-    for (lua_Integer i = n; i >= 1; i--) {
-        if (n - i == TIDE_TRACE_FIRST && i > TIDE_TRACE_LAST) {
-            lua_pushfstring(L, "\n\t...\t(skipping %d awaits)", (int)(i - TIDE_TRACE_LAST));
-            luaL_addvalue(b);
-            i = TIDE_TRACE_LAST;
-        }
-        if (i < n)
-            luaL_addstring(b, "\n\t[await]");
-        lua_rawgeti(L, box, i);
-        tide_trace_push_text(L, -1);
-        lua_remove(L, -2);
-        luaL_addvalue(b);
-    }
+static void add_boxes(lua_State *L, int list, int depth);
+
+/* Replaces the box on top by the list of its parts. [-1, +1, m] */
+static void list_parts(lua_State *L, int depth) {
+    lua_newtable(L);
+    lua_insert(L, -2);
+    add_boxes(L, lua_gettop(L) - 1, depth);
 }
 
-/* Pushes the first task, combinator or derived promise that waits for the promise on top, in its
- * place; false when nothing does. [-1, +(0|1), m] */
-static bool step_to_waiter(lua_State *L, tide_runtime *rt) {
+/* Adds to the part below what is on top, popped: the box of a cause, or a list of boxes. */
+static void add_more(lua_State *L, int depth) {
+    int more = lua_gettop(L);
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
+    if (lua_isuserdata(L, more)) {
+        list_parts(L, depth + 1);
+        lua_setfield(L, more - 1, "cause");
+        return;
+    }
+    lua_newtable(L);
+    lua_pushnil(L);
+    while (lua_next(L, more)) {
+        list_parts(L, depth + 1);
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_rawset(L, more + 1);
+    }
+    lua_setfield(L, more - 1, "errors");
+    lua_settop(L, more - 1);
+}
+
+static void add_box(lua_State *L, int list, int box, int depth) {
+    tide_trace_kind kind = tide_trace_push_text(L, box);
+    add_part(L, list, kind_name(kind));
+    if (depth < CAUSES_MAX && tide_trace_push_more(L, box))
+        add_more(L, depth);
+    lua_settop(L, box);
+}
+
+static void add_skipped(lua_State *L, int list, lua_Integer count) {
+    lua_pushliteral(L, "");
+    add_part(L, list, "skipped");
+    lua_pushinteger(L, count);
+    lua_setfield(L, -2, "count");
+    lua_pop(L, 1);
+}
+
+/* Adds the parts of the box on top, popped, the innermost first. [-1, +0, m] */
+static void add_boxes(lua_State *L, int list, int depth) {
+    unfold(L);
+    int boxes = lua_gettop(L);
+    lua_Integer n = (lua_Integer)lua_rawlen(L, boxes);
+    for (lua_Integer i = n; i >= 1; i--) {
+        if (n - i == TIDE_TRACE_FIRST && i > TIDE_TRACE_LAST) {
+            add_skipped(L, list, i - TIDE_TRACE_LAST);
+            i = TIDE_TRACE_LAST;
+        }
+        lua_rawgeti(L, boxes, i);
+        add_box(L, list, boxes + 1, depth);
+        lua_settop(L, boxes);
+    }
+    lua_pop(L, 1);
+}
+
+/* ---- who waits ---- */
+
+/* Replaces the promise on top by the first task, combinator or derived promise that waits for it;
+ * false when nothing does. An element of a combinator is a part of its own. [-1, +(0|1), m] */
+static bool step_to_waiter(lua_State *L, tide_runtime *rt, int list) {
     tide_promise *p = tide_promise_test(L, rt, -1);
     if (p == NULL || p->state != TIDE_PENDING || p->n == 0) {
         lua_pop(L, 1);
@@ -57,236 +129,162 @@ static bool step_to_waiter(lua_State *L, tide_runtime *rt) {
         lua_replace(L, -2);
     }
     lua_replace(L, -2);
-    if (tide_promise_test(L, rt, -1) == NULL) {
-        /* an element of a combinator, or the top level: its promise is its first user value */
-        if (lua_getiuservalue(L, -1, 1) != LUA_TUSERDATA) {
-            lua_pop(L, 2);
-            return false;
-        }
-        lua_replace(L, -2);
+    if (tide_promise_test(L, rt, -1) != NULL)
+        return true;
+    if (!tide_combinator_push_place(L, lua_gettop(L))) { /* the top level, or a generator */
+        lua_pop(L, 1);
+        return false;
     }
+    add_part(L, list, "hop");
+    lua_pop(L, 1);
+    lua_getiuservalue(L, -1, 1); /* its aggregate */
+    lua_replace(L, -2);
     return true;
 }
 
-/* Adds the awaits that lead on from the promise at the index, which it overwrites. */
-static void add_waiters(lua_State *L, tide_runtime *rt, luaL_Buffer *b, int promise) {
-    for (int shown = 0;; shown++) {
-        lua_pushvalue(L, promise);
-        if (!step_to_waiter(L, rt))
-            return;
-        lua_replace(L, promise);
+/* Adds the frames of a suspended coroutine, and before them those of the ones inside that await.
+ * [-0, +0, m] */
+static void add_suspended(lua_State *L, tide_runtime *rt, int list, lua_State *co) {
+    lua_State *inner = tide_relay_inner(L, rt, co);
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
+    if (inner != NULL) {
+        add_suspended(L, rt, list, inner);
+        lua_pushliteral(L, "coroutine");
+        add_part(L, list, "hop");
+        lua_pop(L, 1);
+    }
+    tide_trace_kind kind = tide_trace_push_frames(L, rt, co, inner != NULL ? 0 : 1);
+    add_part(L, list, kind_name(kind));
+    lua_pop(L, 1);
+}
+
+/* Adds who waits for the promise on top, popped, and who waits for that. [-1, +0, m] */
+static void add_waiters(lua_State *L, tide_runtime *rt, int list) {
+    for (int shown = 0; step_to_waiter(L, rt, list); shown++) {
+        const tide_promise *p = lua_touserdata(L, -1);
+        lua_State *co = tide_promise_coroutine(p);
         if (shown == TIDE_TRACE_FIRST + TIDE_TRACE_LAST) {
-            luaL_addstring(b, "\n\t...");
+            lua_pushliteral(L, "");
+            add_part(L, list, "more");
+            lua_pop(L, 2);
             return;
         }
-        tide_promise *p = lua_touserdata(L, promise);
-        if (tide_promise_coroutine(p) != NULL &&
-            lua_status(tide_promise_coroutine(p)) == LUA_YIELD) {
-            luaL_addstring(b, "\n\t[await]");
-            tide_trace_push_frames(L, tide_promise_coroutine(p), 1);
-            luaL_addvalue(b);
-        } else {
-            lua_pushfstring(L, "\n\t[%s]", p->job.type->name);
-            luaL_addvalue(b);
+        if (co != NULL && lua_status(co) == LUA_YIELD) {
+            add_suspended(L, rt, list, co);
+        } else if (p->kind == TIDE_SCOPE) {
+            lua_pushstring(L, tide_scope_name((const tide_scope *)p));
+            add_part(L, list, "hop");
+            lua_pop(L, 1);
+        } else if (p->job.type != NULL && p->kind != TIDE_PLAIN) {
+            lua_pushstring(L, p->job.type->name);
+            add_part(L, list, "hop");
+            lua_pop(L, 1);
         }
     }
 }
 
-/* Whether the first argument is to be left alone: no message, but no text either. */
-static bool keep_message(lua_State *L) {
-    if (lua_isnoneornil(L, 1) || lua_isstring(L, 1))
+/* ---- functions ---- */
+
+/* The parts of the promise at 2. */
+static void add_promise(lua_State *L, tide_runtime *rt, int list) {
+    const tide_promise *p = lua_touserdata(L, 2);
+    lua_State *co = tide_promise_coroutine(p);
+    if (p->flags & TIDE_TRACED) {
+        lua_getiuservalue(L, 2, TIDE_SLOT_VALUE);
+        add_boxes(L, list, 0);
+    }
+    if (co != NULL && lua_status(co) == LUA_YIELD) {
+        add_suspended(L, rt, list, co);
+    } else if (co != NULL) {
+        tide_trace_kind kind = tide_trace_push_frames(L, rt, co, 0);
+        add_part(L, list, kind_name(kind));
+        lua_pop(L, 1);
+    }
+    lua_pushvalue(L, 2);
+    add_waiters(L, rt, list);
+}
+
+/* Pushes the box of the reason at 1 that is noted for the running coroutine, or for who runs it:
+ * where a handler of a rejection is an async function. [-0, +(0|1), m] */
+static bool push_noted(lua_State *L, tide_runtime *rt) {
+    tide_trace_push_noted(L, rt, L);
+    if (tide_trace_is_of(L, -1, 1))
+        return true;
+    lua_pop(L, 1);
+    const struct tide_running *running = &rt->tasks.running;
+    if (running->task == NULL || running->task->is.co != L)
         return false;
-    if (luaL_getmetafield(L, 1, "__tostring") == LUA_TNIL)
+    tide_trace_push_noted(L, rt, running->host);
+    if (tide_trace_is_of(L, -1, 1))
         return true;
     lua_pop(L, 1);
     return false;
 }
 
-/* The trace of the promise at 2. */
-static void add_promise(lua_State *L, tide_runtime *rt, luaL_Buffer *b) {
-    tide_promise *p = lua_touserdata(L, 2);
-    if (p->flags & TIDE_TRACED) {
-        lua_getiuservalue(L, 2, TIDE_SLOT_VALUE);
-        lua_replace(L, 3);
-        add_box(L, b, 3);
+/* The parts from the level on of the running coroutine; if there is a reason, at 1, and its last
+ * await raised that, with what led there. */
+static void add_running(lua_State *L, tide_runtime *rt, int list, int level, bool has_reason) {
+    if (has_reason && push_noted(L, rt)) {
+        tide_trace_kind kind = tide_trace_push_text(L, -1);
+        lua_pop(L, 1);
+        add_boxes(L, list, 0);
+        if (kind == TIDE_TRACE_LOOP) /* nobody who is running now has called what failed */
+            return;
     }
-    if (tide_promise_coroutine(p) != NULL) {
-        tide_trace_push_frames(L, tide_promise_coroutine(p),
-                               lua_status(tide_promise_coroutine(p)) == LUA_YIELD ? 1 : 0);
-        luaL_addvalue(b);
-    }
-    lua_pushvalue(L, 2);
-    lua_replace(L, 3);
-    add_waiters(L, rt, b, 3);
-}
-
-/* The trace from the level on of the running coroutine; if the message is the reason of what its
- * last await raised, with what led there. */
-static void add_running(lua_State *L, tide_runtime *rt, luaL_Buffer *b, int level) {
-    tide_trace_push_noted(L, rt, L);
-    lua_replace(L, 3);
-    if (!lua_isnoneornil(L, 1) && tide_trace_is_of(L, 3, 1)) {
-        add_box(L, b, 3);
-        luaL_addstring(b, "\n\t[await]");
-    }
-    tide_trace_push_frames(L, L, level);
-    luaL_addvalue(b);
+    tide_trace_kind kind = tide_trace_push_frames(L, rt, L, level);
+    add_part(L, list, kind_name(kind));
+    lua_pop(L, 1);
     const struct tide_running *running = &rt->tasks.running;
     if (running->task == NULL || running->task->is.co != L)
         return;
-    luaL_checkstack(running->host, 1, NULL);
-    lua_pushvalue(running->host, running->index);
-    lua_xmove(running->host, L, 1);
-    lua_replace(L, 3);
-    add_waiters(L, rt, b, 3);
+    tide_task_push_running(L, rt);
+    add_waiters(L, rt, list);
 }
 
-/* traceback([msg], [promise or level]) */
+/* Replaces the arguments, a reason and a promise or level, by the reason and the parts of what has
+ * led to it, if that is known, and of the running function or the promise. [-any, +2, e] */
+static void list_trace(lua_State *L, tide_runtime *rt) {
+    bool of_promise = tide_promise_test(L, rt, 2) != NULL, has_reason = !lua_isnone(L, 1);
+    int level = of_promise ? 0 : 1;
+    if (!of_promise && !lua_isnoneornil(L, 2))
+        level = (int)tide_argument_integer(L, 2, (tide_range){0, INT_MAX});
+    lua_settop(L, 2);
+    lua_newtable(L);
+    if (of_promise)
+        add_promise(L, rt, 3);
+    else
+        add_running(L, rt, 3, level, has_reason);
+    lua_settop(L, 3);
+    lua_remove(L, 2);
+}
+
+/* trace(reason, [promise or level]) -> list of parts */
+static int trace(lua_State *L) {
+    list_trace(L, tide_runtime_here(L));
+    return 1;
+}
+
+/* traceback([reason], [promise or level]) -> what Lua makes of that. A C function, so that a tail
+ * call of it counts no level less. */
 static int traceback(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    bool of_promise = tide_promise_test(L, rt, 2) != NULL;
-    int level = of_promise ? 0 : (int)luaL_optinteger(L, 2, 1);
-    lua_settop(L, 2);
-    if (keep_message(L)) {
-        lua_settop(L, 1);
-        return 1;
-    }
-    lua_pushnil(L); /* 3: scratch */
-    luaL_Buffer b;
-    luaL_buffinit(L, &b);
-    if (!lua_isnil(L, 1)) {
-        luaL_tolstring(L, 1, NULL);
-        luaL_addvalue(&b);
-        luaL_addchar(&b, '\n');
-    }
-    luaL_addstring(&b, "stack traceback:");
-    if (of_promise)
-        add_promise(L, rt, &b);
-    else
-        add_running(L, rt, &b, level);
-    luaL_pushresult(&b);
+    list_trace(L, rt);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_trace_format);
+    lua_insert(L, 1);
+    lua_call(L, 2, 1);
     return 1;
 }
 
-/* trace_of(reason) -> the trace of the reason that this coroutine's last await raised, or nil: for
- * reasons of which traceback() makes no text. */
-static int trace_of(lua_State *L) {
+/* set_trace_format(f): f(reason, parts) -> string */
+static int set_trace_format(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
+    tide_argument_callable(L, 1);
     lua_settop(L, 1);
-    tide_trace_push_noted(L, rt, L);
-    if (!tide_trace_is_of(L, 2, 1)) {
-        lua_pushnil(L);
-        return 1;
-    }
-    luaL_Buffer b;
-    luaL_buffinit(L, &b);
-    luaL_addstring(&b, "stack traceback:");
-    add_box(L, &b, 2);
-    luaL_pushresult(&b);
-    return 1;
+    lua_rawseti(L, LUA_REGISTRYINDEX, rt->ref_trace_format);
+    return 0;
 }
 
-const luaL_Reg tide_traceback_functions[] = {
-    {"traceback", traceback}, {"trace_of", trace_of}, {NULL, NULL}};
-
-/* ---- what keeps a coroutine from yielding ---- */
-
-/* Looks for a function among the fields of the module on top; replaces the module by the
- * function's full name, or removes it. [-1, +(0|1), m] */
-static bool find_in_module(lua_State *L, int function, const char *module) {
-    int table = lua_gettop(L);
-    if (lua_istable(L, table)) {
-        lua_pushnil(L);
-        while (lua_next(L, table)) {
-            if (lua_type(L, -2) == LUA_TSTRING && lua_rawequal(L, -1, function)) {
-                bool global = strcmp(module, LUA_GNAME) == 0;
-                lua_pushfstring(L, "%s%s%s", global ? "" : module, global ? "" : ".",
-                                lua_tostring(L, -2));
-                lua_replace(L, table);
-                lua_settop(L, table);
-                return true;
-            }
-            lua_pop(L, 1);
-        }
-    }
-    lua_pop(L, 1);
-    return false;
-}
-
-/* Replaces the function on top by the name that a loaded module has for it, or nil. The standard
- * libraries come first: others like to repeat their functions. [-1, +1, m] */
-static void push_global_name(lua_State *L) {
-    static const char *const standard[] = {
-        LUA_GNAME,     LUA_STRLIBNAME, LUA_TABLIBNAME,  LUA_COLIBNAME,
-        LUA_DBLIBNAME, LUA_IOLIBNAME,  LUA_UTF8LIBNAME, NULL};
-    int function = lua_gettop(L);
-    bool found = false;
-    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    for (int i = 0; !found && standard[i] != NULL; i++) {
-        lua_getfield(L, function + 1, standard[i]);
-        found = find_in_module(L, function, standard[i]);
-    }
-    if (!found)
-        lua_pushnil(L);
-    while (!found && lua_next(L, function + 1)) {
-        if (lua_type(L, -2) == LUA_TSTRING)
-            found = find_in_module(L, function, lua_tostring(L, -2));
-        else
-            lua_pop(L, 1);
-    }
-    if (!found)
-        lua_pushnil(L);
-    lua_replace(L, function);
-    lua_settop(L, function);
-}
-
-static bool yields_through(const char *name) {
-    static const char *const names[] = {"pcall", "xpcall", "dofile", NULL};
-    for (int i = 0; names[i] != NULL; i++)
-        if (strcmp(name, names[i]) == 0)
-            return true;
-    return false;
-}
-
-/* Pushes a name for the frame if a yield cannot pass it. [-0, +(0|1), m] */
-static bool push_barrier_name(lua_State *L, lua_Debug *ar) {
-    lua_getinfo(L, "Snf", ar);
-    if (*ar->namewhat == 'm' && ar->name != NULL && strcmp(ar->name, "__gc") == 0) {
-        lua_pop(L, 1);
-        lua_pushliteral(L, "a __gc metamethod");
-        return true;
-    }
-    if (*ar->what != 'C') {
-        lua_pop(L, 1);
-        return false;
-    }
-    push_global_name(L);
-    const char *name = lua_tostring(L, -1);
-    if (name == NULL)
-        lua_pushfstring(L, "the C function '%s'", ar->name != NULL ? ar->name : "?");
-    else if (yields_through(name)) {
-        lua_pop(L, 1);
-        return false;
-    }
-    return true;
-}
-
-void tide_traceback_push_barrier(lua_State *L) {
-    lua_Debug ar;
-    int level = 1;
-    for (; lua_getstack(L, level, &ar); level++)
-        if (push_barrier_name(L, &ar))
-            break;
-    if (!lua_getstack(L, level, &ar)) {
-        lua_pushliteral(L, "a C function");
-        return;
-    }
-    for (level++; lua_getstack(L, level, &ar); level++) {
-        lua_getinfo(L, "Sl", &ar);
-        if (ar.currentline > 0) {
-            lua_pushfstring(L, "%s, called from %s:%d", lua_tostring(L, -1), ar.short_src,
-                            ar.currentline);
-            return;
-        }
-    }
-}
+const luaL_Reg tide_traceback_functions[] = {{"trace", trace},
+                                             {"traceback", traceback},
+                                             {"set_trace_format", set_trace_format},
+                                             {NULL, NULL}};

@@ -4,6 +4,7 @@
 #include "core/waiter.h"
 
 #include "core/cancel.h"
+#include "core/option.h"
 
 void tide_waiter_run(lua_State *L, tide_runtime *rt, int job, void *self) {
     (void)L, (void)rt, (void)job, (void)self; /* that it is ended is not its own job */
@@ -21,21 +22,28 @@ bool tide_waiter_push_refused(lua_State *L, tide_runtime *rt) {
     return true;
 }
 
-bool tide_waiter_begin_with(lua_State *L, tide_runtime *rt, int options, int position,
-                            const char *name) {
+/* Pushes a rejected promise if the signal on top has been aborted. [-0, +(0|1), e] */
+static bool push_aborted(lua_State *L, tide_runtime *rt) {
+    lua_getfield(L, -1, "aborted");
+    bool aborted = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    if (aborted) {
+        lua_getfield(L, -1, "reason");
+        tide_promise_push_settled(L, rt, -1);
+    }
+    return aborted;
+}
+
+bool tide_waiter_begin_with(lua_State *L, tide_runtime *rt, int options) {
+    static const tide_option signal = {.name = "signal", .kind = TIDE_KIND_SIGNAL};
     lua_settop(L, options);
     if (lua_isnil(L, options)) {
         lua_pushnil(L);
-    } else {
-        lua_pushvalue(L, options);
-        lua_pushinteger(L, position);
-        lua_pushstring(L, name);
-        tide_cancel_call(L, rt, "find", 3, 2);
-        if (!lua_isnil(L, -1))
-            return true;
-        lua_pop(L, 1);
+        return tide_waiter_push_refused(L, rt);
     }
-    return tide_waiter_push_refused(L, rt);
+    tide_argument_check(L, options, TIDE_KIND_TABLE);
+    bool heeds = tide_option_push(L, options, &signal);
+    return (heeds && push_aborted(L, rt)) || tide_waiter_push_refused(L, rt);
 }
 
 tide_node *tide_waiter_prepare(lua_State *L, tide_runtime *rt, const tide_waiter_type *type,
@@ -172,7 +180,7 @@ static int refused(lua_State *L) {
 /* new_waiter(owner, [signal]) -> promise */
 static int new_waiter(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    luaL_checktype(L, 1, LUA_TTABLE);
+    tide_argument_check(L, 1, TIDE_KIND_TABLE);
     lua_settop(L, 2);
     tide_waiter_new(L, rt, &place_type, 1, 2);
     return 1;

@@ -32,25 +32,13 @@ bool tide_waiter_push_refused(lua_State *L, tide_runtime *rt);
 
 /* Leaves the arguments up to the options and, above them, the signal to heed or nil. Returns
  * whether the waiter must not begin, since that has been aborted already or the caller cancelled:
- * then a rejected promise is on top, to be returned. Raises what is wrong with the options, in the
- * name of the function, whose argument of that position they are. [-any, +options + (1|2), e] */
-bool tide_waiter_begin_with(lua_State *L, tide_runtime *rt, int options, int position,
-                            const char *name);
+ * then a rejected promise is on top, to be returned. Raises what is wrong with the options.
+ * [-any, +options + (1|2), e] */
+bool tide_waiter_begin_with(lua_State *L, tide_runtime *rt, int options);
 
-static inline bool tide_waiter_begin(lua_State *L, tide_runtime *rt, int options,
-                                     const char *name) {
+static inline bool tide_waiter_begin(lua_State *L, tide_runtime *rt, int options) {
     if (!lua_isnoneornil(L, options) || rt->has_context)
-        return tide_waiter_begin_with(L, rt, options, options, name);
-    lua_settop(L, options);
-    lua_pushnil(L);
-    return false;
-}
-
-/* The same for a method, whose self is not counted in what is told of wrong options. */
-static inline bool tide_waiter_begin_method(lua_State *L, tide_runtime *rt, int options,
-                                            const char *name) {
-    if (!lua_isnoneornil(L, options) || rt->has_context)
-        return tide_waiter_begin_with(L, rt, options, options - 1, name);
+        return tide_waiter_begin_with(L, rt, options);
     lua_settop(L, options);
     lua_pushnil(L);
     return false;

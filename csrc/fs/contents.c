@@ -185,8 +185,8 @@ static void write_beside(tide_job *job, const char *target) {
     free(temporary);
 }
 
-/* The text of a link at the path as a path from where that is, to be freed; NULL and errno: there is
- * no link, or no memory. */
+/* The text of a link at the path as a path from where that is, to be freed; NULL and errno: there
+ * is no link, or no memory. */
 static char *read_link(const char *path) {
     char text[PATH_MAX];
     ssize_t length = readlink(path, text, sizeof text);
@@ -203,8 +203,8 @@ static char *read_link(const char *path) {
     return target;
 }
 
-/* Where a link leads to which leads to nothing yet, or the path itself; to be freed. NULL and errno:
- * no memory, or too many links. */
+/* Where a link leads to which leads to nothing yet, or the path itself; to be freed. NULL and
+ * errno: no memory, or too many links. */
 static char *follow_links(const char *path) {
     char *at = strdup(path);
     for (int links = 0; at != NULL && links < LINKS_MAX; links++) {
@@ -336,45 +336,61 @@ static const tide_job_kind truncate_kind = {.name = "truncate", .run = run_trunc
 /* read_file(path, [options]) -> promise */
 static int read_file(lua_State *L) {
     tide_job job = {.kind = &read_kind};
-    tide_request_check_path(L, 1);
+    tide_argument_text(L, 1);
     return tide_job_start(L, &job, 2, 0);
 }
 
-static int start_write(lua_State *L, tide_job *job) {
-    tide_request_check_path(L, 1);
-    luaL_checkstring(L, 2);
-    job->mode = (int)tide_option_integer(L, 3, "mode", 0666);
+typedef struct writing {
+    lua_Integer mode;
+    bool atomic;
+} writing;
+
+static int start_write(lua_State *L, tide_job *job, const tide_option *list) {
+    writing options = {.mode = 0666};
+    tide_argument_text(L, 1);
+    tide_argument_check(L, 2, TIDE_KIND_DATA);
+    tide_option_read(L, 3, list, &options);
+    job->mode = (int)options.mode;
+    job->atomic = options.atomic;
     return tide_job_start(L, job, 3, 2);
 }
 
 /* write_file(path, data, [options]) -> promise; the file is made, or emptied first */
 static int write_file(lua_State *L) {
+    static const tide_option list[] = {
+        {"atomic", TIDE_KIND_FLAG, TIDE_ANY, offsetof(writing, atomic)},
+        {"mode", TIDE_KIND_INTEGER, TIDE_MODE, offsetof(writing, mode)},
+        {.name = NULL}};
     tide_job job = {.kind = &write_kind, .flags = O_TRUNC};
-    job.atomic = tide_option_flag(L, 3, "atomic");
-    return start_write(L, &job);
+    return start_write(L, &job, list);
 }
 
 /* append_file(path, data, [options]) -> promise */
 static int append_file(lua_State *L) {
+    static const tide_option list[] = {
+        {"mode", TIDE_KIND_INTEGER, TIDE_MODE, offsetof(writing, mode)}, {.name = NULL}};
     tide_job job = {.kind = &append_kind, .flags = O_APPEND};
-    return start_write(L, &job);
+    return start_write(L, &job, list);
 }
 
 /* copy_file(path, dest, [options]) -> promise */
 static int copy_file(lua_State *L) {
+    static const tide_option list[] = {{"exclusive", TIDE_KIND_FLAG, TIDE_ANY, 0}, {.name = NULL}};
     tide_job job = {.kind = &copy_kind};
-    tide_request_check_path(L, 1);
-    tide_request_check_path(L, 2);
-    job.flags = tide_option_flag(L, 3, "exclusive") ? O_EXCL : 0;
+    bool exclusive = false;
+    tide_argument_text(L, 1);
+    tide_argument_text(L, 2);
+    tide_option_read(L, 3, list, &exclusive);
+    job.flags = exclusive ? O_EXCL : 0;
     return tide_job_start(L, &job, 3, 2);
 }
 
 /* truncate(path, [size], [options]) -> promise */
 static int truncate_file(lua_State *L) {
     tide_job job = {.kind = &truncate_kind};
-    tide_request_check_path(L, 1);
-    job.size = luaL_optinteger(L, 2, 0);
-    luaL_argcheck(L, job.size >= 0, 2, "out of range");
+    tide_argument_text(L, 1);
+    if (!lua_isnoneornil(L, 2))
+        job.size = tide_argument_integer(L, 2, TIDE_NATURAL);
     return tide_job_start(L, &job, 3, 0);
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/argument.h"
 #include "loop/uverror.h"
 
 enum { SLOT_PATH = 1, SLOT_CLOSED };
@@ -99,10 +100,23 @@ tide_descriptor **tide_descriptor_push(lua_State *L, tide_runtime *rt, const cha
 }
 
 tide_descriptor *tide_descriptor_check(lua_State *L, int argument, const char *type) {
-    handle *h = luaL_checkudata(L, argument, type);
-    luaL_argcheck(L, h->descriptor != NULL, argument, "is closed");
+    handle *h = tide_argument_object(L, argument, type);
+    if (h->descriptor == NULL)
+        tide_argument_fail(L, argument, "it is closed");
     return h->descriptor;
 }
+
+/* check_open(handle, class, name): raises, in the name of a method, that it is another object or
+ * closed */
+static int check_open(lua_State *L) {
+    const char *class = luaL_checkstring(L, 2), *name = luaL_checkstring(L, 3);
+    const handle *h = luaL_testudata(L, 1, class);
+    if (h == NULL)
+        return tide_argument_raise(L, 0, name, tide_argument_push_expected(L, 1, class));
+    return h->descriptor == NULL ? tide_argument_raise(L, 0, name, "it is closed") : 0;
+}
+
+const luaL_Reg tide_descriptor_functions[] = {{"check_open", check_open}, {NULL, NULL}};
 
 tide_descriptor *tide_descriptor_get(lua_State *L, int index) {
     return ((handle *)lua_touserdata(L, index))->descriptor;
@@ -127,16 +141,28 @@ static void release_close(tide_operation *operation) {
 static const tide_operation_type close_type = {finish_close, release_close, "file:close", NULL,
                                                NULL};
 
+/* What the functions of a type have as their second upvalue; for the name see argument.h. */
+typedef struct closing {
+    const char *name, *class;
+} closing;
+
+static const closing file = {"file:close", TIDE_FILE};
+static const closing directory = {"directory:close", TIDE_DIRECTORY};
+
+static const char *class_of_function(lua_State *L) {
+    return ((const closing *)lua_touserdata(L, lua_upvalueindex(2)))->class;
+}
+
 /* close(handle) -> promise: waits for what is in flight on it. It is clean-up, hence no abort. A
  * second call returns the same promise. */
 static int handle_close(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    handle *h = luaL_checkudata(L, 1, lua_tostring(L, lua_upvalueindex(2)));
+    handle *h = tide_argument_self(L, class_of_function(L));
     lua_settop(L, 1);
     tide_descriptor *d = h->descriptor;
     if (d == NULL) {
         if (lua_getiuservalue(L, 1, SLOT_CLOSED) == LUA_TNIL)
-            return luaL_argerror(L, 1, "is closed");
+            return tide_argument_fail(L, 1, "it is closed");
         return 1;
     }
     closer *c = tide_operation_new(L, rt, sizeof *c, 1, &close_type); /* handle closer promise */
@@ -152,7 +178,7 @@ static int handle_close(lua_State *L) {
 }
 
 static int handle_collect(lua_State *L) {
-    handle *h = luaL_checkudata(L, 1, lua_tostring(L, lua_upvalueindex(2)));
+    handle *h = tide_argument_self(L, class_of_function(L));
     tide_descriptor *d = h->descriptor;
     h->descriptor = NULL;
     if (d != NULL && !h->rt->closed) /* else the runtime has closed it */
@@ -161,8 +187,8 @@ static int handle_collect(lua_State *L) {
 }
 
 static int handle_tostring(lua_State *L) {
-    const char *type = lua_tostring(L, lua_upvalueindex(2));
-    handle *h = luaL_checkudata(L, 1, type);
+    const char *type = class_of_function(L);
+    handle *h = tide_argument_self(L, type);
     lua_pushfstring(L, "%s: %p%s", type, h, h->descriptor == NULL ? " (closed)" : "");
     return 1;
 }
@@ -171,7 +197,7 @@ static int handle_tostring(lua_State *L) {
 static void set_function(lua_State *L, tide_runtime *rt, const char *type, const char *name,
                          lua_CFunction function) {
     lua_pushlightuserdata(L, rt);
-    lua_pushstring(L, type);
+    lua_pushlightuserdata(L, (void *)(strcmp(type, TIDE_FILE) == 0 ? &file : &directory));
     lua_pushcclosure(L, function, 2);
     lua_setfield(L, -2, name);
 }

@@ -42,6 +42,8 @@ void tide_descriptor_drop(tide_runtime *rt, int fd, uv_dir_t *dir);
 /* The descriptor of the handle at the argument; raises when that is of another type or closed. */
 tide_descriptor *tide_descriptor_check(lua_State *L, int argument, const char *type);
 
+extern const luaL_Reg tide_descriptor_functions[];
+
 /* The same of the handle at the index, or NULL when that is closed. [-0, +0, -] */
 tide_descriptor *tide_descriptor_get(lua_State *L, int index);
 

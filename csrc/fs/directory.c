@@ -58,14 +58,14 @@ static int finish_read(lua_State *L, tide_runtime *rt, tide_request *r) {
     return 1;
 }
 
-static const tide_request_kind functions[] = {{.name = "opendir",
+static const tide_request_kind functions[] = {{.name = "fs.opendir",
                                                .arguments = "p",
                                                .start = start_open,
                                                .finish = finish_open,
                                                .release = release_open},
                                               {.name = NULL}};
 
-static const tide_request_kind methods[] = {{.name = "read",
+static const tide_request_kind methods[] = {{.name = "directory:read",
                                              .arguments = "D",
                                              .start = start_read,
                                              .finish = finish_read,

@@ -179,17 +179,17 @@ static int start_utime(uv_loop_t *loop, tide_request *r) {
                         tide_request_done);
 }
 
-static const tide_request_kind functions[] = {{.name = "open",
+static const tide_request_kind functions[] = {{.name = "fs.open",
                                                .arguments = "pF",
                                                .start = start_open,
                                                .finish = finish_open,
                                                .release = release_open},
-                                              {.name = "mkstemp",
+                                              {.name = "fs.mkstemp",
                                                .arguments = "p",
                                                .start = start_mkstemp,
                                                .finish = finish_mkstemp,
                                                .release = release_mkstemp},
-                                              {.name = "mkdtemp",
+                                              {.name = "fs.mkdtemp",
                                                .arguments = "p",
                                                .start = start_mkdtemp,
                                                .finish = finish_mkdtemp,
@@ -197,19 +197,19 @@ static const tide_request_kind functions[] = {{.name = "open",
                                               {.name = NULL}};
 
 static const tide_request_kind methods[] = {
-    {.name = "read", .arguments = "fno", .start = start_read, .finish = finish_read},
-    {.name = "write", .arguments = "fbo", .start = start_write, .more = write_more},
-    {.name = "stat",
+    {.name = "file:read", .arguments = "fno", .start = start_read, .finish = finish_read},
+    {.name = "file:write", .arguments = "fbo", .start = start_write, .more = write_more},
+    {.name = "file:stat",
      .arguments = "f",
      .start = start_stat,
      .finish = finish_stat,
      .syscall = "fstat"},
-    {.name = "sync", .arguments = "f", .start = start_sync, .syscall = "fsync"},
-    {.name = "datasync", .arguments = "f", .start = start_datasync, .syscall = "fdatasync"},
-    {.name = "truncate", .arguments = "fs", .start = start_truncate, .syscall = "ftruncate"},
-    {.name = "chmod", .arguments = "fi", .start = start_chmod, .syscall = "fchmod"},
-    {.name = "chown", .arguments = "fii", .start = start_chown, .syscall = "fchown"},
-    {.name = "utime", .arguments = "ftt", .start = start_utime, .syscall = "futime"},
+    {.name = "file:sync", .arguments = "f", .start = start_sync, .syscall = "fsync"},
+    {.name = "file:datasync", .arguments = "f", .start = start_datasync, .syscall = "fdatasync"},
+    {.name = "file:truncate", .arguments = "fs", .start = start_truncate, .syscall = "ftruncate"},
+    {.name = "file:chmod", .arguments = "fm", .start = start_chmod, .syscall = "fchmod"},
+    {.name = "file:chown", .arguments = "fii", .start = start_chown, .syscall = "fchown"},
+    {.name = "file:utime", .arguments = "ftt", .start = start_utime, .syscall = "futime"},
     {.name = NULL}};
 
 void tide_file_open(lua_State *L, tide_runtime *rt) {

@@ -4,6 +4,7 @@
 
 #include "core/waiter.h"
 #include "loop/uverror.h"
+#include "loop/pool.h"
 
 enum { SLOT_PATH = TIDE_SLOT_OPERATION, SLOT_DATA };
 
@@ -65,7 +66,7 @@ static char *hold(lua_State *L, int self, int argument, int value, size_t *lengt
 
 int tide_job_start(lua_State *L, const tide_job *checked, int options, int data) {
     tide_runtime *rt = tide_runtime_here(L);
-    if (tide_waiter_begin(L, rt, options, checked->kind->name))
+    if (tide_waiter_begin(L, rt, options))
         return 1;
     int signal = options + 1, self = signal + 1;
     tide_job *job = tide_operation_new(L, rt, sizeof *job, SLOT_DATA, &job_type);
@@ -78,6 +79,7 @@ int tide_job_start(lua_State *L, const tide_job *checked, int options, int data)
     if (data != 0)
         job->data = hold(L, self, data, SLOT_DATA, &job->length);
     tide_operation_begin(L, &job->operation, self);
+    tide_pool_begin(rt);
     int status = uv_queue_work(&rt->loop, &job->uv, on_work, on_done);
     if (status < 0)
         on_done(&job->uv, status);

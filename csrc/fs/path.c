@@ -122,27 +122,27 @@ static int finish_path(lua_State *L, tide_runtime *rt, tide_request *r) {
 }
 
 static const tide_request_kind kinds[] = {
-    {.name = "stat", .arguments = "p", .start = start_stat, .finish = finish_stat},
-    {.name = "lstat", .arguments = "p", .start = start_lstat, .finish = finish_stat},
-    {.name = "statfs", .arguments = "p", .start = start_statfs, .finish = finish_statfs},
-    {.name = "scandir", /* libuv sorts by name */
+    {.name = "fs.stat", .arguments = "p", .start = start_stat, .finish = finish_stat},
+    {.name = "fs.lstat", .arguments = "p", .start = start_lstat, .finish = finish_stat},
+    {.name = "fs.statfs", .arguments = "p", .start = start_statfs, .finish = finish_statfs},
+    {.name = "fs.scandir", /* libuv sorts by name */
      .arguments = "p",
      .start = start_scandir,
      .finish = finish_scandir,
      .release = release_scandir},
-    {.name = "access", .arguments = "pa", .start = start_access},
-    {.name = "rename", .arguments = "pd", .start = start_rename},
-    {.name = "link", .arguments = "pd", .start = start_link},
-    {.name = "symlink", .arguments = "pd", .start = start_symlink},
-    {.name = "readlink", .arguments = "p", .start = start_readlink, .finish = finish_path},
-    {.name = "realpath", .arguments = "p", .start = start_realpath, .finish = finish_path},
-    {.name = "unlink", .arguments = "p", .start = start_unlink},
-    {.name = "rmdir", .arguments = "p", .start = start_rmdir},
-    {.name = "chmod", .arguments = "pi", .start = start_chmod},
-    {.name = "chown", .arguments = "pii", .start = start_chown},
-    {.name = "lchown", .arguments = "pii", .start = start_lchown},
-    {.name = "utime", .arguments = "ptt", .start = start_utime},
-    {.name = "lutime", .arguments = "ptt", .start = start_lutime},
+    {.name = "fs.access", .arguments = "pa", .start = start_access},
+    {.name = "fs.rename", .arguments = "pd", .start = start_rename},
+    {.name = "fs.link", .arguments = "pd", .start = start_link},
+    {.name = "fs.symlink", .arguments = "pd", .start = start_symlink},
+    {.name = "fs.readlink", .arguments = "p", .start = start_readlink, .finish = finish_path},
+    {.name = "fs.realpath", .arguments = "p", .start = start_realpath, .finish = finish_path},
+    {.name = "fs.unlink", .arguments = "p", .start = start_unlink},
+    {.name = "fs.rmdir", .arguments = "p", .start = start_rmdir},
+    {.name = "fs.chmod", .arguments = "pm", .start = start_chmod},
+    {.name = "fs.chown", .arguments = "pii", .start = start_chown},
+    {.name = "fs.lchown", .arguments = "pii", .start = start_lchown},
+    {.name = "fs.utime", .arguments = "ptt", .start = start_utime},
+    {.name = "fs.lutime", .arguments = "ptt", .start = start_lutime},
     {.name = NULL}};
 
 void tide_path_open(lua_State *L, tide_runtime *rt) {

@@ -8,36 +8,32 @@
 #include "core/waiter.h"
 #include "core/option.h"
 #include "loop/uverror.h"
+#include "loop/pool.h"
 
 /* User values, after the promise. */
 enum { SLOT_HANDLE = TIDE_SLOT_OPERATION, SLOT_DATA };
 
 /* ---- arguments ---- */
 
-const char *tide_request_check_path(lua_State *L, int argument) {
-    size_t length;
-    const char *path = luaL_checklstring(L, argument, &length);
-    luaL_argcheck(L, strlen(path) == length, argument, "path contains a NUL");
-    return path;
-}
-
 static lua_Integer check_access(lua_State *L, int argument) {
     lua_Integer access = F_OK;
-    for (const char *c = luaL_optstring(L, argument, ""); *c != '\0'; c++)
-        switch (*c) {
+    const char *text = lua_isnoneornil(L, argument) ? "" : tide_argument_text(L, argument);
+    for (; *text != '\0'; text++)
+        switch (*text) {
         case 'r': access |= R_OK; break;
         case 'w': access |= W_OK; break;
         case 'x': access |= X_OK; break;
-        default: luaL_argerror(L, argument, "only 'r', 'w' and 'x' expected");
+        default: tide_argument_fail(L, argument, "only 'r', 'w' and 'x' expected");
         }
     return access;
 }
 
 /* As fopen has them, "x" and "b" anywhere after the first letter. */
 static lua_Integer check_open_flags(lua_State *L, int argument) {
-    const char *text = luaL_optstring(L, argument, "r"), *rest = text + (*text != '\0');
-    luaL_argcheck(L, *text != '\0' && strchr("rwa", *text) && strspn(rest, "+bx") == strlen(rest),
-                  argument, "invalid way to open");
+    const char *text = lua_isnoneornil(L, argument) ? "r" : tide_argument_text(L, argument);
+    const char *rest = text + (*text != '\0');
+    if (*text == '\0' || !strchr("rwa", *text) || strspn(rest, "+bx") != strlen(rest))
+        tide_argument_fail(L, argument, "invalid way to open");
     int flags = *text == 'r' ? O_RDONLY : O_WRONLY;
     if (strchr(rest, '+') != NULL)
         flags = O_RDWR;
@@ -49,46 +45,59 @@ static lua_Integer check_open_flags(lua_State *L, int argument) {
 }
 
 static lua_Integer check_size(lua_State *L, int argument, lua_Integer least, lua_Integer none) {
-    lua_Integer size = luaL_optinteger(L, argument, none);
-    luaL_argcheck(L, size >= least || lua_isnoneornil(L, argument), argument, "out of range");
-    return size;
+    if (lua_isnoneornil(L, argument))
+        return none;
+    return tide_argument_integer(L, argument, (tide_range){least, LUA_MAXINTEGER});
 }
 
 static double check_time(lua_State *L, int argument) {
-    double time = luaL_checknumber(L, argument);
-    luaL_argcheck(L, time > -1e15 && time < 1e15, argument, "out of range");
+    double time = tide_argument_number(L, argument);
+    if (!(time > -1e15 && time < 1e15))
+        tide_argument_fail(L, argument, "out of range");
     return time;
 }
 
 static void check_argument(lua_State *L, int i, char letter, tide_request *r) {
     lua_Integer *number = &r->numbers[r->number_count];
     switch (letter) {
-    case 'p': r->path = tide_request_check_path(L, i); return;
-    case 'd': r->dest = tide_request_check_path(L, i); return;
-    case 'b': r->data = luaL_checklstring(L, i, &r->length); return;
+    case 'p': r->path = tide_argument_text(L, i); return;
+    case 'd': r->dest = tide_argument_text(L, i); return;
+    case 'b': r->data = tide_argument_data(L, i, &r->length); return;
     case 't': r->times[r->time_count++] = check_time(L, i); return;
     case 'f': r->descriptor = tide_descriptor_check(L, i, TIDE_FILE); return;
     case 'D':
         r->descriptor = tide_descriptor_check(L, i, TIDE_DIRECTORY);
-        luaL_argcheck(L, !r->descriptor->exclusive, i, "is being read");
+        if (r->descriptor->exclusive)
+            luaL_error(L, "the directory is being read");
         return;
     case 'n': *number = check_size(L, i, 1, 65536); break;
     case 's': *number = check_size(L, i, 0, 0); break;
     case 'o': *number = check_size(L, i, 0, -1); break;
     case 'a': *number = check_access(L, i); break;
     case 'F': *number = check_open_flags(L, i); break;
-    default: *number = luaL_checkinteger(L, i); break;
+    case 'm': *number = tide_argument_integer(L, i, (tide_range){0, 0177777}); break;
+    default: *number = tide_argument_integer(L, i, (tide_range){-1, UINT32_MAX}); break;
     }
     r->number_count++;
 }
 
 /* Fills the request from the arguments; returns the index of the options. */
 static int check_arguments(lua_State *L, tide_request *r) {
+    static const tide_option options[] = {{"mode", TIDE_KIND_INTEGER, TIDE_MODE, 0},
+                                          {.name = NULL}};
+    lua_Integer mode = 0666;
     int i = 1;
     for (const char *letter = r->kind->arguments; *letter != '\0'; letter++)
         check_argument(L, i++, *letter, r);
-    r->mode = (int)tide_option_integer(L, i, "mode", 0666);
+    if (strchr(r->kind->arguments, 'F') != NULL)
+        tide_option_read(L, i, options, &mode);
+    r->mode = (int)mode;
     return i;
+}
+
+/* The name of the function alone: without that of its module, or of what it is a method of. */
+static const char *short_name(const tide_request_kind *kind) {
+    return strpbrk(kind->name, ".:") + 1;
 }
 
 /* ---- its way through libuv ---- */
@@ -107,7 +116,7 @@ static int push_failure(lua_State *L, tide_runtime *rt, tide_request *r, int sel
         tide_descriptor_push_path(L, -1);
         path = lua_tostring(L, -1);
     }
-    const char *syscall = r->kind->syscall != NULL ? r->kind->syscall : r->kind->name;
+    const char *syscall = r->kind->syscall != NULL ? r->kind->syscall : short_name(r->kind);
     bool pair = strchr(r->kind->arguments, 'd') != NULL;
     tide_uverror_push_pair(L, rt, (int)r->fs.result, syscall, path, pair ? r->fs.new_path : NULL);
     return -1;
@@ -132,15 +141,6 @@ static void release_request(tide_operation *operation) {
     }
 }
 
-/* What has the method or function: by the first argument. */
-static const char *prefix_of(const tide_request_kind *kind) {
-    switch (*kind->arguments) {
-    case 'f': return "file:";
-    case 'D': return "directory:";
-    default: return "fs.";
-    }
-}
-
 static void describe_request(lua_State *L, const tide_operation *operation, int index) {
     const tide_request *r = (const tide_request *)operation;
     const char *path = r->fs.path;
@@ -149,9 +149,9 @@ static void describe_request(lua_State *L, const tide_operation *operation, int 
         path = lua_tostring(L, -1);
     }
     if (path != NULL)
-        lua_pushfstring(L, "%s%s '%s'", prefix_of(r->kind), r->kind->name, path);
+        lua_pushfstring(L, "%s '%s'", r->kind->name, path);
     else
-        lua_pushfstring(L, "%s%s", prefix_of(r->kind), r->kind->name);
+        lua_pushstring(L, r->kind->name);
 }
 
 static const tide_operation_type request_type = {finish_request, release_request, "fs", NULL,
@@ -186,6 +186,7 @@ static int pin(lua_State *L, tide_request *r) {
 /* Starts the request; one that cannot be started is completed. */
 static void start(lua_State *L, tide_request *r) {
     int status = r->descriptor != NULL ? pin(L, r) : 0;
+    tide_pool_begin(r->operation.rt);
     if (status == 0)
         status = r->kind->start(&r->operation.rt->loop, r);
     if (status < 0) {
@@ -203,7 +204,7 @@ static int request(lua_State *L) {
     memset(&checked, 0, sizeof checked);
     checked.kind = lua_touserdata(L, lua_upvalueindex(2));
     int options = check_arguments(L, &checked), self = options + 2;
-    if (tide_waiter_begin(L, rt, options, checked.kind->name))
+    if (tide_waiter_begin(L, rt, options))
         return 1;
     tide_request *r = tide_operation_new(L, rt, sizeof *r, SLOT_DATA, &request_type);
     checked.operation = r->operation;
@@ -218,10 +219,10 @@ static int request(lua_State *L) {
 }
 
 void tide_request_register(lua_State *L, tide_runtime *rt, const tide_request_kind *kinds) {
-    for (const tide_request_kind *kind = kinds; kind->name != NULL; kind++) {
+    for (const tide_request_kind *kind = kinds; kind->name != NULL; kind++) { /* see argument.h */
         lua_pushlightuserdata(L, rt);
         lua_pushlightuserdata(L, (void *)kind);
         lua_pushcclosure(L, request, 2);
-        lua_setfield(L, -2, kind->name);
+        lua_setfield(L, -2, short_name(kind));
     }
 }

@@ -2,21 +2,26 @@
  * Requests: what uv_fs_* functions do, one table entry for each.
  *
  * A kind names the function's arguments by letters; the options come after them:
- *   p path   d second path   i integer   t seconds   b bytes to write
- *   n how much to read (default 64 KiB)   s a size (default 0)   o offset (default: the position)
- *   a access to test ("rwx")   F how to open ("r")   f file   D directory
+ *   p path   d second path   m permissions, maybe with a type   i number of an owner   t seconds b
+ * bytes to write n how much to read (default 64 KiB)   s a size (default 0)   o offset (default:
+ * the position) a access to test ("rwx")   F how to open ("r")   f file   D directory
  */
 #ifndef TIDE_REQUEST_H
 #define TIDE_REQUEST_H
 
+#include "core/argument.h"
 #include "fs/descriptor.h"
 
 #pragma GCC visibility push(hidden)
 
+/* Of permissions. */
+#define TIDE_MODE ((tide_range){0, 07777})
+
 typedef struct tide_request tide_request;
 
 typedef struct tide_request_kind {
-    const char *name, *arguments;
+    const char *name; /* in public: "fs.stat" */
+    const char *arguments;
     /* Calls the uv_fs_* function with tide_request_done; its status. */
     int (*start)(uv_loop_t *loop, tide_request *r);
     /* Pushes the results, how many; NULL: there are none. */
@@ -25,7 +30,7 @@ typedef struct tide_request_kind {
     void (*release)(tide_request *r);
     /* Whether it has started itself again; may be NULL. Called by libuv's callback. */
     bool (*more)(tide_request *r);
-    const char *syscall; /* where it is not the name */
+    const char *syscall; /* where it is not the last part of the name */
 } tide_request_kind;
 
 struct tide_request {
@@ -46,10 +51,6 @@ struct tide_request {
 
 /* What start functions give libuv. */
 void tide_request_done(uv_fs_t *fs);
-
-/* The path at the argument. One with a NUL in it is refused: the system would take what stands
- * before that. */
-const char *tide_request_check_path(lua_State *L, int argument);
 
 /* Sets fields of the table on top to functions that make requests, up to a kind without name.
  * [-0, +0, m] */

@@ -116,21 +116,38 @@ static void run_rm(tide_job *job) {
 static const tide_job_kind mkdir_kind = {.name = "mkdir", .run = run_mkdir};
 static const tide_job_kind rm_kind = {.name = "rm", .run = run_rm};
 
+typedef struct options {
+    lua_Integer mode;
+    bool recursive, force;
+} options;
+
 /* mkdir(path, [options]) -> promise */
 static int make_directory(lua_State *L) {
+    static const tide_option list[] = {
+        {"mode", TIDE_KIND_INTEGER, TIDE_MODE, offsetof(options, mode)},
+        {"recursive", TIDE_KIND_FLAG, TIDE_ANY, offsetof(options, recursive)},
+        {.name = NULL}};
+    options given = {.mode = 0777};
     tide_job job = {.kind = &mkdir_kind};
-    tide_request_check_path(L, 1);
-    job.recursive = tide_option_flag(L, 2, "recursive");
-    job.mode = (int)tide_option_integer(L, 2, "mode", 0777);
+    tide_argument_text(L, 1);
+    tide_option_read(L, 2, list, &given);
+    job.recursive = given.recursive;
+    job.mode = (int)given.mode;
     return tide_job_start(L, &job, 2, 0);
 }
 
 /* rm(path, [options]) -> promise */
 static int remove_path(lua_State *L) {
+    static const tide_option list[] = {
+        {"force", TIDE_KIND_FLAG, TIDE_ANY, offsetof(options, force)},
+        {"recursive", TIDE_KIND_FLAG, TIDE_ANY, offsetof(options, recursive)},
+        {.name = NULL}};
+    options given = {.mode = 0};
     tide_job job = {.kind = &rm_kind};
-    tide_request_check_path(L, 1);
-    job.recursive = tide_option_flag(L, 2, "recursive");
-    job.force = tide_option_flag(L, 2, "force");
+    tide_argument_text(L, 1);
+    tide_option_read(L, 2, list, &given);
+    job.recursive = given.recursive;
+    job.force = given.force;
     return tide_job_start(L, &job, 2, 0);
 }
 

@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#include "core/argument.h"
 #include "core/waiter.h"
 #include "core/objects.h"
 #include "core/option.h"
@@ -166,7 +167,7 @@ static int push_now(lua_State *L, tide_runtime *rt, watch *w) {
 
 static watch *check_watch(lua_State *L) {
     tide_runtime_here(L);
-    return luaL_checkudata(L, 1, METATABLE);
+    return tide_argument_self(L, METATABLE);
 }
 
 /* w:next([options]) -> promise of an event, or of nothing; the options of the watch are the
@@ -179,7 +180,7 @@ static int watch_next(lua_State *L) {
         lua_pop(L, 1);
         lua_getiuservalue(L, 1, SLOT_OPTIONS);
     }
-    if (tide_waiter_begin(L, rt, 2, "next"))
+    if (tide_waiter_begin(L, rt, 2))
         return 1;
     bool at_once = w->granted == 0 && (w->count > 0 || w->status < 0);
     if (at_once || !tide_handle_is_open(&w->handle))
@@ -219,9 +220,13 @@ static int start(watch *w, const char *path, bool recursive) {
 
 /* watch(path, [options]) -> what a generic for takes: the object, nil, nil, the object */
 static int new_watch(lua_State *L) {
+    static const tide_option list[] = {{"recursive", TIDE_KIND_FLAG, TIDE_ANY, 0},
+                                       {.name = "signal", .kind = TIDE_KIND_SIGNAL},
+                                       {.name = NULL}};
+    bool recursive = false;
     tide_runtime *rt = tide_runtime_here(L);
-    const char *path = tide_request_check_path(L, 1);
-    bool recursive = tide_option_flag(L, 2, "recursive");
+    const char *path = tide_argument_text(L, 1);
+    tide_option_read(L, 2, list, &recursive);
     lua_settop(L, 2);
     watch *w =
         tide_handle_new(L, rt, sizeof *w, SLOT_PATH, METATABLE, offsetof(watch, uv), sizeof w->uv);
@@ -245,7 +250,7 @@ void tide_watch_open(lua_State *L, tide_runtime *rt) {
     static const luaL_Reg metamethods[] = {
         {"__call", watch_call}, {"__close", watch_close}, {"__gc", tide_handle_gc}, {NULL, NULL}};
     static const luaL_Reg methods[] = {{"close", watch_close}, {"next", watch_next}, {NULL, NULL}};
-    tide_objects_open_class(L, rt, METATABLE, metamethods, methods);
+    tide_objects_open_class(L, rt, METATABLE, "watch:", metamethods, methods);
 }
 
 const luaL_Reg tide_watch_functions[] = {{"watch", new_watch}, {NULL, NULL}};

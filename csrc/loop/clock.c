@@ -1,5 +1,6 @@
 #include "loop/clock.h"
 
+#include "core/argument.h"
 #include "core/promise.h"
 
 void tide_clock_release(lua_State *L, tide_runtime *rt) {
@@ -60,8 +61,9 @@ static int clock_ns(lua_State *L) {
 /* set_clock(ns): it does not go back */
 static int set_clock(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    uint64_t now = (uint64_t)luaL_checkinteger(L, 1);
-    luaL_argcheck(L, rt->test.is_virtual, 1, "the clock is not virtual");
+    uint64_t now = (uint64_t)tide_argument_integer(L, 1, TIDE_ANY);
+    if (!rt->test.is_virtual)
+        return luaL_error(L, "the clock is not virtual");
     if (now > rt->test.now)
         rt->test.now = now;
     return 0;
@@ -70,7 +72,8 @@ static int set_clock(lua_State *L) {
 /* shuffle(seed): nil for none */
 static int shuffle(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    rt->test.shuffle = lua_isnoneornil(L, 1) ? 0 : (uint64_t)luaL_checkinteger(L, 1) * 2 + 1;
+    bool none = lua_isnoneornil(L, 1);
+    rt->test.shuffle = none ? 0 : (uint64_t)tide_argument_integer(L, 1, TIDE_ANY) * 2 + 1;
     return 0;
 }
 

@@ -2,7 +2,9 @@
 
 #include <string.h>
 
+#include "core/argument.h"
 #include "core/promise.h"
+#include "loop/fork.h"
 
 enum { SLOT_OF_HANDLE = TIDE_SLOT_OPERATION };
 
@@ -84,6 +86,7 @@ void tide_handle_close(lua_State *L, tide_handle *handle, int index) {
 }
 
 void tide_handle_close_held(tide_handle *handle) {
+    tide_fork_check(handle->rt);
     handle->closing = true;
     while (!tide_list_empty(&handle->waits))
         tide_handle_complete_wait(tide_handle_first_wait(handle), UV_ECANCELED);
@@ -103,8 +106,18 @@ void tide_handle_push_closed(lua_State *L, tide_handle *handle, int index) {
     }
 }
 
+/* The handle at the index, or NULL. */
+static tide_handle *test_handle(lua_State *L, int index) {
+    tide_handle *handle = lua_touserdata(L, index);
+    bool is_handle = lua_type(L, index) == LUA_TUSERDATA &&
+                     lua_rawlen(L, index) >= sizeof *handle && handle->closed.type == &closed_type;
+    return is_handle ? handle : NULL;
+}
+
 int tide_handle_gc(lua_State *L) {
-    tide_handle *handle = lua_touserdata(L, 1);
+    tide_handle *handle = test_handle(L, 1);
+    if (handle == NULL)
+        return tide_argument_expected(L, 1, "handle");
     if (handle->rt == NULL || handle->rt->closed)
         return 0; /* half made, or the runtime has closed it */
     if (tide_handle_is_open(handle)) {
@@ -183,9 +196,8 @@ void tide_handle_complete_wait(tide_wait *wait, int status) {
 
 /* is_open(object) -> whether that is a handle which nobody has closed; nil if it is no handle */
 static int is_open(lua_State *L) {
-    const tide_handle *handle = lua_touserdata(L, 1);
-    if (lua_type(L, 1) != LUA_TUSERDATA || lua_rawlen(L, 1) < sizeof *handle ||
-        handle->closed.type != &closed_type)
+    const tide_handle *handle = test_handle(L, 1);
+    if (handle == NULL)
         return 0;
     lua_pushboolean(L, tide_handle_is_open(handle));
     return 1;

@@ -4,6 +4,7 @@
  */
 #include "loop/immediate.h"
 
+#include "core/argument.h"
 #include "core/callback.h"
 #include "core/objects.h"
 #include "core/promise.h"
@@ -60,7 +61,7 @@ bool tide_immediate_fire(lua_State *L, tide_runtime *rt) {
 /* set_immediate(f, ...) -> handle */
 static int set_immediate(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    tide_objects_check_callable(L, 1);
+    tide_argument_callable(L, 1);
     tide_callback *handle = tide_callback_new(L, rt, TIDE_IMMEDIATE, 1, lua_gettop(L) - 1);
     lua_pushvalue(L, -1);
     append(L, rt);

@@ -17,7 +17,7 @@ void tide_immediate_begin(tide_runtime *rt);
 bool tide_immediate_fire(lua_State *L, tide_runtime *rt);
 
 static inline bool tide_immediate_waiting(const tide_runtime *rt) {
-    return rt->immediates.head < rt->immediates.tail;
+    return rt->immediates.live > 0;
 }
 
 extern const luaL_Reg tide_immediate_functions[];

@@ -1,6 +1,7 @@
 #include "loop/listener.h"
 
 #include "base/signame.h"
+#include "core/argument.h"
 #include "loop/completion.h"
 
 typedef struct listener {
@@ -69,9 +70,10 @@ static int start(listener *l, int number) {
  * as long as the runtime lives. Returns whether the system lets us. */
 static int listen_at(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    const tide_signame *name = tide_signame_find(luaL_checkstring(L, 1));
-    luaL_argcheck(L, name != NULL, 1, "unknown signal");
-    luaL_checktype(L, 2, LUA_TFUNCTION);
+    const tide_signame *name = tide_signame_find(tide_argument_text(L, 1));
+    if (name == NULL)
+        tide_argument_fail(L, 1, "unknown signal");
+    tide_argument_callable(L, 2);
     lua_settop(L, 2);
     listener *l = lua_newuserdatauv(L, sizeof *l, 1);
     l->rt = rt;

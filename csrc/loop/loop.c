@@ -8,6 +8,8 @@
  */
 #include "loop/loop.h"
 
+#include "base/sigpipe.h"
+#include "core/argument.h"
 #include "core/context.h"
 #include "core/microtask.h"
 #include "core/objects.h"
@@ -17,9 +19,12 @@
 #include "core/trace.h"
 #include "loop/clock.h"
 #include "loop/completion.h"
+#include "loop/fork.h"
 #include "loop/immediate.h"
 #include "loop/poll.h"
 #include "loop/timer.h"
+#include "loop/uverror.h"
+#include "loop/wake.h"
 
 typedef enum drive_mode { DRIVE_ALL, DRIVE_TURN } drive_mode;
 
@@ -77,54 +82,91 @@ static void on_alarm(uv_timer_t *alarm) {
     uv_stop(alarm->loop);
 }
 
+/* A process that has forked polls a set of its own. */
+static void make_own(lua_State *L, tide_runtime *rt) {
+    int status = tide_fork_check(rt);
+    if (status == 0)
+        return;
+    tide_uverror_push(L, rt, status, "uv_loop_fork", NULL);
+    lua_error(L);
+}
+
+/* libuv writes what streams have queued while it polls. */
+static void run_uv(tide_runtime *rt, uv_run_mode mode) {
+    tide_sigpipe held;
+    if (rt->writes == 0) {
+        uv_run(&rt->loop, mode);
+        return;
+    }
+    tide_sigpipe_hold(&held);
+    uv_run(&rt->loop, mode);
+    tide_sigpipe_release(&held);
+}
+
+/* libuv polls only while something counts for it. A host's turn has to in any case: what has come
+ * for a descriptor that nobody waits for any more keeps backend_fd readable until libuv sees it. */
+static void poll_at_once(tide_runtime *rt, drive_mode mode) {
+    bool idle = mode == DRIVE_TURN && !uv_loop_alive(&rt->loop);
+    if (idle)
+        uv_timer_start(&rt->alarm, on_alarm, 1, 0);
+    run_uv(rt, UV_RUN_NOWAIT);
+    if (idle)
+        uv_timer_stop(&rt->alarm);
+}
+
 /* Where time is virtual, only I/O is waited for; without any, the clock may jump. */
-static void poll_virtual(tide_runtime *rt, uint64_t limit) {
+static void poll_virtual(tide_runtime *rt, drive_mode mode, uint64_t limit) {
     uint64_t due;
     bool in_flight = uv_loop_alive(&rt->loop);
     if (limit > 0 && !in_flight && rt->test.jumps && tide_timer_next(rt, &due) &&
         due > rt->test.now)
         rt->test.now = due;
-    uv_run(&rt->loop, limit > 0 && in_flight ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+    if (limit > 0 && in_flight)
+        run_uv(rt, UV_RUN_ONCE);
+    else
+        poll_at_once(rt, mode);
 }
 
-static void poll(tide_runtime *rt, uint64_t longest) {
+static void poll(lua_State *L, tide_runtime *rt, const drive *d) {
     uint64_t limit = alive(rt) ? patience(rt) : 0;
-    if (limit > longest)
-        limit = longest;
+    if (limit > d->longest)
+        limit = d->longest;
+    if (limit > 0 || d->mode == DRIVE_TURN || uv_loop_alive(&rt->loop))
+        make_own(L, rt); /* else the system is not asked at all */
     if (rt->test.is_virtual) {
-        poll_virtual(rt, limit);
+        poll_virtual(rt, d->mode, limit);
         return;
     }
     if (limit == 0) {
-        uv_run(&rt->loop, UV_RUN_NOWAIT);
+        poll_at_once(rt, d->mode);
         return;
     }
     if (limit != NO_LIMIT) {
         uv_update_time(&rt->loop);
         uv_timer_start(&rt->alarm, on_alarm, whole_ms(limit), 0);
     }
-    uv_run(&rt->loop, UV_RUN_ONCE);
+    run_uv(rt, UV_RUN_ONCE);
     uv_timer_stop(&rt->alarm);
 }
 
 /* ---- turning ---- */
 
 /* Runs one macrotask, or goes on to the next phase. Returns false at the end of a turn. */
-static bool advance(lua_State *L, tide_runtime *rt, uint64_t longest) {
+static bool advance(lua_State *L, tide_runtime *rt, const drive *d) {
     switch (rt->phase) {
     case TIDE_PHASE_TIMERS:
         if (!tide_timer_fire(L, rt, rt->turn_now))
             rt->phase = TIDE_PHASE_POLL;
         return true;
     case TIDE_PHASE_POLL:
-        if (rt->test.blocked > 0 && patience(rt) > 0 && longest > 0) {
+        if (rt->test.blocked > 0 && patience(rt) > 0 && d->longest > 0) {
             tide_clock_release(L, rt);
             return true;
         }
         rt->phase = TIDE_PHASE_COMPLETIONS;
         rt->release_resting(L, rt);
         tide_poll_check(rt);
-        poll(rt, longest);
+        poll(L, rt, d);
         return true;
     case TIDE_PHASE_COMPLETIONS:
         if (!tide_list_empty(&rt->completed)) {
@@ -172,7 +214,7 @@ static int drive_body(lua_State *L) {
         return 1;
     }
     while (settle_down(L, rt) && !rt->stopped) {
-        if (advance(L, rt, d->longest))
+        if (advance(L, rt, d))
             continue;
         if (d->mode == DRIVE_TURN || !alive(rt))
             break;
@@ -208,8 +250,10 @@ static void drive_loop(lua_State *L, drive *d) {
     luaL_checkstack(L, LUA_MINSTACK, NULL);
     tide_context_push(L, rt);
     rt->running = true;
+    tide_wake_rest(rt);
     drive_protected(L, d);
     rt->running = false;
+    tide_wake_watch(rt);
     rt->interrupt = false;
     rt->tasks.waiter = NULL;
     lua_insert(L, -2);
@@ -225,7 +269,7 @@ static void drive_all(lua_State *L, tide_runtime *rt) {
 }
 
 static tide_runtime *check_top_level(lua_State *L, const char *name) {
-    tide_runtime *rt = tide_runtime_here(L);
+    tide_runtime *rt = tide_runtime_peek(L);
     if (rt->running)
         luaL_error(L, "%s is not re-entrant: the loop is running", name);
     if (rt->tasks.running.task != NULL)
@@ -241,7 +285,7 @@ static int run(lua_State *L) {
         drive_all(L, rt);
         return 0;
     }
-    tide_objects_check_callable(L, 1);
+    tide_argument_callable(L, 1);
     lua_rotate(L, 1, -1);
     tide_task_start(L, rt);
     if (!tide_task_drive(L, rt, 1))
@@ -255,7 +299,7 @@ static int run(lua_State *L) {
 static int step(lua_State *L) {
     tide_runtime *rt = check_top_level(L, "step");
     rt->stopped = false;
-    lua_Number ms = luaL_optnumber(L, 1, 0);
+    lua_Number ms = lua_isnoneornil(L, 1) ? 0 : tide_argument_number(L, 1);
     drive d = {rt, DRIVE_TURN, 0, false, false};
     if (ms > 0)
         d.longest = ms < 1e9 ? (uint64_t)(ms * 1e6) : NO_LIMIT;
@@ -267,30 +311,39 @@ static int step(lua_State *L) {
 }
 
 static int stop(lua_State *L) {
-    tide_runtime_here(L)->stopped = true;
+    tide_runtime_peek(L)->stopped = true;
     return 0;
 }
 
 static int is_alive(lua_State *L) {
-    lua_pushboolean(L, alive(tide_runtime_here(L)));
+    lua_pushboolean(L, alive(tide_runtime_peek(L)));
     return 1;
 }
 
 static int backend_fd(lua_State *L) {
-    lua_pushinteger(L, uv_backend_fd(&tide_runtime_here(L)->loop));
+    tide_runtime *rt = tide_runtime_peek(L);
+    make_own(L, rt);
+    lua_pushinteger(L, uv_backend_fd(&rt->loop));
     return 1;
+}
+
+/* libuv has something that only a poll deals with: a descriptor that the system has not been told
+ * of, a handle that closes. */
+static bool unpolled(const tide_runtime *rt) {
+    return uv_loop_alive(&rt->loop) && uv_backend_timeout(&rt->loop) == 0;
 }
 
 /* backend_timeout() -> ms that a host may wait for backend_fd, -1 without limit */
 static int backend_timeout(lua_State *L) {
-    uint64_t limit = patience(tide_runtime_here(L));
+    const tide_runtime *rt = tide_runtime_peek(L);
+    uint64_t limit = rt->woken || unpolled(rt) ? 0 : patience(rt);
     lua_pushinteger(L, limit == NO_LIMIT ? -1 : (lua_Integer)whole_ms(limit));
     return 1;
 }
 
 /* now() -> ms of a monotonic clock */
 static int now(lua_State *L) {
-    lua_pushnumber(L, (lua_Number)tide_clock_now(tide_runtime_here(L)) / 1e6);
+    lua_pushnumber(L, (lua_Number)tide_clock_now(tide_runtime_peek(L)) / 1e6);
     return 1;
 }
 
@@ -306,5 +359,5 @@ const luaL_Reg tide_loop_functions[] = {{"run", run},
 void tide_loop_open(tide_runtime *rt) {
     rt->phase = TIDE_PHASE_END;
     rt->drive = drive_all;
-    rt->drive_body = drive_body;
+    rt->loop_function = drive_body;
 }

@@ -1,5 +1,6 @@
 #include "loop/operation.h"
 
+#include "core/argument.h"
 #include "core/waiter.h"
 #include "loop/uverror.h"
 
@@ -86,7 +87,7 @@ void *tide_operation_new(lua_State *L, tide_runtime *rt, size_t size, int user_v
     tide_completion_init(&operation->completion, &completion_type);
     operation->rt = rt;
     operation->type = type;
-    operation->aborted = operation->loose = operation->lingers = false;
+    operation->aborted = operation->loose = operation->lingers = operation->lost = false;
     operation->request = NULL;
     operation->cancel = NULL;
     operation->slot = LUA_NOREF;
@@ -162,7 +163,8 @@ void tide_operation_attach_loosely(lua_State *L, tide_runtime *rt, int signal) {
 static tide_operation *check_operation(lua_State *L) {
     tide_runtime_here(L);
     tide_operation *operation = lua_touserdata(L, 1);
-    luaL_argexpected(L, operation != NULL, 1, "operation");
+    if (operation == NULL)
+        tide_argument_expected(L, 1, "operation");
     return operation;
 }
 
@@ -181,8 +183,7 @@ static int cancel(lua_State *L) {
 /* set_thread_pool_size(n): libuv reads the variable when its pool starts, once per process */
 static int set_thread_pool_size(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    lua_Integer n = luaL_checkinteger(L, 1);
-    luaL_argcheck(L, n >= 1 && n <= POOL_MAX, 1, "1 to 1024 threads expected");
+    lua_Integer n = tide_argument_integer(L, 1, (tide_range){1, POOL_MAX});
     if (rt->operations_begun)
         luaL_error(L, "set_thread_pool_size is too late: an operation has been started");
     lua_pushinteger(L, n);

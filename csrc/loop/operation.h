@@ -44,6 +44,7 @@ struct tide_operation {
     bool aborted; /* nobody wants it any more: a thread that works on it may stop */
     bool loose;   /* it only asks and changes nothing: no scope waits for the thread */
     bool lingers; /* it has been given up, and its scope waits for the thread */
+    bool lost;    /* a fork has left it to the parent: see fork.h */
 };
 
 /* For threads, too. */

@@ -10,8 +10,10 @@
 #include <limits.h>
 #include <sys/stat.h>
 
+#include "core/argument.h"
 #include "core/waiter.h"
 #include "core/promise.h"
+#include "loop/fork.h"
 #include "loop/handle.h"
 #include "loop/operation.h"
 #include "loop/uverror.h"
@@ -42,6 +44,7 @@ static int update(poll *p) {
     for (tide_list *link = p->handle.waits.next; link != &p->handle.waits; link = link->next)
         events |= tide_list_entry(link, poll_wait, wait.link)->events;
     tide_list_remove(&p->fresh);
+    tide_fork_check(p->handle.rt);
     if (events == 0)
         return uv_poll_stop(&p->uv);
     tide_list_append(&p->handle.rt->fresh_polls, &p->fresh);
@@ -162,16 +165,15 @@ static void cancel_poll(tide_operation *operation) {
 static int check_events(lua_State *L, int argument) {
     static const char *const names[] = {"r", "w", "rw", NULL};
     static const int events[] = {UV_READABLE, UV_WRITABLE, UV_READABLE | UV_WRITABLE};
-    return events[luaL_checkoption(L, argument, NULL, names)];
+    return events[tide_argument_choice(L, argument, names)];
 }
 
 /* poll(fd, events, [options]) -> promise of those events for which the descriptor is ready */
 static int poll_fd(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    lua_Integer fd = luaL_checkinteger(L, 1);
+    lua_Integer fd = tide_argument_integer(L, 1, (tide_range){0, INT_MAX});
     int events = check_events(L, 2);
-    luaL_argcheck(L, fd >= 0 && fd <= INT_MAX, 1, "file descriptor expected");
-    if (tide_waiter_begin(L, rt, 3, "poll"))
+    if (tide_waiter_begin(L, rt, 3))
         return 1;
     int status = push_poll(L, rt, (int)fd);
     if (status < 0) {

@@ -7,6 +7,7 @@
 
 #include <signal.h>
 
+#include "core/argument.h"
 #include "base/signame.h"
 #include "core/waiter.h"
 #include "core/objects.h"
@@ -38,11 +39,11 @@ static bool is_fault(int number) {
 
 /* The signal of that name. */
 static const tide_signame *check_name(lua_State *L, int argument) {
-    const char *text = luaL_checkstring(L, argument);
+    const char *text = tide_argument_text(L, argument);
     const tide_signame *name = tide_signame_find(text);
     if (name != NULL && !is_fault(name->number))
         return name;
-    luaL_argerror(L, argument, lua_pushfstring(L, "unknown signal '%s'", text));
+    tide_argument_fail(L, argument, lua_pushfstring(L, "unknown signal '%s'", text));
     return NULL;
 }
 
@@ -50,7 +51,7 @@ static const tide_signame *check_name(lua_State *L, int argument) {
 
 static signals *check_signals(lua_State *L) {
     tide_runtime_here(L);
-    return luaL_checkudata(L, 1, METATABLE);
+    return tide_argument_self(L, METATABLE);
 }
 
 /* A signal is for whoever has waited longest, or for the next who asks. */
@@ -111,7 +112,7 @@ static void push_next(lua_State *L, tide_runtime *rt, signals *s) {
 /* s:next([options]) -> promise of a name, or of nothing */
 static int signal_next(lua_State *L) {
     signals *s = check_signals(L);
-    if (!tide_waiter_begin(L, s->handle.rt, 2, "next"))
+    if (!tide_waiter_begin(L, s->handle.rt, 2))
         push_next(L, s->handle.rt, s);
     return 1;
 }
@@ -144,8 +145,7 @@ static int refuse(lua_State *L, signals *s, int status, const char *name) {
 static int new_signal(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     int n = lua_gettop(L);
-    luaL_checkstring(L, 1);
-    for (int i = 1; i <= n; i++)
+    for (int i = 1; i <= n || i == 1; i++)
         check_name(L, i);
     size_t size = sizeof(signals) + sizeof(watched) * (size_t)n;
     signals *s =
@@ -172,7 +172,7 @@ void tide_signal_open(lua_State *L, tide_runtime *rt) {
         {"__call", signal_call}, {"__close", signal_close}, {"__gc", tide_handle_gc}, {NULL, NULL}};
     static const luaL_Reg methods[] = {
         {"close", signal_close}, {"next", signal_next}, {NULL, NULL}};
-    tide_objects_open_class(L, rt, METATABLE, metamethods, methods);
+    tide_objects_open_class(L, rt, METATABLE, "signals:", metamethods, methods);
 }
 
 const luaL_Reg tide_signal_functions[] = {{"signal", new_signal}, {NULL, NULL}};

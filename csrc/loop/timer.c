@@ -5,12 +5,14 @@
  */
 #include "loop/timer.h"
 
+#include "core/argument.h"
 #include "core/callback.h"
 #include "core/objects.h"
 #include "core/promise.h"
 #include "core/waiter.h"
 #include "loop/clock.h"
 
+#define CLASS "moontide.Handle"
 #define LONGEST_MS 9e12 /* 285 years; ns in 64 bits */
 
 /* ---- heap ---- */
@@ -59,6 +61,7 @@ static void reserve(lua_State *L, tide_runtime *rt) {
 }
 
 /* Of what is due at the same time, deadlines come last: results that are ready have won. */
+#define CLASS "moontide.Handle"
 #define LATE_SEQ (UINT64_C(1) << 63)
 
 /* There is room. */
@@ -134,7 +137,7 @@ static uint64_t delay_of(lua_Number ms) {
 }
 
 static uint64_t check_delay(lua_State *L, int argument) {
-    return delay_of(luaL_checknumber(L, argument));
+    return delay_of(tide_argument_number(L, argument));
 }
 
 /* Starts a timer for what is on top. [-1, +0, m] */
@@ -169,7 +172,7 @@ static void cancel(lua_State *L, tide_runtime *rt, tide_callback *handle) {
 
 static int set_timer(lua_State *L, tide_callback_kind kind) {
     tide_runtime *rt = tide_runtime_here(L);
-    tide_objects_check_callable(L, 1);
+    tide_argument_callable(L, 1);
     uint64_t delay = lua_isnoneornil(L, 2) ? 1000000 : check_delay(L, 2);
     int nargs = lua_gettop(L) - 2;
     tide_callback *handle = tide_callback_new(L, rt, kind, 1, nargs > 0 ? nargs : 0);
@@ -211,7 +214,7 @@ static const tide_waiter_type sleep_type = {TIDE_WAITER_JOB("sleep"), drop_node,
 static int sleep_for(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     uint64_t delay = check_delay(L, 1);
-    if (tide_waiter_begin(L, rt, 2, "sleep"))
+    if (tide_waiter_begin(L, rt, 2))
         return 1;
     bool heeds = lua_toboolean(L, 3);
     tide_node *w = tide_waiter_prepare(L, rt, &sleep_type, 0, heeds);
@@ -305,7 +308,7 @@ static tide_callback *check_handle(lua_State *L, int argument) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_callback_meta);
     tide_callback *handle = lua_touserdata(L, argument);
     if (handle == NULL || !lua_getmetatable(L, argument) || !lua_rawequal(L, -1, -2))
-        luaL_typeerror(L, argument, "timer handle");
+        tide_argument_expected(L, argument, CLASS);
     lua_pop(L, 2);
     return handle;
 }
@@ -335,6 +338,19 @@ static int clear(lua_State *L) {
     return 0;
 }
 
+/* Each has a name of its own. */
+static int clear_timeout(lua_State *L) {
+    return clear(L);
+}
+
+static int clear_interval(lua_State *L) {
+    return clear(L);
+}
+
+static int clear_immediate(lua_State *L) {
+    return clear(L);
+}
+
 static int set_refd(lua_State *L, bool refd) {
     tide_callback *handle = check_handle(L, 1);
     if (handle->active && handle->refd != refd) {
@@ -359,9 +375,9 @@ static int handle_unref(lua_State *L) {
 
 const luaL_Reg tide_timer_functions[] = {{"set_timeout", set_timeout},
                                          {"set_interval", set_interval},
-                                         {"clear_timeout", clear},
-                                         {"clear_interval", clear},
-                                         {"clear_immediate", clear},
+                                         {"clear_timeout", clear_timeout},
+                                         {"clear_interval", clear_interval},
+                                         {"clear_immediate", clear_immediate},
                                          {"sleep", sleep_for},
                                          {NULL, NULL}};
 
@@ -385,10 +401,10 @@ void tide_timer_open(lua_State *L, tide_runtime *rt) {
     rt->set_alarm = set_alarm;
     rt->clear_alarm = clear_alarm;
     lua_createtable(L, 0, 3);
-    lua_pushliteral(L, "moontide.Handle");
+    lua_pushliteral(L, CLASS);
     lua_setfield(L, -2, "__name");
     lua_newtable(L);
-    tide_objects_set_functions(L, rt, methods);
+    tide_objects_set_functions(L, rt, "handle:", methods);
     lua_getfield(L, -1, "close");
     lua_setfield(L, -3, "__close");
     lua_setfield(L, -2, "__index");

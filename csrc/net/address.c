@@ -16,16 +16,20 @@ bool tide_address_parse(const char *text, tide_address *address) {
 }
 
 void tide_address_check(lua_State *L, int host, int port, tide_address *address) {
-    size_t length;
-    const char *text = luaL_checklstring(L, host, &length);
-    lua_Integer number = luaL_checkinteger(L, port);
-    luaL_argcheck(L, strlen(text) == length && tide_address_parse(text, address), host,
-                  "IP address expected");
-    luaL_argcheck(L, number >= 0 && number <= 65535, port, "port from 0 to 65535 expected");
+    tide_address_check_host(L, host, address);
+    tide_address_set_port(address, tide_argument_integer(L, port, TIDE_PORT));
+}
+
+void tide_address_check_host(lua_State *L, int argument, tide_address *address) {
+    if (!tide_address_parse(tide_argument_text(L, argument), address))
+        tide_argument_fail(L, argument, "IP address expected");
+}
+
+void tide_address_set_port(tide_address *address, lua_Integer port) {
     if (address->any.sa_family == AF_INET)
-        address->v4.sin_port = htons((uint16_t)number);
+        address->v4.sin_port = htons((uint16_t)port);
     else
-        address->v6.sin6_port = htons((uint16_t)number);
+        address->v6.sin6_port = htons((uint16_t)port);
 }
 
 int tide_address_family(const struct sockaddr *a) {
@@ -136,6 +140,6 @@ void tide_address_open(lua_State *L, tide_runtime *rt) {
                                        {"peer_address", stream_peer_address},
                                        {NULL, NULL}};
     tide_stream_push_methods(L);
-    tide_objects_set_functions(L, rt, methods);
+    tide_objects_set_functions(L, rt, "stream:", methods);
     lua_pop(L, 1);
 }

@@ -4,9 +4,11 @@
 #ifndef TIDE_ADDRESS_H
 #define TIDE_ADDRESS_H
 
-#include "core/runtime.h"
+#include "core/argument.h"
 
 #pragma GCC visibility push(hidden)
+
+#define TIDE_PORT ((tide_range){0, 65535})
 
 typedef union tide_address {
     struct sockaddr any;
@@ -21,6 +23,11 @@ bool tide_address_parse(const char *text, tide_address *address);
 
 /* The address literal and the port at two arguments; raises when they are none. */
 void tide_address_check(lua_State *L, int host, int port, tide_address *address);
+
+/* The same of a literal alone; the port is 0. */
+void tide_address_check_host(lua_State *L, int argument, tide_address *address);
+
+void tide_address_set_port(tide_address *address, lua_Integer port);
 
 /* 4, 6, or 0 */
 int tide_address_family(const struct sockaddr *address);

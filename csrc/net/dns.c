@@ -8,11 +8,13 @@
 
 #include "core/waiter.h"
 #include "core/functions.h"
+#include "core/option.h"
 #include "core/promise.h"
 #include "core/runtime.h"
 #include "loop/operation.h"
 #include "loop/uverror.h"
 #include "net/address.h"
+#include "loop/pool.h"
 
 enum { SLOT_HOST = TIDE_SLOT_OPERATION };
 
@@ -47,14 +49,6 @@ static void push_failure(lua_State *L, tide_runtime *rt, int status, const char 
     lua_setfield(L, -2, "path");
     lua_pushstring(L, host);
     lua_setfield(L, -2, "host");
-}
-
-/* A host must not contain a NUL: the system would take what stands before it. */
-static const char *check_host(lua_State *L, int argument) {
-    size_t length;
-    const char *host = luaL_checklstring(L, argument, &length);
-    luaL_argcheck(L, strlen(host) == length, argument, "host contains a NUL");
-    return host;
 }
 
 /* ---- lookup ---- */
@@ -128,30 +122,19 @@ static const tide_operation_type lookup_type = {finish_lookup, release_lookup, "
                                                 describe_lookup};
 
 typedef struct lookup_options {
-    int family; /* AF_UNSPEC for any */
+    lua_Integer family; /* 4, 6 or 0 for any */
     bool all;
 } lookup_options;
 
-/* Leaves it to tide_cancel_begin to complain of options that are no table. [-0, +0, e] */
-static lookup_options check_options(lua_State *L, int index) {
-    lookup_options options = {AF_UNSPEC, false};
-    if (!lua_istable(L, index))
-        return options;
-    if (lua_getfield(L, index, "family") != LUA_TNIL) {
-        lua_Integer family = lua_isinteger(L, -1) ? lua_tointeger(L, -1) : 0;
-        luaL_argcheck(L, family == 4 || family == 6, index, "field 'family': 4 or 6 expected");
-        options.family = family == 4 ? AF_INET : AF_INET6;
-    }
-    lua_getfield(L, index, "all");
-    options.all = lua_toboolean(L, -1);
-    lua_pop(L, 2);
-    return options;
-}
+static const tide_option lookup_list[] = {
+    {"all", TIDE_KIND_FLAG, TIDE_ANY, offsetof(lookup_options, all)},
+    {"family", TIDE_KIND_FAMILY, TIDE_ANY, offsetof(lookup_options, family)},
+    {.name = NULL}};
 
 /* The host is an address: returns a promise that is settled. */
 static int lookup_address(lua_State *L, tide_runtime *rt, const tide_address *a,
                           lookup_options options) {
-    if (options.family != AF_UNSPEC && options.family != a->any.sa_family) {
+    if (options.family != 0 && options.family != tide_address_family(&a->any)) {
         push_failure(L, rt, UV_EAI_ADDRFAMILY, "getaddrinfo", lua_tostring(L, 1));
         return tide_promise_push_settled(L, rt, -1);
     }
@@ -169,7 +152,9 @@ static int lookup_address(lua_State *L, tide_runtime *rt, const tide_address *a,
 /* Starts the lookup of the host at 1; returns the promise. The signal is at 3. */
 static int start_lookup(lua_State *L, tide_runtime *rt, lookup_options options) {
     /* One type of socket: the resolver gives each address once for every type. */
-    struct addrinfo hints = {.ai_family = options.family, .ai_socktype = SOCK_STREAM};
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    if (options.family != 0)
+        hints.ai_family = options.family == 4 ? AF_INET : AF_INET6;
     lookup *l = tide_operation_new(L, rt, sizeof *l, SLOT_HOST, &lookup_type);
     l->host = lua_tostring(L, 1);
     l->all = options.all;
@@ -178,6 +163,7 @@ static int start_lookup(lua_State *L, tide_runtime *rt, lookup_options options) 
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, -3, SLOT_HOST);
     tide_operation_begin(L, &l->operation, -2);
+    tide_pool_begin(rt);
     int status = uv_getaddrinfo(&rt->loop, &l->request, on_lookup, l->host, NULL, &hints);
     if (status < 0)
         on_lookup(&l->request, status, NULL);
@@ -190,9 +176,10 @@ static int start_lookup(lua_State *L, tide_runtime *rt, lookup_options options) 
 /* lookup(host, [options]) -> promise */
 static int dns_lookup(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    const char *host = check_host(L, 1);
-    lookup_options options = check_options(L, 2);
-    if (tide_waiter_begin(L, rt, 2, "lookup"))
+    const char *host = tide_argument_text(L, 1);
+    lookup_options options = {0, false};
+    tide_option_read(L, 2, lookup_list, &options);
+    if (tide_waiter_begin(L, rt, 2))
         return 1;
     tide_address a;
     return tide_address_parse(host, &a) ? lookup_address(L, rt, &a, options)
@@ -243,8 +230,8 @@ static const tide_operation_type reverse_type = {finish_reverse, release_reverse
 static int dns_reverse(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     tide_address a;
-    luaL_argcheck(L, tide_address_parse(check_host(L, 1), &a), 1, "IP address expected");
-    if (tide_waiter_begin(L, rt, 2, "reverse"))
+    tide_address_check_host(L, 1, &a);
+    if (tide_waiter_begin(L, rt, 2))
         return 1;
     reverse *r = tide_operation_new(L, rt, sizeof *r, SLOT_HOST, &reverse_type);
     r->host = lua_tostring(L, 1);
@@ -252,6 +239,7 @@ static int dns_reverse(lua_State *L) {
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, -3, SLOT_HOST);
     tide_operation_begin(L, &r->operation, -2);
+    tide_pool_begin(rt);
     int status = uv_getnameinfo(&rt->loop, &r->request, on_reverse, &a.any, NI_NAMEREQD);
     if (status < 0)
         on_reverse(&r->request, status, NULL, NULL);

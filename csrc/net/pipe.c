@@ -2,18 +2,29 @@
 #include <sys/un.h>
 
 #include "core/functions.h"
-#include "core/runtime.h"
+#include "core/option.h"
 #include "loop/handle.h"
 #include "net/server.h"
 #include "stream/stream.h"
 
+static const char *path_problem(const char *path) {
+    if (*path == '\0')
+        return "the path is empty";
+    return strlen(path) < sizeof((struct sockaddr_un *)0)->sun_path ? NULL : "the path is too long";
+}
+
 /* The path at 1. What libuv would cut off, it must not see. */
 static const char *check_path(lua_State *L) {
-    size_t length;
-    const char *path = luaL_checklstring(L, 1, &length);
-    luaL_argcheck(L, length > 0 && strlen(path) == length, 1, "path expected");
-    luaL_argcheck(L, length < sizeof((struct sockaddr_un *)0)->sun_path, 1, "path too long");
+    const char *path = tide_argument_text(L, 1), *problem = path_problem(path);
+    if (problem != NULL)
+        tide_argument_fail(L, 1, problem);
     return path;
+}
+
+/* pipe_problem(path) -> why a string cannot be the path of a socket, or nil */
+static int pipe_problem(lua_State *L) {
+    lua_pushstring(L, path_problem(tide_argument_text(L, 1)));
+    return 1;
 }
 
 /* pipe_connect(path) -> stream, promise of nothing: the stream is connected */
@@ -37,7 +48,9 @@ static int pipe_connect(lua_State *L) {
 static int pipe_listen(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     const char *path = check_path(L);
-    int backlog = tide_server_check_backlog(L, 2);
+    static const tide_option list[] = {TIDE_BACKLOG(0), {.name = NULL}};
+    lua_Integer backlog = TIDE_SERVER_BACKLOG;
+    tide_option_read(L, 2, list, &backlog);
     lua_settop(L, 2);
     tide_server *server = tide_server_new(L, rt);
     int status = uv_pipe_init(&rt->loop, &server->uv.pipe, 0);
@@ -45,9 +58,11 @@ static int pipe_listen(lua_State *L) {
         tide_handle_opened(&server->handle);
         status = uv_pipe_bind(&server->uv.pipe, path);
     }
-    tide_server_listen(L, server, status, backlog, path);
+    tide_server_listen(L, server, status, (int)backlog, path);
     return 1;
 }
 
-const luaL_Reg tide_pipe_functions[] = {
-    {"pipe_connect", pipe_connect}, {"pipe_listen", pipe_listen}, {NULL, NULL}};
+const luaL_Reg tide_pipe_functions[] = {{"pipe_connect", pipe_connect},
+                                        {"pipe_listen", pipe_listen},
+                                        {"pipe_problem", pipe_problem},
+                                        {NULL, NULL}};

@@ -1,10 +1,7 @@
 #include "net/server.h"
 
-#include <limits.h>
-
 #include "core/waiter.h"
 #include "core/objects.h"
-#include "core/option.h"
 #include "core/promise.h"
 #include "core/task.h"
 #include "loop/uverror.h"
@@ -12,8 +9,6 @@
 #include "stream/stream.h"
 
 #define METATABLE "moontide.Server"
-
-enum { BACKLOG = 511 };
 
 /* ---- accepting ---- */
 
@@ -101,14 +96,14 @@ static const tide_operation_type accept_type = {finish_accept, tide_operation_re
 
 static tide_server *check_server(lua_State *L) {
     tide_runtime_here(L);
-    return luaL_checkudata(L, 1, METATABLE);
+    return tide_argument_self(L, METATABLE);
 }
 
 /* s:accept([options]) -> promise of a stream, or of nothing when the server is closed */
 static int server_accept(lua_State *L) {
     tide_server *server = check_server(L);
     tide_runtime *rt = server->handle.rt;
-    if (tide_waiter_begin(L, rt, 2, "accept"))
+    if (tide_waiter_begin(L, rt, 2))
         return 1;
     bool open = tide_handle_is_open(&server->handle);
     if (open && !server->ready) {
@@ -158,12 +153,6 @@ tide_server *tide_server_new(lua_State *L, tide_runtime *rt) {
     return server;
 }
 
-int tide_server_check_backlog(lua_State *L, int options) {
-    lua_Integer n = tide_option_integer(L, options, "backlog", BACKLOG);
-    luaL_argcheck(L, n > 0 && n <= INT_MAX, options, "field 'backlog': positive integer expected");
-    return (int)n;
-}
-
 void tide_server_listen(lua_State *L, tide_server *server, int status, int backlog,
                         const char *name) {
     const char *syscall = "bind";
@@ -185,5 +174,5 @@ void tide_server_open(lua_State *L, tide_runtime *rt) {
                                        {"address", server_address},
                                        {"close", server_close},
                                        {NULL, NULL}};
-    tide_objects_open_class(L, rt, METATABLE, metamethods, methods);
+    tide_objects_open_class(L, rt, METATABLE, "server:", metamethods, methods);
 }

@@ -7,6 +7,9 @@
 #ifndef TIDE_SERVER_H
 #define TIDE_SERVER_H
 
+#include <limits.h>
+
+#include "core/option.h"
 #include "loop/handle.h"
 
 #pragma GCC visibility push(hidden)
@@ -25,8 +28,10 @@ typedef struct tide_server {
 /* Pushes a new server, of which nothing is open. [-0, +1, m] */
 tide_server *tide_server_new(lua_State *L, tide_runtime *rt);
 
-/* The option 'backlog' of the options at the index, which may be none. */
-int tide_server_check_backlog(lua_State *L, int options);
+/* How many connections may wait in the system's queue: the option, and what it is without. */
+#define TIDE_BACKLOG(offset)                                                                       \
+    { "backlog", TIDE_KIND_INTEGER, {1, INT_MAX}, offset }
+enum { TIDE_SERVER_BACKLOG = 511 };
 
 /* Has the server on top, bound with that status, listen; raises what has failed, in the name of
  * the address, after closing it. [-0, +0, e] */

@@ -10,22 +10,23 @@
 
 /* ---- connecting ---- */
 
-/* The fields local_address and local_port of the options; false: there are none. Without an address
- * it is any of the remote one's family. */
-static bool check_local(lua_State *L, int options, const tide_address *remote,
-                        tide_address *local) {
-    int top = lua_gettop(L);
-    lua_Integer port = tide_option_integer(L, options, "local_port", -1);
-    bool given = lua_istable(L, options) && lua_getfield(L, options, "local_address") != LUA_TNIL;
-    lua_settop(L, given ? top + 1 : top);
-    if (!given && port < 0)
-        return false;
-    if (!given)
-        lua_pushstring(L, remote->any.sa_family == AF_INET ? "0.0.0.0" : "::");
-    lua_pushinteger(L, port < 0 ? 0 : port);
-    tide_address_check(L, top + 1, top + 2, local);
-    lua_settop(L, top);
-    return true;
+/* The fields local_address and local_port of the options at 3; false: there are none. Without an
+ * address it is any of the remote one's family. [-0, +0, e] */
+static bool check_local(lua_State *L, const tide_address *remote, tide_address *local) {
+    static const tide_option ports[] = {{"local_port", TIDE_KIND_INTEGER, TIDE_PORT, 0},
+                                        {.name = NULL}};
+    static const tide_option host = {.name = "local_address", .kind = TIDE_KIND_TEXT};
+    lua_Integer port = -1;
+    tide_option_read(L, 3, ports, &port);
+    bool given = lua_istable(L, 3) && tide_option_push(L, 3, &host);
+    const char *any = remote->any.sa_family == AF_INET ? "0.0.0.0" : "::";
+    bool valid = tide_address_parse(given ? lua_tostring(L, -1) : any, local);
+    lua_settop(L, 3);
+    if (!valid)
+        tide_argument_fail(L, 3, "field 'local_address': IP address expected");
+    if (port > 0)
+        tide_address_set_port(local, port);
+    return given || port >= 0;
 }
 
 /* tcp_connect(address, port, [options]) -> stream, promise of nothing: the stream is connected.
@@ -35,7 +36,7 @@ static int tcp_connect(lua_State *L) {
     tide_address remote, local;
     lua_settop(L, 3);
     tide_address_check(L, 1, 2, &remote);
-    bool bound = check_local(L, 3, &remote, &local);
+    bool bound = check_local(L, &remote, &local);
     tide_address_push_name(L, &remote.any);
     const char *name = lua_tostring(L, 4);
     tide_stream *s = tide_stream_new(L, rt);
@@ -56,25 +57,34 @@ static int tcp_connect(lua_State *L) {
 
 /* ---- listening ---- */
 
+typedef struct listening {
+    lua_Integer backlog;
+    bool ipv6_only, reuse_port;
+} listening;
+
 /* tcp_listen(address, port, [options]) -> server; raises a SystemError */
 static int tcp_listen(lua_State *L) {
+    static const tide_option list[] = {
+        TIDE_BACKLOG(offsetof(listening, backlog)),
+        {"ipv6_only", TIDE_KIND_FLAG, TIDE_ANY, offsetof(listening, ipv6_only)},
+        {"reuse_port", TIDE_KIND_FLAG, TIDE_ANY, offsetof(listening, reuse_port)},
+        {.name = NULL}};
     tide_runtime *rt = tide_runtime_here(L);
     tide_address local;
     lua_settop(L, 3);
     tide_address_check(L, 1, 2, &local);
-    unsigned flags = tide_option_flag(L, 3, "ipv6_only") ? UV_TCP_IPV6ONLY : 0;
-    int backlog = tide_server_check_backlog(L, 3);
-    bool reuse_port = tide_option_flag(L, 3, "reuse_port");
+    listening options = {TIDE_SERVER_BACKLOG, false, false};
+    tide_option_read(L, 3, list, &options);
     tide_address_push_name(L, &local.any);
     tide_server *server = tide_server_new(L, rt);
     int status = uv_tcp_init_ex(&rt->loop, &server->uv.tcp, local.any.sa_family);
     if (status == 0)
         tide_handle_opened(&server->handle);
-    if (status == 0 && reuse_port)
+    if (status == 0 && options.reuse_port)
         status = tide_address_share_port(&server->uv.handle);
     if (status == 0)
-        status = uv_tcp_bind(&server->uv.tcp, &local.any, flags);
-    tide_server_listen(L, server, status, backlog, lua_tostring(L, 4));
+        status = uv_tcp_bind(&server->uv.tcp, &local.any, options.ipv6_only ? UV_TCP_IPV6ONLY : 0);
+    tide_server_listen(L, server, status, (int)options.backlog, lua_tostring(L, 4));
     return 1;
 }
 
@@ -92,16 +102,17 @@ static int check_status(lua_State *L, tide_runtime *rt, int status) {
 static uv_tcp_t *check_tcp(lua_State *L) {
     tide_stream *s = tide_stream_check(L, 1);
     if (!tide_stream_is_open(s))
-        luaL_argerror(L, 1, "the stream is closed");
-    luaL_argcheck(L, s->uv.handle.type == UV_TCP, 1, "tcp stream expected");
+        tide_argument_fail(L, 1, "it is closed");
+    if (s->uv.handle.type != UV_TCP)
+        tide_argument_fail(L, 1, "tcp stream expected");
     return &s->uv.tcp;
 }
 
 /* s:set_nodelay(on) -> s */
 static int set_nodelay(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    luaL_checktype(L, 2, LUA_TBOOLEAN);
-    return check_status(L, rt, uv_tcp_nodelay(check_tcp(L), lua_toboolean(L, 2)));
+    uv_tcp_t *tcp = check_tcp(L);
+    return check_status(L, rt, uv_tcp_nodelay(tcp, tide_argument_flag(L, 2)));
 }
 
 /* s:set_keepalive(seconds or false) -> s */
@@ -109,10 +120,8 @@ static int set_keepalive(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     uv_tcp_t *tcp = check_tcp(L);
     lua_Integer seconds = 0;
-    if (!lua_isboolean(L, 2) || lua_toboolean(L, 2)) {
-        seconds = luaL_checkinteger(L, 2);
-        luaL_argcheck(L, seconds > 0 && seconds <= 32767, 2, "1 to 32767 seconds expected");
-    }
+    if (!lua_isboolean(L, 2) || lua_toboolean(L, 2))
+        seconds = tide_argument_integer(L, 2, (tide_range){1, 32767});
     return check_status(L, rt, uv_tcp_keepalive(tcp, seconds > 0, (unsigned)seconds));
 }
 
@@ -120,9 +129,18 @@ void tide_tcp_open(lua_State *L, tide_runtime *rt) {
     static const luaL_Reg methods[] = {
         {"set_keepalive", set_keepalive}, {"set_nodelay", set_nodelay}, {NULL, NULL}};
     tide_stream_push_methods(L);
-    tide_objects_set_functions(L, rt, methods);
+    tide_objects_set_functions(L, rt, "stream:", methods);
     lua_pop(L, 1);
 }
 
+/* family(text) -> 4 or 6, or nil for what is no address */
+static int family(lua_State *L) {
+    tide_address address;
+    if (!tide_address_parse(tide_argument_text(L, 1), &address))
+        return 0;
+    lua_pushinteger(L, tide_address_family(&address.any));
+    return 1;
+}
+
 const luaL_Reg tide_tcp_functions[] = {
-    {"tcp_connect", tcp_connect}, {"tcp_listen", tcp_listen}, {NULL, NULL}};
+    {"family", family}, {"tcp_connect", tcp_connect}, {"tcp_listen", tcp_listen}, {NULL, NULL}};

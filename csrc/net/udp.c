@@ -13,6 +13,7 @@
 
 #include "core/waiter.h"
 #include "core/objects.h"
+#include "core/option.h"
 #include "core/promise.h"
 #include "core/task.h"
 #include "loop/burst.h"
@@ -115,7 +116,7 @@ static int fail(lua_State *L, tide_runtime *rt, int status, const char *syscall,
 
 static udp *check_udp(lua_State *L) {
     tide_runtime_here(L);
-    return luaL_checkudata(L, 1, METATABLE);
+    return tide_argument_self(L, METATABLE);
 }
 
 /* The same for what cannot be done any more when it is closed. */
@@ -245,7 +246,7 @@ static int wait_for_datagram(lua_State *L, tide_runtime *rt, udp *s) {
 static int udp_receive(lua_State *L) {
     udp *s = check_udp(L);
     tide_runtime *rt = s->handle.rt;
-    if (tide_waiter_begin(L, rt, 2, "receive"))
+    if (tide_waiter_begin(L, rt, 2))
         return 1;
     if (!tide_handle_is_open(&s->handle))
         return tide_promise_push_settled(L, rt, 0);
@@ -333,13 +334,14 @@ static int udp_send(lua_State *L) {
     tide_runtime *rt = s->handle.rt;
     tide_address address, *to = NULL;
     size_t length;
-    const char *text = luaL_checklstring(L, 2, &length);
+    const char *text = tide_argument_data(L, 2, &length);
     if (is_addressed(L)) {
         tide_address_check(L, 3, 4, &address);
         to = &address;
     }
-    luaL_argcheck(L, length <= INT32_MAX, 2, "too long for a datagram");
-    if (tide_waiter_begin(L, rt, to == NULL ? 3 : 5, "send"))
+    if (length > INT32_MAX)
+        tide_argument_fail(L, 2, "too long for a datagram");
+    if (tide_waiter_begin(L, rt, to == NULL ? 3 : 5))
         return 1;
     uv_buf_t data = uv_buf_init((char *)text, (unsigned)length);
     int status = UV_EBADF;
@@ -357,8 +359,8 @@ static int udp_send(lua_State *L) {
 
 static int udp_connect(lua_State *L) {
     tide_address to;
-    tide_address_check(L, 2, 3, &to);
     udp *s = check_open(L, "connect");
+    tide_address_check(L, 2, 3, &to);
     int status = uv_udp_connect(&s->uv, &to.any);
     return status < 0 ? fail(L, s->handle.rt, status, "connect", &to) : 0;
 }
@@ -402,39 +404,27 @@ static int set(lua_State *L, const udp *s, int status) {
     return status < 0 ? fail(L, s->handle.rt, status, "setsockopt", NULL) : 0;
 }
 
-static bool check_flag(lua_State *L) {
-    luaL_checktype(L, 2, LUA_TBOOLEAN);
-    return lua_toboolean(L, 2);
-}
-
-static int check_hops(lua_State *L, int least) {
-    lua_Integer hops = luaL_checkinteger(L, 2);
-    luaL_argcheck(L, hops >= least && hops <= 255, 2,
-                  least == 0 ? "0 to 255 hops expected" : "1 to 255 hops expected");
-    return (int)hops;
-}
-
 static int udp_set_broadcast(lua_State *L) {
-    bool on = check_flag(L);
     udp *s = check_open(L, "setsockopt");
+    bool on = tide_argument_flag(L, 2);
     return set(L, s, uv_udp_set_broadcast(&s->uv, on));
 }
 
 static int udp_set_ttl(lua_State *L) {
-    int hops = check_hops(L, 1);
     udp *s = check_open(L, "setsockopt");
+    int hops = (int)tide_argument_integer(L, 2, (tide_range){1, 255});
     return set(L, s, uv_udp_set_ttl(&s->uv, hops));
 }
 
 static int udp_set_multicast_ttl(lua_State *L) {
-    int hops = check_hops(L, 0);
     udp *s = check_open(L, "setsockopt");
+    int hops = (int)tide_argument_integer(L, 2, (tide_range){0, 255});
     return set(L, s, uv_udp_set_multicast_ttl(&s->uv, hops));
 }
 
 static int udp_set_multicast_loop(lua_State *L) {
-    bool on = check_flag(L);
     udp *s = check_open(L, "setsockopt");
+    bool on = tide_argument_flag(L, 2);
     return set(L, s, uv_udp_set_multicast_loop(&s->uv, on));
 }
 
@@ -443,24 +433,21 @@ static const char *check_address(lua_State *L, int argument, bool may_miss) {
     tide_address address;
     if (may_miss && lua_isnoneornil(L, argument))
         return NULL;
-    size_t length;
-    const char *text = luaL_checklstring(L, argument, &length);
-    luaL_argcheck(L, strlen(text) == length && tide_address_parse(text, &address), argument,
-                  "IP address expected");
-    return text;
+    tide_address_check_host(L, argument, &address);
+    return lua_tostring(L, argument);
 }
 
 static int udp_set_multicast_interface(lua_State *L) {
-    const char *interface = check_address(L, 2, true);
     udp *s = check_open(L, "setsockopt");
+    const char *interface = check_address(L, 2, true);
     return set(L, s, uv_udp_set_multicast_interface(&s->uv, interface));
 }
 
 static int change_group(lua_State *L, uv_membership membership) {
+    udp *s = check_open(L, "setsockopt");
     const char *group = check_address(L, 2, false);
     const char *interface = check_address(L, 3, true);
     const char *source = check_address(L, 4, true);
-    udp *s = check_open(L, "setsockopt");
     if (source == NULL)
         return set(L, s, uv_udp_set_membership(&s->uv, group, interface, membership));
     return set(L, s, uv_udp_set_source_membership(&s->uv, group, interface, source, membership));
@@ -485,7 +472,7 @@ static int udp_close(lua_State *L) {
 }
 
 static int udp_gc(lua_State *L) {
-    drop_all(lua_touserdata(L, 1));
+    drop_all(tide_argument_self(L, METATABLE));
     return tide_handle_gc(L);
 }
 
@@ -493,81 +480,49 @@ static int udp_gc(lua_State *L) {
 
 typedef struct udp_options {
     tide_address address; /* to be bound to */
-    unsigned flags;       /* libuv's */
-    bool reuse_port, broadcast;
-    size_t length_max;
+    lua_Integer family, port, max_length;
+    bool reuse_address, reuse_port, ipv6_only, broadcast;
 } udp_options;
 
-/* Pushes a field of the options at 1; whether it is there. Of another type than expected it is
- * refused. [-0, +1, e] */
-static bool get_field(lua_State *L, const char *name, int type) {
-    int got = lua_getfield(L, 1, name);
-    if (got != LUA_TNIL && got != type)
-        luaL_argerror(L, 1,
-                      lua_pushfstring(L, "field '%s': %s expected, got %s", name,
-                                      lua_typename(L, type), lua_typename(L, got)));
-    return got != LUA_TNIL;
+/* Sets the address from the options at 1; without a host, any of the family's. [-0, +0, e] */
+static void set_address(lua_State *L, udp_options *options) {
+    static const tide_option field = {.name = "host", .kind = TIDE_KIND_TEXT};
+    const char *host = options->family == 6 ? "::" : "0.0.0.0";
+    tide_address *address = &options->address;
+    lua_settop(L, 1);
+    if (lua_istable(L, 1) && tide_option_push(L, 1, &field))
+        host = lua_tostring(L, 2);
+    if (!tide_address_parse(host, address))
+        tide_argument_fail(L, 1, "field 'host': IP address expected");
+    if (options->family != 0 && options->family != tide_address_family(&address->any))
+        tide_argument_fail(L, 1, "field 'host': of another family");
+    tide_address_set_port(address, options->port);
+    lua_settop(L, 1);
 }
 
-static bool get_flag(lua_State *L, const char *name) {
-    bool on = get_field(L, name, LUA_TBOOLEAN) && lua_toboolean(L, -1);
-    lua_pop(L, 1);
-    return on;
-}
-
-static int get_integer(lua_State *L, const char *name, int none, int least, int most) {
-    int value = none;
-    if (get_field(L, name, LUA_TNUMBER)) {
-        lua_Integer got = lua_isinteger(L, -1) ? lua_tointeger(L, -1) : (lua_Integer)least - 1;
-        if (got < least || got > most)
-            luaL_argerror(L, 1,
-                          lua_pushfstring(L, "field '%s': %d to %d expected", name, least, most));
-        value = (int)got;
-    }
-    lua_pop(L, 1);
-    return value;
-}
-
-/* The address of the fields host and port; without a host, any of the family's. */
-static void get_address(lua_State *L, tide_address *address) {
-    int family = get_integer(L, "family", 0, 4, 6);
-    int port = get_integer(L, "port", 0, 0, PORT_MAX);
-    const char *host = family == 6 ? "::" : "0.0.0.0";
-    bool valid = true;
-    if (get_field(L, "host", LUA_TSTRING)) {
-        host = lua_tostring(L, -1);
-        valid = strlen(host) == lua_rawlen(L, -1);
-    }
-    luaL_argcheck(L, family != 5, 1, "field 'family': 4 or 6 expected");
-    luaL_argcheck(L, valid && tide_address_parse(host, address), 1,
-                  "field 'host': IP address expected");
-    luaL_argcheck(L, family == 0 || family == tide_address_family(&address->any), 1,
-                  "field 'host': of another family");
-    if (address->any.sa_family == AF_INET)
-        address->v4.sin_port = htons((uint16_t)port);
-    else
-        address->v6.sin6_port = htons((uint16_t)port);
-    lua_pop(L, 1);
-}
+#define FIELD(name) offsetof(udp_options, name)
 
 /* Reads the options at 1, if there are any. */
 static udp_options check_options(lua_State *L) {
-    udp_options options = {.flags = 0};
-    lua_settop(L, 1);
-    if (lua_isnil(L, 1)) {
-        lua_newtable(L);
-        lua_replace(L, 1);
-    }
-    luaL_checktype(L, 1, LUA_TTABLE);
-    get_address(L, &options.address);
-    if (get_flag(L, "reuse_address"))
-        options.flags |= UV_UDP_REUSEADDR;
-    if (get_flag(L, "ipv6_only"))
-        options.flags |= UV_UDP_IPV6ONLY;
-    options.reuse_port = get_flag(L, "reuse_port");
-    options.broadcast = get_flag(L, "broadcast");
-    options.length_max = (size_t)get_integer(L, "max_length", LENGTH_MAX, 1, LENGTH_MAX);
+    static const tide_option list[] = {
+        {"family", TIDE_KIND_FAMILY, TIDE_ANY, FIELD(family)},
+        {"port", TIDE_KIND_INTEGER, TIDE_PORT, FIELD(port)},
+        {"max_length", TIDE_KIND_INTEGER, {1, LENGTH_MAX}, FIELD(max_length)},
+        {"reuse_address", TIDE_KIND_FLAG, TIDE_ANY, FIELD(reuse_address)},
+        {"reuse_port", TIDE_KIND_FLAG, TIDE_ANY, FIELD(reuse_port)},
+        {"ipv6_only", TIDE_KIND_FLAG, TIDE_ANY, FIELD(ipv6_only)},
+        {"broadcast", TIDE_KIND_FLAG, TIDE_ANY, FIELD(broadcast)},
+        {.name = NULL}};
+    udp_options options = {.max_length = LENGTH_MAX};
+    tide_option_read(L, 1, list, &options);
+    set_address(L, &options);
     return options;
+}
+
+/* What libuv is told of them. */
+static unsigned flags_of(const udp_options *options) {
+    return (options->reuse_address ? UV_UDP_REUSEADDR : 0u) |
+           (options->ipv6_only ? UV_UDP_IPV6ONLY : 0u);
 }
 
 /* Opens the new socket; the call that failed, and its status. */
@@ -582,7 +537,7 @@ static const char *open_socket(tide_runtime *rt, udp *s, const udp_options *opti
         *status = uv_udp_set_broadcast(&s->uv, 1);
     if (*status < 0)
         return "setsockopt";
-    *status = uv_udp_bind(&s->uv, &options->address.any, options->flags);
+    *status = uv_udp_bind(&s->uv, &options->address.any, flags_of(options));
     return "bind";
 }
 
@@ -591,7 +546,7 @@ static int new_udp(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     udp_options options = check_options(L);
     udp *s = tide_handle_new(L, rt, sizeof *s, 0, METATABLE, offsetof(udp, uv), sizeof s->uv);
-    s->length_max = options.length_max;
+    s->length_max = (size_t)options.max_length;
     int status;
     const char *call = open_socket(rt, s, &options, &status);
     if (status == 0)
@@ -618,7 +573,7 @@ void tide_udp_open(lua_State *L, tide_runtime *rt) {
                                        {"set_multicast_ttl", udp_set_multicast_ttl},
                                        {"set_ttl", udp_set_ttl},
                                        {NULL, NULL}};
-    tide_objects_open_class(L, rt, METATABLE, metamethods, methods);
+    tide_objects_open_class(L, rt, METATABLE, "udp:", metamethods, methods);
 }
 
 const luaL_Reg tide_udp_functions[] = {{"udp", new_udp}, {NULL, NULL}};

@@ -7,12 +7,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/argument.h"
 #include "core/waiter.h"
 #include "core/functions.h"
 #include "core/promise.h"
 #include "core/runtime.h"
 #include "loop/operation.h"
 #include "loop/uverror.h"
+#include "loop/pool.h"
 
 /* So many random bytes take no longer to get than a thread takes to begin; the system gives them
  * all at once or not at all. */
@@ -220,16 +222,10 @@ static int os_environ(lua_State *L) {
     return 1;
 }
 
-static const char *check_no_nul(lua_State *L, int argument) {
-    size_t length;
-    const char *text = luaL_checklstring(L, argument, &length);
-    luaL_argcheck(L, strlen(text) == length, argument, "string contains a NUL");
-    return text;
-}
-
 static const char *check_name(lua_State *L) {
-    const char *name = check_no_nul(L, 1);
-    luaL_argcheck(L, *name != '\0' && strchr(name, '=') == NULL, 1, "name of a variable expected");
+    const char *name = tide_argument_text(L, 1);
+    if (*name == '\0' || strchr(name, '=') != NULL)
+        tide_argument_fail(L, 1, "name of a variable expected");
     return name;
 }
 
@@ -244,7 +240,7 @@ static int os_getenv(lua_State *L) {
 /* setenv(name, value) */
 static int os_setenv(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    const char *name = check_name(L), *value = check_no_nul(L, 2);
+    const char *name = check_name(L), *value = tide_argument_text(L, 2);
     check_status(L, rt, uv_os_setenv(name, value), "setenv");
     return 0;
 }
@@ -406,9 +402,8 @@ static int random_at_once(lua_State *L, tide_runtime *rt, size_t n) {
 /* random_bytes(n, [options]) -> promise */
 static int os_random_bytes(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    lua_Integer n = luaL_checkinteger(L, 1);
-    luaL_argcheck(L, n >= 0 && n <= RANDOM_MAX, 1, "0 to 2147483647 bytes expected");
-    if (tide_waiter_begin(L, rt, 2, "random_bytes"))
+    lua_Integer n = tide_argument_integer(L, 1, (tide_range){0, RANDOM_MAX});
+    if (tide_waiter_begin(L, rt, 2))
         return 1;
     if (n <= RANDOM_AT_ONCE)
         return random_at_once(L, rt, (size_t)n);
@@ -416,6 +411,7 @@ static int os_random_bytes(lua_State *L) {
     r->count = (size_t)n;
     r->request.data = r;
     tide_operation_begin(L, &r->operation, -2);
+    tide_pool_begin(rt);
     int status = uv_random(&rt->loop, &r->request, r->bytes, r->count, 0, on_random);
     if (status < 0)
         on_random(&r->request, status, NULL, 0);

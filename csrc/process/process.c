@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/argument.h"
 #include "base/signame.h"
 #include "core/promise.h"
 #include "fs/descriptor.h"
@@ -52,15 +53,24 @@ typedef struct waiter {
 
 static process *check_process(lua_State *L) {
     tide_runtime_here(L);
-    return luaL_checkudata(L, 1, METATABLE);
+    return tide_argument_self(L, METATABLE);
 }
 
 /* ---- its end ---- */
 
+static void complete_wait(waiter *w) {
+    tide_list_remove(&w->link);
+    tide_operation_complete(&w->operation);
+}
+
+/* In the poll that reaped it. Who waits is told last: there is nothing left of the child then. */
 static void on_closed(uv_handle_t *uv) {
     process *p = uv->data;
-    if (--p->open == 0)
-        tide_operation_complete(&p->operation);
+    if (--p->open > 0)
+        return;
+    tide_operation_complete(&p->operation);
+    while (!tide_list_empty(&p->waits))
+        complete_wait(tide_list_entry(p->waits.next, waiter, link));
 }
 
 /* It has been reaped, or never was. */
@@ -70,18 +80,11 @@ static void close_handles(process *p) {
     uv_close((uv_handle_t *)&p->grace, on_closed);
 }
 
-static void complete_wait(waiter *w) {
-    tide_list_remove(&w->link);
-    tide_operation_complete(&w->operation);
-}
-
 static void on_end(uv_process_t *uv, int64_t code, int signal) {
     process *p = uv->data;
     p->code = (int)code;
     p->signal = signal;
     close_handles(p);
-    while (!tide_list_empty(&p->waits))
-        complete_wait(tide_list_entry(p->waits.next, waiter, link));
 }
 
 static void on_grace(uv_timer_t *timer) {
@@ -218,7 +221,7 @@ static int process_pid(lua_State *L) {
 /* kill(process, name) -> whether it was still there; nil: there is no such signal */
 static int process_kill(lua_State *L) {
     process *p = check_process(L);
-    const tide_signame *name = tide_signame_find(luaL_checkstring(L, 2));
+    const tide_signame *name = tide_signame_find(tide_argument_text(L, 2));
     if (name == NULL)
         return 0;
     int status = p->over ? UV_ESRCH : uv_process_kill(&p->uv, name->number);
@@ -299,11 +302,11 @@ static void read_settings(lua_State *L, int table, uv_process_options_t *options
     lua_getfield(L, table, "detached");
     if (!lua_isnil(L, -4)) {
         options->flags |= UV_PROCESS_SETUID;
-        options->uid = (uv_uid_t)luaL_checkinteger(L, -4);
+        options->uid = (uv_uid_t)lua_tointeger(L, -4);
     }
     if (!lua_isnil(L, -3)) {
         options->flags |= UV_PROCESS_SETGID;
-        options->gid = (uv_gid_t)luaL_checkinteger(L, -3);
+        options->gid = (uv_gid_t)lua_tointeger(L, -3);
     }
     options->cwd = lua_tostring(L, -2);
     if (lua_toboolean(L, -1))
@@ -315,7 +318,7 @@ static void read_settings(lua_State *L, int table, uv_process_options_t *options
  * that is closed here is closed for every program that is started: the child gets /dev/null. */
 static void read_stdio(lua_State *L, int first, uv_stdio_container_t *stdio) {
     for (int i = 0; i < 3; i++) {
-        int fd = (int)luaL_checkinteger(L, first + i);
+        int fd = (int)lua_tointeger(L, first + i);
         bool closed = fd == i && fcntl(fd, F_GETFD) == -1;
         stdio[i].flags = fd < 0 || closed ? UV_IGNORE : UV_INHERIT_FD;
         stdio[i].data.fd = fd;
@@ -467,9 +470,9 @@ static int spawn(lua_State *L) {
     channel channels[3];
     lua_settop(L, 8);
     memset(&options, 0, sizeof options);
-    options.file = luaL_checkstring(L, 1);
-    luaL_checktype(L, 2, LUA_TTABLE);
-    luaL_checktype(L, 4, LUA_TTABLE);
+    options.file = tide_argument_text(L, 1);
+    tide_argument_check(L, 2, TIDE_KIND_TABLE);
+    tide_argument_check(L, 4, TIDE_KIND_TABLE);
     options.exit_cb = on_end;
     options.stdio = stdio;
     options.stdio_count = 3;

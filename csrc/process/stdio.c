@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "core/argument.h"
 #include "core/objects.h"
 #include "fs/descriptor.h"
 #include "loop/uverror.h"
@@ -27,7 +28,7 @@ typedef struct keeper {
 /* ---- opening ---- */
 
 static int restore_flags(lua_State *L) {
-    keeper *k = luaL_checkudata(L, 1, KEEPER);
+    keeper *k = tide_argument_self(L, KEEPER);
     if (k->fd >= 0)
         fcntl(k->fd, F_SETFL, k->flags);
     k->fd = -1;
@@ -137,8 +138,8 @@ static int push_stream(lua_State *L, tide_runtime *rt, int fd, uv_handle_type ty
  * raises a SystemError */
 static int open_standard(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    int fd = (int)luaL_checkinteger(L, 1);
-    luaL_checkstring(L, 2);
+    int fd = (int)tide_argument_integer(L, 1, TIDE_NATURAL);
+    tide_argument_check(L, 2, TIDE_KIND_TEXT);
     lua_settop(L, 2);
     fflush(fd == STDERR_FILENO ? stderr : stdout); /* what Lua has written comes before */
     uv_handle_type type = uv_guess_handle(fd);
@@ -155,8 +156,8 @@ static int open_standard(lua_State *L) {
 static int refusal(lua_State *L) {
     static const char *const names[] = {"EBADF", "ECANCELED", "EPIPE", NULL};
     static const int codes[] = {UV_EBADF, UV_ECANCELED, UV_EPIPE};
-    int code = codes[luaL_checkoption(L, 1, NULL, names)];
-    tide_uverror_push(L, tide_runtime_here(L), code, luaL_checkstring(L, 2), NULL);
+    int code = codes[tide_argument_choice(L, 1, names)];
+    tide_uverror_push(L, tide_runtime_here(L), code, tide_argument_text(L, 2), NULL);
     return 1;
 }
 
@@ -178,11 +179,13 @@ static void reset_mode_at_exit(void) {
 static int set_raw(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     tide_stream *s = tide_stream_check(L, 1);
-    luaL_checktype(L, 2, LUA_TBOOLEAN);
-    luaL_argcheck(L, tide_stream_is_open(s), 1, "the stream is closed");
-    luaL_argcheck(L, s->uv.handle.type == UV_TTY, 1, "terminal expected");
+    bool raw = tide_argument_flag(L, 2);
+    if (!tide_stream_is_open(s))
+        tide_argument_fail(L, 1, "it is closed");
+    if (s->uv.handle.type != UV_TTY)
+        tide_argument_fail(L, 1, "terminal expected");
     pthread_once(&raw_once, reset_mode_at_exit);
-    uv_tty_mode_t mode = lua_toboolean(L, 2) ? UV_TTY_MODE_RAW : UV_TTY_MODE_NORMAL;
+    uv_tty_mode_t mode = raw ? UV_TTY_MODE_RAW : UV_TTY_MODE_NORMAL;
     int status = uv_tty_set_mode(&s->uv.tty, mode);
     if (status < 0) {
         tide_uverror_push(L, rt, status, "tcsetattr", NULL);
@@ -208,7 +211,7 @@ static int size(lua_State *L) {
 void tide_stdio_open(lua_State *L, tide_runtime *rt) {
     static const luaL_Reg methods[] = {{"set_raw", set_raw}, {"size", size}, {NULL, NULL}};
     tide_stream_push_methods(L);
-    tide_objects_set_functions(L, rt, methods);
+    tide_objects_set_functions(L, rt, "stream:", methods);
     lua_pop(L, 1);
 }
 

@@ -6,6 +6,7 @@
 
 #include "core/microtask.h"
 #include "core/objects.h"
+#include "core/option.h"
 #include "core/promise.h"
 #include "core/task.h"
 #include "core/waiter.h"
@@ -25,7 +26,7 @@ void tide_reader_init(tide_reader *reader, const tide_source *source) {
 tide_reader *tide_reader_check(lua_State *L, int argument) {
     tide_reader *reader = lua_touserdata(L, argument);
     if (reader == NULL || lua_rawlen(L, argument) < sizeof *reader || reader->tag != &tag)
-        luaL_typeerror(L, argument, "stream");
+        tide_argument_expected(L, argument, "stream");
     return reader;
 }
 
@@ -252,19 +253,19 @@ static void describe(tide_reader *r, tide_read_mode mode, size_t wanted) {
     r->delimiter_length = 1;
 }
 
+/* How much the argument asks for; without one, as much as there is. */
 static size_t check_size(lua_State *L, int argument) {
-    lua_Integer n = luaL_checkinteger(L, argument);
-    luaL_argcheck(L, n > 0, argument, "positive number of bytes expected");
-    return (size_t)n;
+    if (lua_isnoneornil(L, argument))
+        return LUA_MAXINTEGER;
+    return (size_t)tide_argument_integer(L, argument, TIDE_POSITIVE);
 }
 
 /* The option 'limit' of the options at the index, which may be none. */
 static size_t check_limit(lua_State *L, int options, size_t none) {
-    if (!lua_istable(L, options) || lua_getfield(L, options, "limit") == LUA_TNIL)
-        return none;
-    lua_Number limit = lua_tonumber(L, -1);
-    luaL_argcheck(L, limit >= 1, options, "field 'limit': positive number expected");
-    lua_pop(L, 1);
+    static const tide_option list[] = {{"limit", TIDE_KIND_NUMBER, TIDE_POSITIVE, 0},
+                                       {.name = NULL}};
+    lua_Number limit = (lua_Number)none;
+    tide_option_read(L, options, list, &limit);
     return limit < (lua_Number)LUA_MAXINTEGER ? (size_t)limit : LUA_MAXINTEGER;
 }
 
@@ -277,10 +278,10 @@ static void set_delimiter(lua_State *L, tide_reader *r) {
 
 /* Leaves the promise of the read on top. What is asked of the options may have begun another one.
  */
-static int start_read(lua_State *L, tide_reader *r, int options, const char *name,
-                      tide_read_mode mode, size_t wanted) {
+static int start_read(lua_State *L, tide_reader *r, int options, tide_read_mode mode,
+                      size_t wanted) {
     check_idle(L, r);
-    if (tide_waiter_begin(L, r->handle.rt, options, name))
+    if (tide_waiter_begin(L, r->handle.rt, options))
         return 1;
     check_idle(L, r);
     describe(r, mode, wanted);
@@ -298,40 +299,40 @@ static tide_reader *check_self(lua_State *L) {
 /* r:read([n], [options]) -> promise of a string, or of nothing at the end */
 static int reader_read(lua_State *L) {
     tide_reader *r = check_self(L);
-    size_t n = lua_isnoneornil(L, 2) ? LUA_MAXINTEGER : check_size(L, 2);
-    return start_read(L, r, 3, "read", TIDE_READ_SOME, n);
+    size_t n = check_size(L, 2);
+    return start_read(L, r, 3, TIDE_READ_SOME, n);
 }
 
 /* r:read_exactly(n, [options]) -> promise of a string */
 static int reader_read_exactly(lua_State *L) {
     tide_reader *r = check_self(L);
-    lua_Integer n = luaL_checkinteger(L, 2);
-    luaL_argcheck(L, n >= 0, 2, "number of bytes expected");
-    return start_read(L, r, 3, "read_exactly", TIDE_READ_EXACTLY, (size_t)n);
+    lua_Integer n = tide_argument_integer(L, 2, TIDE_NATURAL);
+    return start_read(L, r, 3, TIDE_READ_EXACTLY, (size_t)n);
 }
 
 /* r:read_until(delimiter, [options]) -> promise of a string with the delimiter, or of nothing */
 static int reader_read_until(lua_State *L) {
     tide_reader *r = check_self(L);
     size_t length;
-    luaL_checklstring(L, 2, &length);
-    luaL_argcheck(L, length > 0, 2, "empty delimiter");
+    tide_argument_string(L, 2, &length);
+    if (length == 0)
+        tide_argument_fail(L, 2, "empty delimiter");
     size_t limit = check_limit(L, 3, LINE_LIMIT);
-    return start_read(L, r, 3, "read_until", TIDE_READ_UNTIL, limit);
+    return start_read(L, r, 3, TIDE_READ_UNTIL, limit);
 }
 
 /* r:read_line([options]) -> promise of a line without its end, or of nothing */
 static int reader_read_line(lua_State *L) {
     tide_reader *r = check_self(L);
     size_t limit = check_limit(L, 2, LINE_LIMIT);
-    return start_read(L, r, 2, "read_line", TIDE_READ_LINE, limit);
+    return start_read(L, r, 2, TIDE_READ_LINE, limit);
 }
 
 /* r:read_all([options]) -> promise of a string */
 static int reader_read_all(lua_State *L) {
     tide_reader *r = check_self(L);
     size_t limit = check_limit(L, 2, ALL_LIMIT);
-    return start_read(L, r, 2, "read_all", TIDE_READ_ALL, limit);
+    return start_read(L, r, 2, TIDE_READ_ALL, limit);
 }
 
 /* ---- iterators ---- */
@@ -344,7 +345,7 @@ static int iterate_by_promise(lua_State *L, tide_reader *r, tide_read_mode mode,
     lua_settop(L, 0);
     lua_pushvalue(L, lua_upvalueindex(UP_READER));
     lua_pushvalue(L, lua_upvalueindex(UP_OPTIONS));
-    start_read(L, r, 2, mode == TIDE_READ_LINE ? "lines" : "chunks", mode, wanted);
+    start_read(L, r, 2, mode, wanted);
     return tide_task_await_top(L);
 }
 
@@ -387,8 +388,9 @@ static int iterate(lua_State *L) {
 
 /* Pushes the iterator of the reader at 1 with the options at the index. */
 static int new_iterator(lua_State *L, int options, tide_read_mode mode, size_t wanted) {
-    if (!lua_isnoneornil(L, options))
-        luaL_checktype(L, options, LUA_TTABLE);
+    static const tide_option list[] = {{.name = "signal", .kind = TIDE_KIND_SIGNAL},
+                                       {.name = NULL}};
+    tide_option_read(L, options, list, NULL);
     lua_settop(L, options);
     lua_pushvalue(L, lua_upvalueindex(1));
     lua_pushvalue(L, 1);
@@ -402,7 +404,7 @@ static int new_iterator(lua_State *L, int options, tide_read_mode mode, size_t w
 /* for chunk in r:chunks([n], [options]) */
 static int reader_chunks(lua_State *L) {
     check_self(L);
-    size_t n = lua_isnoneornil(L, 2) ? LUA_MAXINTEGER : check_size(L, 2);
+    size_t n = check_size(L, 2);
     return new_iterator(L, 3, TIDE_READ_SOME, n);
 }
 
@@ -465,14 +467,14 @@ static const tide_source fed_source = {go_on, stop_asking, true};
 
 static tide_reader *check_fed(lua_State *L) {
     tide_runtime_here(L);
-    return luaL_checkudata(L, 1, METATABLE);
+    return tide_argument_self(L, METATABLE);
 }
 
 /* r:feed(data) */
 static int reader_feed(lua_State *L) {
     tide_reader *r = check_fed(L);
     size_t n;
-    const char *data = luaL_checklstring(L, 2, &n);
+    const char *data = tide_argument_data(L, 2, &n);
     if (r->status != 0)
         return 0;
     if (!tide_bytes_append(&r->bytes, data, n))
@@ -498,7 +500,7 @@ static int reader_close(lua_State *L) {
 }
 
 static int reader_gc(lua_State *L) {
-    tide_reader *r = lua_touserdata(L, 1);
+    tide_reader *r = tide_argument_self(L, METATABLE);
     if (r->tag != NULL)
         tide_reader_free(r);
     return tide_handle_gc(L);
@@ -509,7 +511,7 @@ static int reader_gc(lua_State *L) {
 static int new_reader(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     if (!lua_isnoneornil(L, 1))
-        luaL_checktype(L, 1, LUA_TFUNCTION);
+        tide_argument_callable(L, 1);
     lua_settop(L, 1);
     tide_reader *r = tide_handle_new(L, rt, sizeof *r, SLOT_PULL, METATABLE, 0, 0);
     tide_reader_init(r, &fed_source);
@@ -522,9 +524,9 @@ void tide_reader_open(lua_State *L, tide_runtime *rt) {
     static const luaL_Reg methods[] = {
         {"close", reader_close}, {"feed", reader_feed}, {"finish", reader_finish}, {NULL, NULL}};
     static const luaL_Reg metamethods[] = {{"__gc", reader_gc}, {NULL, NULL}};
-    tide_objects_open_class(L, rt, METATABLE, metamethods, tide_reader_methods);
+    tide_objects_open_class(L, rt, METATABLE, "stream:", metamethods, tide_reader_methods);
     tide_objects_push_methods(L, METATABLE);
-    tide_objects_set_functions(L, rt, methods);
+    tide_objects_set_functions(L, rt, "stream:", methods);
     lua_pop(L, 1);
 }
 

@@ -17,6 +17,7 @@ typedef struct tide_stream {
     bool flowing;             /* libuv reads */
     bool connecting;          /* not there yet */
     bool full;                /* more was there than is to be read for now */
+    bool no_socket;           /* as a write has found out */
     bool ended;               /* shutdown was called: nothing more is written */
     bool closing;             /* what is queued is still written, then the handle is closed */
     int failure;              /* of a write, or 0: what every later one meets */

@@ -9,7 +9,7 @@
 
 /* What the options ask for. The strings stand on the Lua stack, which keeps them. */
 typedef struct settings {
-    bool server, verify;
+    bool server, verify, any_host;
     const char *ca, *cert, *key, *passphrase, *alpn;
     size_t ca_length, cert_length, key_length, passphrase_length, alpn_length;
     int min_version, max_version;
@@ -87,6 +87,7 @@ static settings read_settings(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
     s.server = boolean_option(L, "server");
     s.verify = boolean_option(L, "verify");
+    s.any_host = boolean_option(L, "any_host");
     s.min_version = version_option(L, "min_version", TLS1_2_VERSION);
     s.max_version = version_option(L, "max_version", TLS1_3_VERSION);
     s.passphrase = string_option(L, "passphrase", &s.passphrase_length);
@@ -235,6 +236,7 @@ int tls_context_new(lua_State *L) {
     tls_context *c = lua_newuserdatauv(L, sizeof *c, 1);
     *c = (tls_context){.server = s.server,
                        .verify = s.verify,
+                       .any_host = s.any_host,
                        .alpn = (const unsigned char *)s.alpn,
                        .alpn_length = (unsigned)s.alpn_length};
     luaL_setmetatable(L, TYPE);

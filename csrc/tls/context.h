@@ -17,6 +17,7 @@ typedef struct tls_context {
     SSL_CTX *ctx; /* NULL: half-made, or finalized */
     bool server;
     bool verify;
+    bool any_host; /* a certificate is taken, whomever it is of, unless a host is named */
     const unsigned char *alpn; /* in the format of RFC 7301; NULL: none */
     unsigned alpn_length;
 } tls_context;

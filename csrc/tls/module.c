@@ -4,9 +4,6 @@
  */
 #include "tls/session.h"
 
-#if LUA_VERSION_NUM != 504
-#error "moontide needs Lua 5.4"
-#endif
 #if OPENSSL_VERSION_NUMBER < 0x10101000L
 #error "moontide needs OpenSSL 1.1.1 or later"
 #endif
@@ -14,6 +11,7 @@
 __attribute__((visibility("default"))) int luaopen_moontide_tls_core(lua_State *L) {
     static const luaL_Reg functions[] = {{"context", tls_context_new}, {NULL, NULL}};
     static const luaL_Reg context_methods[] = {{"session", tls_session_new}, {NULL, NULL}};
+    luaL_checkversion(L);
     tls_context_open(L, context_methods);
     tls_session_open(L);
     luaL_newlib(L, functions);

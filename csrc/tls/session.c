@@ -147,8 +147,10 @@ static int session_feed(lua_State *L) {
     size_t length;
     const char *data = luaL_checklstring(L, 2, &length);
     luaL_argcheck(L, length <= INT_MAX, 2, "too long");
-    if (length > 0 && BIO_write(SSL_get_rbio(s->ssl), data, (int)length) != (int)length)
-        return luaL_error(L, "not enough memory");
+    if (length > 0 && BIO_write(SSL_get_rbio(s->ssl), data, (int)length) != (int)length) {
+        lua_pushliteral(L, "not enough memory"); /* as Lua says it, without a place */
+        return lua_error(L);
+    }
     return 0;
 }
 
@@ -225,6 +227,20 @@ static int session_facts(lua_State *L) {
     return 1;
 }
 
+/* certificate() -> the peer's, as DER, or nothing */
+static int session_certificate(lua_State *L) {
+    X509 *x509 = SSL_get_peer_certificate(check_session(L)->ssl);
+    X509_free(x509); /* the SSL has it as well */
+    int length = x509 != NULL ? i2d_X509(x509, NULL) : 0;
+    if (length <= 0)
+        return 0;
+    luaL_Buffer buffer;
+    unsigned char *at = (unsigned char *)luaL_buffinitsize(L, &buffer, (size_t)length);
+    i2d_X509(x509, &at);
+    luaL_pushresultsize(&buffer, (size_t)length);
+    return 1;
+}
+
 /* ---- sessions ---- */
 
 /* Whose certificate it has to be, and, unless that is an address, SNI. */
@@ -270,7 +286,8 @@ static const char *check_host(lua_State *L, const tls_context *c) {
     size_t length = 0;
     const char *host = luaL_optlstring(L, 2, NULL, &length);
     if (host == NULL) {
-        luaL_argcheck(L, c->server || !c->verify, 2, "a host is needed to verify its certificate");
+        luaL_argcheck(L, c->server || !c->verify || c->any_host, 2,
+                      "a host is needed to verify its certificate");
         return NULL;
     }
     if (length > 1 && host[length - 1] == '.')
@@ -307,12 +324,17 @@ static int session_close(lua_State *L) {
     return 0;
 }
 
-static const luaL_Reg methods[] = {
-    {"handshake", session_handshake}, {"read", session_read},
-    {"write", session_write},         {"close_notify", session_close_notify},
-    {"feed", session_feed},           {"finish", session_finish},
-    {"take", session_take},           {"facts", session_facts},
-    {"close", session_close},         {NULL, NULL}};
+static const luaL_Reg methods[] = {{"handshake", session_handshake},
+                                   {"read", session_read},
+                                   {"write", session_write},
+                                   {"close_notify", session_close_notify},
+                                   {"feed", session_feed},
+                                   {"finish", session_finish},
+                                   {"take", session_take},
+                                   {"facts", session_facts},
+                                   {"certificate", session_certificate},
+                                   {"close", session_close},
+                                   {NULL, NULL}};
 
 void tls_session_open(lua_State *L) {
     luaL_newmetatable(L, TYPE);

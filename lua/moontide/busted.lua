@@ -8,12 +8,14 @@
 --- between them is a *window*), and holds back busted's `test end` until the latter. In the core's
 --- module table it puts functions that remember who called them in place of those that begin
 --- something; so it has to be loaded before anything that takes functions from there.
+require "moontide.internal.version"()
 local busted = require "busted"
 if not busted.subscribe then
   error("moontide.busted is a helper for busted: busted --helper=moontide.busted", 0)
 end
 
 local core = require "moontide.core"
+local argument = require "moontide.internal.argument"
 local pretty = require "pl.pretty"
 
 local M = {}
@@ -31,7 +33,7 @@ local WEAK_KEYS = { __mode = "k" }
 -- What is wanted of the core itself, before anything is replaced there.
 local step, stats = core.step, core.stats
 local set_timeout, queue_microtask, stop = core.set_timeout, core.queue_microtask, core.stop
-local traceback = core.traceback
+local traceback = require "moontide.async.traceback"
 local announce_call, is_open = core.announce_call, core.is_open
 
 --- Real time, in ms: moontide's own clock may be a virtual one.
@@ -62,33 +64,38 @@ local outside, hung = setmetatable({}, WEAK_KEYS), false
 
 local OWN = debug.getinfo(1, "S").source:match("^.*[/\\]") or "@"
 
---- "FILE:LINE" of the innermost function on the stack that is not moontide's, or nil.
+local function is_users(info)
+  return info.currentline > 0 and info.source:sub(1, #OWN) ~= OWN
+    and not info.source:find("luassert[/\\]%w+%.lua$")
+end
+
+--- "FILE:LINE" of the innermost function on the stack that is the user's, or nil.
 local function caller()
   local level = 2
   local info = debug.getinfo(level, "Sl")
-  while info and (info.currentline < 1 or info.source:sub(1, #OWN) == OWN) do
+  while info and not is_users(info) do
     level = level + 1
     info = debug.getinfo(level, "Sl")
   end
   return info and info.short_src .. ":" .. info.currentline
 end
 
+local PROMISE = debug.getmetatable(core.Promise.resolve())
+
+local function is_promise(value)
+  return debug.getmetatable(value) == PROMISE
+end
+
 --- Where the function of a pending promise awaits; nothing where it has returned a promise.
 local function state_of(promise)
-  local where = traceback(nil, promise):match("\n\t([^\n]-:%d+): in ")
+  local where = traceback.traceback(nil, promise):match("\n\t([^\n]-:%d+): in ")
   return where and "an async function, suspended at " .. where
     or "an async function, waiting for the promise that it returned"
 end
 
--- Files that no trace should show. Only the ends of their names are sure: Lua shortens them. The
--- folders are named, since a user's project may stand in one that is called moontide.
+-- Files of busted's, which no trace should show. Only the ends of their names are sure: Lua
+-- shortens them.
 local HIDDEN = {
-  "^\t[^\n]-moontide[/\\]%w+%.lua:%d",
-  "^\t[^\n]-moontide[/\\]async[/\\]%w+%.lua:%d",
-  "^\t[^\n]-moontide[/\\]internal[/\\]%w+%.lua:%d",
-  "^\t[^\n]-moontide[/\\]luasocket[/\\]%w+%.lua:%d",
-  "^\t[^\n]-moontide[/\\]net[/\\]%w+%.lua:%d",
-  "^\t[^\n]-moontide[/\\]tls[/\\]%w+%.lua:%d",
   "^\t[^\n]-busted[/\\]core%.lua:%d",
   "^\t[^\n]-busted[/\\]init%.lua:%d",
   "^\t[^\n]-luassert[/\\]%w+%.lua:%d",
@@ -131,13 +138,27 @@ end
 --- The lines of a trace of where a reason arose, up to whoever caught it; "" where that is not
 --- known. And whether these are the lines of the caller as well.
 local function origin(reason)
-  local text = traceback(reason, 1000)
-  if type(text) ~= "string" or text == reason then
-    return "", false
+  return clean(table.concat(traceback.origin(reason), "\n"))
+end
+
+---- forgotten awaits ----
+
+--- An assertion that compares a promise with what is none fails, also where it asserts that they
+--- differ.
+local function watch_comparison(name)
+  local assertion = require("luassert.namespaces").assertion[name]
+  local compare = assertion.callback
+  function assertion.callback(state, arguments, level)
+    if arguments.n >= 2 and is_promise(arguments[1]) ~= is_promise(arguments[2]) then
+      error(("%s: %s compares a promise with what is none (did you forget await?)"):format(
+        caller() or "?", name), 0)
+    end
+    return compare(state, arguments, level)
   end
-  local header = "stack traceback:"
-  local _, last = text:find(header, #tostring(reason) + 1, true)
-  return clean(last and text:sub(last + 1) or "")
+end
+
+for _, name in ipairs({ "equal", "equals", "same", "near", "match", "matches" }) do
+  watch_comparison(name)
 end
 
 ---- the limit ----
@@ -179,7 +200,7 @@ end
 
 -- What is made where has a number, and an object's entry is this number and one that grows. A weak
 -- table whose values are objects, even texts, would cost the collector the square of its size.
-local SITES = 1 << 24
+local SITES = 0x1000000
 local sites, site_numbers, order = {}, {}, 0
 
 local function record(list, object, what)
@@ -197,7 +218,8 @@ end
 
 local function entry_of(object, value)
   local site = sites[value % SITES]
-  return { object = object, what = site.what, where = site.where, order = value // SITES }
+  local place = math.floor(value / SITES)
+  return { object = object, what = site.what, where = site.where, order = place }
 end
 
 local function by_order(a, b)
@@ -251,9 +273,9 @@ function expire()
 end
 
 function M.timeout(ms)
-  if type(ms) ~= "number" or ms ~= ms or ms <= 0 then
-    local got = type(ms) == "number" and tostring(ms) or type(ms)
-    error("bad argument #1 to 'timeout' (positive number expected, got " .. got .. ")", 2)
+  argument.check("number", ms, 1, "busted.timeout")
+  if ms ~= ms or ms <= 0 then
+    argument.fail("positive number expected, got " .. ms, 1, "busted.timeout")
   end
   if window then
     window.limit = ms
@@ -275,14 +297,11 @@ end
 
 local replace_next
 
---- Results of a pcall of a core function. Its error is raised where the call was made, with the
---- name under which it was called: Lua cannot see either through pcall.
-local function finish_call(name, what, ok, first, ...)
+--- Results of a pcall of a core function. Its error is raised where the call was made: the core
+--- cannot see that through pcall.
+local function finish_call(what, ok, first, ...)
   if not ok then
-    if type(first) == "string" then
-      first = first:gsub("^(bad argument #%d+ to )'[^']*'", "%1'" .. name .. "'")
-    end
-    error(first, type(first) == "string" and 2 or 0)
+    error(type(first) == "string" and argument.where() .. first or first, 0)
   end
   if what and type(first) == "userdata" then
     record(window and window.made or outside, first, what)
@@ -307,7 +326,7 @@ end
 local function watch_call(functions, name, what)
   replace(functions, name, function(f)
     return function(...)
-      return finish_call(name, what, pcall(f, ...))
+      return finish_call(what, pcall(f, ...))
     end
   end)
 end
@@ -369,12 +388,12 @@ local function started(promise)
   return promise
 end
 
---- Like finish_call; to be called last, so that the error has the position of the caller's caller.
-local function finish_spawn(name, ok, promise)
+--- Like finish_call.
+local function finish_spawn(ok, promise)
   if ok then
     return started(promise)
   end
-  return finish_call(name, nil, ok, promise)
+  return finish_call(nil, ok, promise)
 end
 
 --- The position is that of the function that is called.
@@ -383,14 +402,14 @@ local function watch_spawn(functions, name, position)
     return function(...)
       if window and core.callable((select(position, ...))) then
         announce()
-        return finish_spawn(name, pcall(spawn, ...))
+        return finish_spawn(pcall(spawn, ...))
       end
-      return finish_call(name, nil, pcall(spawn, ...))
+      return finish_call(nil, pcall(spawn, ...))
     end
   end)
 end
 
-for _, name in ipairs({ "spawn", "spawn_detached", "group", "shield" }) do
+for _, name in ipairs({ "spawn", "detach", "group", "shield" }) do
   watch_spawn(core, name, 1)
 end
 watch_spawn(core, "timeout", 2)
@@ -400,7 +419,7 @@ watch_spawn(core.Group, "spawn", 2)
 replace(core, "async", function(async)
   return function(...)
     if not core.callable((...)) then
-      return finish_call("async", nil, pcall(async, ...))
+      return finish_call(nil, pcall(async, ...))
     end
     local call = async(...)
     return function(...)
@@ -417,7 +436,7 @@ replace(core, "generator", function(generator)
   return function(...)
     local ok, call = pcall(generator, ...)
     if not ok then
-      return finish_call("generator", nil, ok, call)
+      return finish_call(nil, ok, call)
     end
     return function(...)
       if window then
@@ -492,7 +511,7 @@ for _, name in ipairs({ "on_unhandled_rejection", "on_rejection_handled" }) do
       if f == nil or core.callable(f) then
         handlers[name] = f
       end
-      return finish_call(name, nil, pcall(set, ...))
+      return finish_call(nil, pcall(set, ...))
     end
   end)
 end
@@ -512,7 +531,7 @@ require "moontide"
 --- The open handle that an object is, or that its promise has given; or nil.
 local function open_handle(object)
   local state, value
-  if is_open(object) == nil and object.state then
+  if is_promise(object) then
     state, value = object:state()
   end
   local handle = state == "fulfilled" and value or object
@@ -523,10 +542,11 @@ end
 local function is_live(object)
   if open_handle(object) then
     return true
-  elseif is_open(object) == nil and object.state then
+  elseif is_promise(object) then
     return object:state() == "pending"
   end
-  return is_open(object) == nil and debug.getuservalue(object, 1) ~= nil
+  local is_timer = debug.getmetatable(object).__name == "moontide.Handle"
+  return is_timer and debug.getuservalue(object, 1) ~= nil
 end
 
 local function live_of(made)
@@ -544,13 +564,15 @@ local function ignore() end
 
 local function close(entry)
   local object = open_handle(entry.object) or entry.object
-  if object.destroy then
+  if is_promise(object) then
+    if entry.what == "sleep" then
+      object:catch(ignore)
+      core.cancel_waiter(object, core.new_error("AbortError", "the test is over"))
+    end
+  elseif object.destroy then
     object:destroy()
   elseif object.close then
     object:close()
-  elseif entry.what == "sleep" then
-    object:catch(ignore)
-    core.cancel_waiter(object, core.new_error("AbortError", "the test is over"))
   end
 end
 
@@ -855,7 +877,8 @@ local function complete_trace(_, _, _, trace)
     lines, cut = origin(trace.message)
   end
   if not cut or lines == "" then
-    lines = lines .. clean(trace.traceback:gsub("^\n?stack traceback:", ""))
+    local here = lines ~= "" and "\n\t[await]" or ""
+    lines = lines .. here .. clean(trace.traceback:gsub("^\n?stack traceback:", ""))
   end
   trace.traceback = "\nstack traceback:" .. lines .. "\n"
 end
@@ -904,8 +927,8 @@ local environment = os.getenv "MOONTIDE_TEST_TIMEOUT"
 if environment and environment ~= "" then
   limits[1] = check_limit(environment, "MOONTIDE_TEST_TIMEOUT")
 end
-for _, argument in ipairs(arg or {}) do
-  local text = tostring(argument):match("^timeout=(.*)$")
+for _, word in ipairs(arg or {}) do
+  local text = tostring(word):match("^timeout=(.*)$")
   if text then
     limits[1] = check_limit(text, "timeout")
   end

@@ -1,5 +1,7 @@
 --- Files. The requests are the core's; here are the iterators over what they read.
+require "moontide.internal.version"()
 local abort = require "moontide.async.abort"
+local argument = require "moontide.internal.argument"
 local core = require "moontide.core"
 
 local await = core.await
@@ -7,6 +9,7 @@ local await = core.await
 ---@class moontide.fs
 local M = {}
 
+local FILE, DIRECTORY = "moontide.File", "moontide.Directory"
 local File, Directory = core.fs.File, core.fs.Directory
 for name, value in pairs(core.fs) do
   if value ~= File and value ~= Directory then
@@ -48,7 +51,14 @@ local function next_chunk(self)
   self._chunk = chunk or ""
 end
 
+local function check_lines(self, name)
+  if getmetatable(self) ~= Lines then
+    argument.check_self(self, Lines, name)
+  end
+end
+
 function Lines:__call()
+  check_lines(self, "lines:__call")
   while not self._over do
     local stop = self._chunk:find("\n", self._from, true)
     if stop then
@@ -64,6 +74,7 @@ function Lines:__call()
 end
 
 function Lines:__close()
+  check_lines(self, "lines:__close")
   self._over, self._pieces = true, nil
   if self._opening then
     self._opening:next(File.close, function() end)
@@ -71,11 +82,9 @@ function Lines:__close()
 end
 
 function M.lines(path, options)
-  abort.own_signal(options, 2, "lines")
-  local ok, opening = pcall(M.open, path, "r", options)
-  if not ok then -- the path is wrong; Lua cannot see the name of the function through pcall
-    error((opening:gsub("^(bad argument #1 to )'[^']*'", "%1'lines'")), 2)
-  end
+  argument.check("text", path, 1, "fs.lines")
+  abort.own_signal(options, 2, "fs.lines")
+  local opening = M.open(path, "r", options and { signal = options.signal })
   opening:catch(function() end) -- told by the first line, if anybody asks for it
   local lines = new_lines(function()
     return await(await(opening):read(nil, nil, options))
@@ -85,20 +94,27 @@ function M.lines(path, options)
 end
 
 function File:lines(options)
+  core.check_open(self, FILE, "file:lines")
+  abort.own_signal(options, 1, "file:lines")
   return new_lines(function()
     return await(self:read(nil, nil, options))
   end)
 end
 
----- chunks, entries, changes ----
+---- chunks, entries ----
 
 function File:chunks(size, options)
+  core.check_open(self, FILE, "file:chunks")
+  argument.check("count?", size, 1, "file:chunks")
+  abort.own_signal(options, 2, "file:chunks")
   return function()
     return await(self:read(size, nil, options))
   end
 end
 
 function Directory:entries(options)
+  core.check_open(self, DIRECTORY, "directory:entries")
+  abort.own_signal(options, 1, "directory:entries")
   local batch, i = {}, 0
   return function()
     i = i + 1
@@ -107,11 +123,6 @@ function Directory:entries(options)
     end
     return batch[i]
   end
-end
-
-function M.watch(path, options)
-  abort.own_signal(options, 2, "watch")
-  return core.fs.watch(path, options)
 end
 
 return M

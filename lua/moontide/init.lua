@@ -1,10 +1,13 @@
 --- The public face of moontide; its annotations are in meta/moontide.lua.
+require "moontide.internal.version"()
 local core = require "moontide.core"
 local abort = require "moontide.async.abort"
+local argument = require "moontide.internal.argument"
 local group = require "moontide.async.group"
 local generator = require "moontide.async.generator"
 local handles = require "moontide.async.handles"
 local tasks = require "moontide.async.tasks"
+local traceback = require "moontide.async.traceback"
 
 ---@class moontide
 local M = {
@@ -27,9 +30,10 @@ local M = {
   alive = core.alive,
   backend_fd = core.backend_fd,
   backend_timeout = core.backend_timeout,
+  on_wake = core.on_wake,
   on_unhandled_rejection = core.on_unhandled_rejection,
   on_rejection_handled = core.on_rejection_handled,
-  traceback = core.traceback,
+  traceback = traceback.traceback,
   tasks = tasks.tasks,
   handles = handles.handles,
   poll = core.poll,
@@ -42,7 +46,7 @@ local M = {
   timeout = core.timeout,
   move_on_after = core.move_on_after,
   shield = core.shield,
-  detach = core.spawn_detached,
+  detach = core.detach,
   map = group.map,
   each = group.each,
   join = group.join,
@@ -57,9 +61,7 @@ local M = {
 }
 
 function M.promisify(f)
-  if not core.callable(f) then
-    error("bad argument #1 to 'promisify' (function expected, got " .. type(f) .. ")", 2)
-  end
+  argument.check("callable", f, 1, "promisify")
   return function(...)
     local args = table.pack(...)
     return core.Promise.new(function(resolve, reject)

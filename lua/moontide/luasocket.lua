@@ -2,14 +2,17 @@
 ---
 --- This is what socket.core has to offer; the rest is LuaSocket's own socket.lua, run upon it. The
 --- annotations are in meta/luasocket.lua.
+require "moontide.internal.version"()
 local core = require "moontide.core"
 local abort = require "moontide.async.abort"
 local names = require "moontide.luasocket.names"
+local object = require "moontide.luasocket.object"
 local tcp = require "moontide.luasocket.tcp"
 local udp = require "moontide.luasocket.udp"
 local real = require "socket.core"
 
 local await, now, poll = core.await, core.now, core.poll
+local check_number = object.check_number
 
 ---@class moontide.luasocket
 local M = {
@@ -104,6 +107,7 @@ local function wait_for_any(readers, writers, ms)
 end
 
 function M.select(readers, writers, timeout)
+  timeout = check_number(timeout, nil, 3, "select")
   local deadline = timeout and timeout >= 0 and now() + 1000 * timeout
   while true do
     local readable, writable, err = real.select(readers, writers, 0)

@@ -1,4 +1,5 @@
 --- Sockets; the annotations are in meta/net.lua.
+require "moontide.internal.version"()
 local core = require "moontide.core"
 local serve = require "moontide.net.serve"
 

@@ -1,7 +1,10 @@
 --- Child processes. Starting and reaping are the core's; here are the options, and what is made of
 --- a child's streams.
+require "moontide.internal.version"()
 local core = require "moontide.core"
+local argument = require "moontide.internal.argument"
 local abort = require "moontide.async.abort"
+local finally = require "moontide.internal.finally"
 
 local M = {}
 
@@ -13,11 +16,6 @@ local NULL, PIPE = -1, -2
 
 ---- options ----
 
---- For what `prepare` calls: blames the caller of the public function.
-local function fail(position, name, text, ...)
-  error(("bad argument #%d to '%s' (%s)"):format(position, name, text:format(...)), 5)
-end
-
 local function is_text(value)
   return type(value) == "string" and not value:find("\0", 1, true)
 end
@@ -28,17 +26,14 @@ local function as_text(value)
 end
 
 --- The list of arguments, the command first.
-local function check_arguments(name, command, arguments)
-  if not is_text(command) then
-    fail(1, name, "string without NUL expected")
-  elseif arguments ~= nil and type(arguments) ~= "table" then
-    fail(2, name, "table expected, got %s", type(arguments))
-  end
+local function list_of(name, command, arguments)
+  argument.check("text", command, 1, name)
+  argument.check("table?", arguments, 2, name)
   local list = { command }
   for i = 1, arguments and (arguments.n or #arguments) or 0 do
     list[i + 1] = as_text(arguments[i])
     if not is_text(list[i + 1]) then
-      fail(2, name, "element %d: string without NUL expected", i)
+      argument.expected(("element %d: string without NUL"):format(i), arguments[i], 2, name)
     end
   end
   return list
@@ -48,42 +43,18 @@ end
 local function check_environment(name, env)
   if env == nil then
     return nil
-  elseif type(env) ~= "table" then
-    fail(3, name, "field 'env': table expected, got %s", type(env))
   end
   local list = {}
   for key, value in pairs(env) do
     local text = as_text(value)
     if not is_text(key) or key == "" or key:find("=", 1, true) then
-      fail(3, name, "field 'env': a name is empty, or has a '=' or NUL in it, or is no string")
+      argument.fail("field 'env': a name is empty, has a '=' or NUL, or is no string", 3, name)
     elseif not is_text(text) then
-      fail(3, name, "field 'env': '%s': string without NUL expected", key)
+      argument.expected(("field 'env': '%s': string without NUL"):format(key), value, 3, name)
     end
     list[#list + 1] = key .. "=" .. text
   end
   return list
-end
-
-local function check_id(name, options, field)
-  local id = options[field]
-  if id ~= nil and not (math.type(id) == "integer" and id >= 0 and id < 0xffffffff) then
-    fail(3, name, "field '%s': a number of the system expected", field)
-  end
-  return id
-end
-
-local function check_cwd(name, cwd)
-  if cwd ~= nil and not is_text(cwd) then
-    fail(3, name, "field 'cwd': path expected")
-  end
-  return cwd
-end
-
-local function check_grace(name, grace)
-  if grace ~= nil and not (type(grace) == "number" and grace >= 0) then
-    fail(3, name, "field 'kill_grace': milliseconds expected")
-  end
-  return grace or KILL_GRACE
 end
 
 --- The descriptor that is to be the child's, as the option says.
@@ -102,39 +73,55 @@ local function check_stream(name, options, field, inherited)
   local is_file_stream = type(meta) == "table" and meta.__name == "moontide.FileStream"
   local fd = native.descriptor(is_file_stream and value._file or value)
   if fd == nil then
-    local what = "'inherit', 'null', 'pipe', a descriptor, a file or a stream expected"
-    fail(3, name, "field '%s': %s", field, what)
+    local what = "field '%s': 'inherit', 'null', 'pipe', a descriptor, a file or a stream"
+    argument.expected(what:format(field), value, 3, name)
   elseif not fd then
-    fail(3, name, "field '%s' is closed", field)
+    argument.fail(("field '%s': it is closed"):format(field), 3, name)
   end
   return fd
 end
 
 --- What is to be written to the child, or nil.
 local function check_input(name, options)
-  local input = as_text(options.input)
-  if input == nil then
-    return nil
-  elseif type(input) ~= "string" then
-    fail(3, name, "field 'input': string expected, got %s", type(input))
-  elseif options.stdin ~= nil then
-    fail(3, name, "fields 'input' and 'stdin' exclude each other")
+  if options.input ~= nil and options.stdin ~= nil then
+    argument.fail("fields 'input' and 'stdin' exclude each other", 3, name)
   end
-  return input
+  return as_text(options.input)
 end
 
 local STREAMS = { "stdin", "stdout", "stderr" }
 
---- What a public function is to start; defaults says what the streams are without an option.
+local FIELDS = {
+  { "env", "table" },
+  { "cwd", "text" },
+  { "uid", "id" },
+  { "gid", "id" },
+  { "detached", "boolean" },
+  { "kill_grace", "ms" },
+  { "input", "data" },
+  { "signal", "signal" },
+}
+
+local EXEC_FIELDS = { { "limit", "limit" }, { "check", "boolean" } }
+table.move(FIELDS, 1, #FIELDS, #EXEC_FIELDS + 1, EXEC_FIELDS)
+
+--- What a public function is to start; defaults has its fields, and what the streams are without
+--- an option.
 local function prepare(name, command, arguments, options, defaults)
+  local list = list_of(name, command, arguments)
+  argument.check_options(options, defaults.fields, 3, name)
+  options = options or {}
   local plan = {
-    arguments = check_arguments(name, command, arguments),
+    arguments = list,
     environment = check_environment(name, options.env),
-    cwd = check_cwd(name, options.cwd),
-    uid = check_id(name, options, "uid"),
-    gid = check_id(name, options, "gid"),
-    detached = options.detached and true or false,
-    grace = check_grace(name, options.kill_grace),
+    cwd = options.cwd,
+    uid = options.uid,
+    gid = options.gid,
+    detached = options.detached or false,
+    grace = options.kill_grace or KILL_GRACE,
+    limit = options.limit or LIMIT,
+    check = options.check,
+    signal = options.signal,
     input = check_input(name, options),
   }
   for i, field in ipairs(STREAMS) do
@@ -154,15 +141,9 @@ end
 local Child = { __name = "moontide.Child" }
 Child.__index = Child
 
-local function check_self(self, name)
-  if getmetatable(self) ~= Child then
-    error(("calling '%s' on bad self (child expected, got %s)"):format(name, type(self)), 3)
-  end
-end
-
 function Child:wait(options)
-  check_self(self, "wait")
-  local signal = abort.own_signal(options, 1, "wait")
+  argument.check_self(self, Child, "child:wait")
+  local signal = abort.own_signal(options, 1, "child:wait")
   local refused = abort.refused(signal)
   if refused then
     return refused
@@ -171,13 +152,11 @@ function Child:wait(options)
 end
 
 function Child:kill(name)
-  check_self(self, "kill")
-  if name ~= nil and type(name) ~= "string" then
-    error("bad argument #1 to 'kill' (string expected, got " .. type(name) .. ")", 2)
-  end
+  argument.check_self(self, Child, "child:kill")
+  argument.check("text?", name, 1, "child:kill")
   local sent = native.kill(self._process, name or "SIGTERM")
   if sent == nil then
-    error(("bad argument #1 to 'kill' (unknown signal '%s')"):format(name), 2)
+    argument.fail(("unknown signal '%s'"):format(name), 1, "child:kill")
   end
   return sent
 end
@@ -191,9 +170,13 @@ local function abandon(child)
   end
 end
 
-Child.__close = abandon
+function Child:__close()
+  argument.check_self(self, Child, "child:__close")
+  abandon(self)
+end
 
 function Child:__tostring()
+  argument.check_self(self, Child, "child:__tostring")
   return ("%s: %d"):format(Child.__name, self.pid)
 end
 
@@ -209,7 +192,7 @@ end
 
 --- Starts what has been prepared, and fulfils the promise with the child: once that runs, nothing
 --- more is allocated, so whoever fails for want of memory has started nothing.
-local function start(plan, signal)
+local function start(plan)
   local streams = { stdin = false, stdout = false, stderr = false }
   local child = {
     pid = 0, stdin = false, stdout = false, stderr = false,
@@ -218,7 +201,7 @@ local function start(plan, signal)
   setmetatable(child, Child)
   local promise, resolve, reject = core.Promise.with_resolvers()
   local process, stdin, stdout, stderr = native.spawn(plan.arguments[1], plan.arguments,
-    plan.environment, plan, signal, plan.stdin, plan.stdout, plan.stderr)
+    plan.environment, plan, plan.signal, plan.stdin, plan.stdout, plan.stderr)
   if not process then
     reject(stdin)
     return promise
@@ -239,32 +222,27 @@ local function start(plan, signal)
 end
 
 --- Starts it outside the running scope.
-local function start_detached(plan, signal)
+local function start_detached(plan)
   local previous = core.swap_context(core.context_in(nil))
-  local _ <close> = setmetatable({}, {
-    __close = function()
-      core.swap_context(previous)
-    end,
-  })
-  return start(plan, signal)
+  return finally(function()
+    core.swap_context(previous)
+  end, start, plan)
 end
 
-local INHERITED = { stdin = 0, stdout = 1, stderr = 2 }
+local INHERITED = { fields = FIELDS, stdin = 0, stdout = 1, stderr = 2 }
 
 function M.spawn(command, arguments, options)
-  local signal = abort.own_signal(options, 3, "spawn")
-  options = options or {}
-  local plan = prepare("spawn", command, arguments, options, INHERITED)
-  local refused = abort.refused(signal)
+  local plan = prepare("process.spawn", command, arguments, options, INHERITED)
+  local refused = abort.refused(plan.signal)
   if refused then
     return refused
   end
-  return plan.detached and start_detached(plan, signal) or start(plan, signal)
+  return plan.detached and start_detached(plan) or start(plan)
 end
 
 ---- exec ----
 
-local COLLECTED = { stdin = NULL, stdout = PIPE, stderr = PIPE }
+local COLLECTED = { fields = EXEC_FIELDS, stdin = NULL, stdout = PIPE, stderr = PIPE }
 
 --- Awaits what the child writes and its end.
 local function collect(child, reading)
@@ -296,39 +274,32 @@ local function exit_error(command, result)
 end
 
 --- What fails, fails when the child has been reaped.
-local function run(plan, signal, reading, check)
-  local child <close> = await(start(plan, signal))
-  local ok, result = pcall(collect, child, reading)
+local function finish(child, plan)
+  local ok, result = pcall(collect, child, { limit = plan.limit, signal = plan.signal })
   if not ok then
     abandon(child)
     await(native.wait(child._process))
     error(result, 0)
   end
-  if check and result.code ~= 0 then
+  if plan.check and result.code ~= 0 then
     error(exit_error(plan.arguments[1], result), 0)
   end
   return result
 end
 
-local function check_limit(limit)
-  if limit ~= nil and not (type(limit) == "number" and limit >= 1) then
-    error("bad argument #3 to 'exec' (field 'limit': positive number of bytes expected)", 3)
-  end
-  return limit or LIMIT
+local function run(plan)
+  local child = await(start(plan))
+  return finally(function()
+    abandon(child)
+  end, finish, child, plan)
 end
 
 function M.exec(command, arguments, options)
-  local signal = abort.own_signal(options, 3, "exec")
-  local refused = abort.refused(signal)
-  options = options or {}
-  local reading = { limit = check_limit(options.limit), signal = options.signal }
-  local plan = prepare("exec", command, arguments, options, COLLECTED)
+  local plan = prepare("process.exec", command, arguments, options, COLLECTED)
   if plan.detached then
-    error("bad argument #3 to 'exec' (field 'detached': only for spawn)", 2)
-  elseif refused then
-    return refused
+    argument.fail("field 'detached': only for spawn", 3, "process.exec")
   end
-  return core.spawn(run, plan, signal, reading, options.check)
+  return abort.refused(plan.signal) or core.spawn(run, plan)
 end
 
 return M

@@ -1,7 +1,10 @@
 --- The standard streams of the process. Terminals, pipes and sockets are streams of the core; files
 --- get an object with the same methods here. Each is opened when it is first asked for.
+require "moontide.internal.version"()
 local core = require "moontide.core"
+local argument = require "moontide.internal.argument"
 local line = require "moontide.async.line"
+local finally = require "moontide.internal.finally"
 
 local Promise = core.Promise
 
@@ -10,12 +13,9 @@ local function nothing() end
 --- Calls f(...) in no group: what is read or written in the background outlives a cancellation.
 local function apart(f, ...)
   local previous = core.swap_context(nil)
-  local _ <close> = setmetatable({}, {
-    __close = function()
-      core.swap_context(previous)
-    end,
-  })
-  return f(...)
+  return finally(function()
+    core.swap_context(previous)
+  end, f, ...)
 end
 
 ---- files ----
@@ -63,7 +63,7 @@ end
 
 local function check_self(self, name)
   if getmetatable(self) ~= FileStream then
-    error(("bad argument #1 to '%s' (stream expected, got %s)"):format(name, type(self)), 3)
+    argument.expected("stream", self, 0, "stream:" .. name)
   end
 end
 
@@ -125,10 +125,7 @@ local function collect(...)
     options, n = pieces[n], n - 1
   end
   for i = 1, math.max(n, 1) do
-    local kind = type(pieces[i])
-    if kind ~= "string" and kind ~= "number" then
-      error(("bad argument #%d to 'write' (string expected, got %s)"):format(i, kind), 3)
-    end
+    argument.check("data", pieces[i], i, "stream:write")
   end
   return table.concat(pieces, "", 1, n), options, n + 1
 end
@@ -144,7 +141,7 @@ end
 function methods:write(...)
   check_self(self, "write")
   local data, options, position = collect(...)
-  local signal, refused = line.heed(options, position, "write")
+  local signal, refused = line.heed(options, position, "stream:write")
   local err = refusal(self, "write")
   if refused or err then
     return refused or Promise.reject(err)
@@ -159,7 +156,7 @@ end
 
 function methods:shutdown(options)
   check_self(self, "shutdown")
-  local signal, refused = line.heed(options, 1, "shutdown")
+  local signal, refused = line.heed(options, 1, "stream:shutdown")
   local err = refusal(self, "shutdown")
   if refused or err then
     return refused or Promise.reject(err)
@@ -198,15 +195,20 @@ function methods:destroy()
 end
 
 function FileStream:__close(err)
+  check_self(self, "__close")
   apart(err == nil and close or destroy, self)
 end
 
 -- What a file has not.
-methods.local_address, methods.peer_address, methods.size = nothing, nothing, nothing
+for _, name in ipairs({ "local_address", "peer_address", "size" }) do
+  methods[name] = function(self)
+    check_self(self, name)
+  end
+end
 
 local function refuse(self, name, what)
   check_self(self, name)
-  error(("bad argument #1 to '%s' (%s expected)"):format(name, what), 3)
+  argument.fail(what .. " expected", 0, "stream:" .. name)
 end
 
 function methods:set_raw()

@@ -1,6 +1,8 @@
 --- For tests: virtual time, a moment when all is blocked, a seeded shuffle.
+require "moontide.internal.version"()
 local tide = require "moontide"
 local core = require("moontide.core").testing
+local argument = require "moontide.internal.argument"
 
 local M = {}
 
@@ -10,9 +12,7 @@ Clock.__index = Clock
 --- Makes time virtual: it stands still, and jumps to the next timer when nothing else can happen
 --- (work that I/O has to end is waited for). One at a time; it is over when it is closed.
 function M.clock(options)
-  if options ~= nil and type(options) ~= "table" then
-    error("bad argument #1 to 'clock' (table expected, got " .. type(options) .. ")", 2)
-  end
+  argument.check_options(options, { { "autojump", "boolean" } }, 1, "testing.clock")
   local clock = setmetatable({ start = 0 }, Clock) -- before: without it nobody could stop the clock
   core.start_clock(not (options and options.autojump == false))
   clock.start = core.clock_ns()
@@ -21,6 +21,7 @@ end
 
 --- Virtual ms since the clock was made.
 function Clock:elapsed()
+  argument.check_self(self, Clock, "clock:elapsed")
   return (core.clock_ns() - self.start) / 1e6 -- whole ns: a difference of floats would be rounded
 end
 
@@ -38,14 +39,14 @@ local advance = tide.async(function(ms)
 end)
 
 --- Lets ms pass: the timers due by then fire in their order, each at its time.
-function Clock:advance(ms) -- luacheck: ignore 212 (there is one clock)
-  if type(ms) ~= "number" then
-    error("bad argument #1 to 'advance' (number expected, got " .. type(ms) .. ")", 2)
-  end
+function Clock:advance(ms)
+  argument.check_self(self, Clock, "clock:advance")
+  argument.check("ms", ms, 1, "clock:advance")
   return advance(ms)
 end
 
-function Clock:close() -- luacheck: ignore 212
+function Clock:close()
+  argument.check_self(self, Clock, "clock:close")
   core.stop_clock()
 end
 
@@ -57,9 +58,7 @@ M.wait_all_tasks_blocked = core.blocked
 --- From here on, timers due in the same ms and completions of the same poll come in an order that
 --- depends on the seed; nil ends that. Returns the seed.
 function M.shuffle(seed)
-  if seed ~= nil and math.type(seed) ~= "integer" then
-    error("bad argument #1 to 'shuffle' (integer expected, got " .. type(seed) .. ")", 2)
-  end
+  argument.check("integer?", seed, 1, "testing.shuffle")
   core.shuffle(seed)
   return seed
 end

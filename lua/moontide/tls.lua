@@ -3,9 +3,13 @@
 --- A TLS stream has a stream below, which carries ciphertext, a session of the engine, and a reader
 --- with what has been decrypted. Nothing is read from below unless somebody reads here; what is
 --- written is encrypted at once and in order, and waits below.
+require "moontide.internal.version"()
 local core = require "moontide.core"
+local argument = require "moontide.internal.argument"
 local fs = require "moontide.fs"
 local line = require "moontide.async.line"
+local finally = require "moontide.internal.finally"
+local options_of = require "moontide.tls.options"
 local tls_server = require "moontide.tls.server"
 
 local found, engine = pcall(require, "moontide.tls_core")
@@ -29,71 +33,14 @@ local function tls_error(message, code)
   return err
 end
 
----- options ----
-
-local FIELDS = {
-  alpn = "table",
-  ca = "string",
-  cert = "string",
-  context = "userdata",
-  key = "string",
-  max_version = "string",
-  min_version = "string",
-  on_error = "function",
-  passphrase = "string",
-  server = "boolean",
-  server_name = "string",
-  timeout = "number",
-  verify = "boolean",
-  verify_client = "boolean",
-}
-
--- What contexts are about.
-local OF_CONTEXTS = { "alpn", "ca", "cert", "key", "max_version", "min_version", "passphrase",
-  "verify", "verify_client" }
-
-local VERSIONS = { ["TLSv1.2"] = true, ["TLSv1.3"] = true }
-
-local function complain(position, name, level, text, ...)
-  error(("bad argument #%d to '%s' (%s)"):format(position, name, text:format(...)), level + 1)
-end
-
-local function wrong_type(options)
-  if type(options) ~= "table" then
-    return "table expected, got " .. type(options)
-  end
-  for field, kind in pairs(FIELDS) do
-    local value = options[field]
-    if value ~= nil and type(value) ~= kind then
-      return ("field '%s': %s expected, got %s"):format(field, kind, type(value))
-    end
-  end
-end
-
---- What can never work, or nil.
-local function mistake(options, is_server)
-  for _, field in ipairs(OF_CONTEXTS) do
-    if options.context and options[field] ~= nil then
-      return ("field '%s': the context says so"):format(field)
-    end
-  end
-  for _, field in ipairs({ "min_version", "max_version" }) do
-    if options[field] and not VERSIONS[options[field]] then
-      return ("field '%s': TLSv1.2 or TLSv1.3 expected"):format(field)
-    end
-  end
-  if (options.cert == nil) ~= (options.key == nil) then
-    return "'cert' and 'key' go together"
-  elseif is_server and not options.cert and not options.context then
-    return "a server needs 'cert' and 'key'"
-  elseif is_server and options.verify_client and not options.ca then
-    return "'verify_client' needs 'ca'"
+local function check(problem, position, name)
+  if problem then
+    argument.fail(problem, position, name)
   end
 end
 
 ---- contexts ----
 
-local kinds = setmetatable({}, { __mode = "k" }) -- context -> its is_server and verify
 local default_context -- a client's without options: the system's authorities take time to load
 
 --- The text of an option that is text (PEM) or the path of a file with it.
@@ -123,7 +70,7 @@ local function new_context(options, is_server)
   if not context then
     error(tls_error(message, code), 0)
   end
-  kinds[context] = { is_server = is_server, verify = verify }
+  options_of.note_context(context, is_server, verify)
   return context
 end
 
@@ -132,10 +79,8 @@ local function context_of(options, is_server)
   if options.context then
     return options.context
   end
-  for _, field in ipairs(OF_CONTEXTS) do
-    if options[field] ~= nil then
-      return new_context(options, is_server)
-    end
+  if options_of.has_context_fields(options) then
+    return new_context(options, is_server)
   end
   default_context = default_context or new_context({}, false)
   return default_context
@@ -144,11 +89,9 @@ end
 local make_context = core.async(new_context)
 
 function M.context(options)
+  argument.check("table?", options, 1, "tls.context")
   options = options or {}
-  local problem = wrong_type(options) or mistake(options, options.server)
-  if problem then
-    complain(1, "context", 2, "%s", problem)
-  end
+  check(options_of.mistake_in_context(options), 1, "tls.context")
   return make_context(options, options.server or false)
 end
 
@@ -162,10 +105,8 @@ local methods = {}
 Stream.__index = methods
 
 local function check_self(self, name)
-  local meta = getmetatable(self)
-  if meta ~= Stream then
-    local kind = type(meta) == "table" and meta.__name or type(self)
-    complain(1, name, 3, "stream expected, got %s", kind)
+  if getmetatable(self) ~= Stream then
+    argument.expected("stream", self, 0, "stream:" .. name)
   end
 end
 
@@ -178,6 +119,8 @@ local function flush(self)
 end
 
 ---- reading ----
+
+local READING = { { "limit", "limit" }, { "signal", "signal" } }
 
 --- Hands what can be decrypted, or the end, to the reader; whether there was either.
 local function decrypt(self)
@@ -259,6 +202,8 @@ add_read("read_all", 1)
 
 function methods:chunks(n, options)
   check_self(self, "chunks")
+  argument.check("count?", n, 1, "stream:chunks")
+  argument.check_options(options, READING, 2, "stream:chunks")
   return function()
     check_await() -- before anything is taken
     return await(self:read(n, options))
@@ -267,6 +212,7 @@ end
 
 function methods:lines(options)
   check_self(self, "lines")
+  argument.check_options(options, READING, 1, "stream:lines")
   return function()
     check_await()
     return await(self:read_line(options))
@@ -304,10 +250,7 @@ local function check_write(...)
     options = nil
   end
   for i = 1, math.max(last, 1) do
-    local kind = i > last and "no value" or type((select(i, ...)))
-    if kind ~= "string" and kind ~= "number" then
-      complain(i, "write", 3, "string expected, got %s", kind)
-    end
+    argument.check("data", i <= last and select(i, ...) or nil, i, "stream:write")
   end
   return last, options
 end
@@ -316,7 +259,7 @@ end
 function methods:write(...)
   check_self(self, "write")
   local last, options = check_write(...)
-  local _, refused = line.heed(options, last + 1, "write")
+  local _, refused = line.heed(options, last + 1, "stream:write")
   if refused then
     return refused
   elseif self._closed or self._ended then
@@ -348,7 +291,7 @@ end
 
 function methods:shutdown(options)
   check_self(self, "shutdown")
-  local _, refused = line.heed(options, 1, "shutdown")
+  local _, refused = line.heed(options, 1, "stream:shutdown")
   if refused then
     return refused
   elseif not self._closed then
@@ -384,6 +327,7 @@ function methods:destroy()
 end
 
 function Stream:__close(err)
+  check_self(self, "__close")
   if err == nil then
     self:close()
   else
@@ -453,11 +397,13 @@ end
 local function shake_hands_in_time(raw, session, options)
   local ms = options.timeout or HANDSHAKE_TIMEOUT
   local expired = false
-  local _ <close> = core.set_timeout(function()
+  local timer = core.set_timeout(function()
     expired = true
     raw:destroy()
   end, ms)
-  local ok, err = pcall(shake_hands, raw, session, options)
+  local ok, err = finally(function()
+    timer:close()
+  end, pcall, shake_hands, raw, session, options)
   if not ok and expired then
     err = new_error("TimeoutError", ("no TLS handshake after %g ms"):format(ms))
   end
@@ -469,55 +415,38 @@ end
 --- Awaits the handshake over a stream, which is destroyed when that fails.
 local secure = core.async(function(raw, options, host, is_server)
   local session, stream
-  local _ <close> = setmetatable({}, {
-    __close = function()
-      if not stream then
-        raw:destroy()
-      end
-      if session and not stream then
-        session:close()
-      end
-    end,
-  })
-  local context = context_of(options, is_server)
-  local message, code
-  session, message, code = context:session(host)
-  if not session then
-    error(tls_error(message, code), 0)
-  end
-  shake_hands_in_time(raw, session, options)
-  stream = new_stream(raw, session)
-  return stream
+  return finally(function()
+    if not stream then
+      raw:destroy()
+    end
+    if session and not stream then
+      session:close()
+    end
+  end, function()
+    local context = context_of(options, is_server)
+    local message, code
+    session, message, code = context:session(host)
+    if not session then
+      error(tls_error(message, code), 0)
+    end
+    shake_hands_in_time(raw, session, options)
+    stream = new_stream(raw, session)
+    return stream
+  end)
 end)
-
---- What can never work for this side, or nil.
-local function problem_of(options, is_server)
-  local problem = wrong_type(options) or mistake(options, is_server)
-  if problem then
-    return problem
-  end
-  local kind = kinds[options.context] or { verify = options.verify ~= false }
-  if options.context and kind.is_server ~= is_server then
-    return ("field 'context': a %s's expected"):format(is_server and "server" or "client")
-  elseif not is_server and kind.verify and not options.server_name then
-    return "field 'server_name' is needed to verify the certificate"
-  end
-end
 
 --- Raises unless it is a stream or a server, by a method that it must have.
 local function check_method(value, method, expected, name)
   local kind = type(value)
   if kind ~= "userdata" and kind ~= "table" or not core.callable(value[method]) then
-    complain(1, name, 3, "%s expected, got %s", expected, kind)
+    argument.expected(expected, value, 1, name)
   end
 end
 
 local function begin(stream, options, is_server, name)
   check_method(stream, "destroy", "stream", name)
-  local problem = problem_of(options, is_server)
-  if problem then
-    complain(2, name, 2, "%s", problem)
-  end
+  argument.check("table", options, 2, name)
+  check(options_of.mistake(options, is_server), 2, name)
   local _, refused = line.heed(options, 2, name)
   if refused then
     stream:destroy()
@@ -527,11 +456,11 @@ local function begin(stream, options, is_server, name)
 end
 
 function M.client(stream, options)
-  return begin(stream, options or {}, false, "client")
+  return begin(stream, options == nil and {} or options, false, "tls.client")
 end
 
 function M.server(stream, options)
-  return begin(stream, options, true, "server")
+  return begin(stream, options, true, "tls.server")
 end
 
 local listen = core.async(function(server, options)
@@ -547,11 +476,9 @@ local listen = core.async(function(server, options)
 end)
 
 function M.listen(server, options)
-  check_method(server, "accept", "server", "listen")
-  local problem = problem_of(options, true)
-  if problem then
-    complain(2, "listen", 2, "%s", problem)
-  end
+  check_method(server, "accept", "server", "tls.listen")
+  argument.check("table", options, 2, "tls.listen")
+  check(options_of.mistake(options, true), 2, "tls.listen")
   return listen(server, options)
 end
 

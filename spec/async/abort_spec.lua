@@ -72,7 +72,8 @@ describe("AbortController", function()
   end)
 
   it("knows what it is called on", function()
-    assert.matches("bad self %(AbortController expected, got nil", raised(AbortController().abort))
+    assert.matches("'controller:abort' on bad self %(moontide.AbortController expected, got nil",
+      raised(AbortController().abort))
     assert.matches("bad self", raised(AbortController().abort, "reason"))
   end)
 end)
@@ -180,7 +181,7 @@ describe("AbortSignal:on_abort", function()
 
   it("wants a function", function()
     local signal = AbortController().signal
-    assert.matches("^spec/async/abort_spec.lua:%d+: bad argument #1 to 'on_abort' "
+    assert.matches("^spec/async/abort_spec.lua:%d+: bad argument #1 to 'signal:on_abort' "
       .. "%(function expected, got nil%)", raised(function()
       signal:on_abort()
     end))
@@ -257,7 +258,7 @@ describe("AbortSignal.timeout", function()
   end)
 
   it("wants a number", function()
-    assert.matches("bad argument #1 to 'timeout' %(number expected, got nil%)",
+    assert.matches("bad argument #1 to 'AbortSignal.timeout' %(number expected, got nil%)",
       raised(AbortSignal.timeout))
   end)
 end)
@@ -382,10 +383,11 @@ describe("AbortSignal.any", function()
   end)
 
   it("wants a list of signals", function()
-    assert.matches("bad argument #1 to 'any' %(table expected, got nil%)", raised(AbortSignal.any))
-    assert.matches("element 2 is no AbortSignal",
+    assert.matches("bad argument #1 to 'AbortSignal.any' %(table expected, got nil%)",
+      raised(AbortSignal.any))
+    assert.matches("element 2: AbortSignal expected, got table",
       raised(AbortSignal.any, { AbortSignal.abort(), {} }))
-    assert.matches("element 1 is no AbortSignal", raised(AbortSignal.any, { n = 1 }))
+    assert.matches("element 1: AbortSignal expected, got nil", raised(AbortSignal.any, { n = 1 }))
   end)
 end)
 
@@ -529,8 +531,8 @@ describe("sleep with a signal", function()
     end)
     assert.matches("^spec/async/abort_spec.lua:%d+: bad argument #2 to 'sleep' "
       .. "%(table expected, got number%)$", err)
-    assert.matches("bad argument #2 to 'sleep' %(field 'signal': AbortSignal expected, got table%)",
-      raised(sleep, 1, { signal = AbortController() }))
+    assert.matches("bad argument #2 to 'sleep' %(field 'signal': AbortSignal expected, "
+      .. "got moontide.AbortController%)", raised(sleep, 1, { signal = AbortController() }))
     assert.equal(0, live "timers")
   end)
 end)
@@ -593,7 +595,7 @@ describe("moontide.fs with a signal:", function()
       end)
 
       it("says what is wrong with the options, and starts nothing", function()
-        local text = "'" .. name .. "' %(field 'signal': AbortSignal expected, got boolean%)"
+        local text = "'fs." .. name .. "' %(field 'signal': AbortSignal expected, got boolean%)"
         assert.matches(text, raised(start, path, { signal = true }))
         assert.equal(0, live "operations")
       end)

@@ -405,7 +405,7 @@ describe("generator", function()
     for _, name in ipairs({ "next", "throw", "close" }) do
       assert.error_matches(function()
         g[name]()
-      end, "bad argument #1 to '" .. name .. "' %(moontide.Generator expected, got nil%)")
+      end, "calling 'generator:" .. name .. "' on bad self %(moontide.Generator expected, got nil")
     end
   end)
 

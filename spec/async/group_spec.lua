@@ -267,17 +267,17 @@ describe("group", function()
     check("#2 to 'map' %(function expected, got nil%)", tide.map, {})
     check("#3 to 'map' %(table expected, got number%)", tide.map, {}, print, 2)
     for _, limit in ipairs({ 0, -1, 1.5, "2" }) do
-      check("#3 to 'map' %(concurrency: positive integer expected%)", tide.map, {}, print,
+      check("#3 to 'map' %(field 'concurrency': positive integer expected", tide.map, {}, print,
         { concurrency = limit })
     end
     check("#1 to 'each' %(table expected, got nil%)", tide.each)
     check("#2 to 'each' %(function expected, got nil%)", tide.each, {})
-    check("#3 to 'each' %(concurrency: positive integer expected%)", tide.each, {}, print,
+    check("#3 to 'each' %(field 'concurrency': positive integer expected", tide.each, {}, print,
       { concurrency = 0 })
     await(group(function(g)
-      check("#1 to 'spawn' %(function expected, got table%)", g.spawn, g, {})
-      assert.matches("bad self %(group expected, got function%)", raised(g.spawn, print))
-      assert.matches("bad self %(group expected, got string%)", raised(g.cancel, "reason"))
+      check("#1 to 'group:spawn' %(function expected, got table%)", g.spawn, g, {})
+      assert.matches("bad self %(moontide.Group expected, got function%)", raised(g.spawn, print))
+      assert.matches("bad self %(moontide.Group expected, got string%)", raised(g.cancel, "reason"))
     end))
   end)
 end)

@@ -134,7 +134,7 @@ describe("handles", function()
   end)
 
   it("has operations in what functions wait for, too", function()
-    prints("async function <app.lua:1>, at app.lua:1, waits for fs.stat 'spec'\n", [[
+    prints("async function 'f' (app.lua:1), at app.lua:1, waits for fs.stat 'spec'\n", [[
       local f = async(function() await(require("moontide.fs").stat("spec")) end) f()
       print(tide.tasks())
     ]])

@@ -1323,12 +1323,12 @@ describe("S75 g:stop", function()
     await(group(function(g)
       local call = spawn(sleep, 1)
       for _, other in ipairs({ call, sleep(1), 7, "text" }) do
-        assert.matches("bad argument #1 to 'stop' %(child of the group expected",
+        assert.matches("bad argument #1 to 'group:stop' %(child of the group expected",
           raised(g.stop, g, other))
       end
       await(group(function(inner)
         local child = inner:spawn(sleep, 1)
-        assert.matches("bad argument #1 to 'stop' %(child of the group expected",
+        assert.matches("bad argument #1 to 'group:stop' %(child of the group expected",
           raised(g.stop, g, child))
       end))
       await(call)

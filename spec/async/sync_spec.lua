@@ -153,13 +153,13 @@ describe("semaphore", function()
     local semaphore = tide.semaphore(1)
     assert.error_matches(function()
       semaphore:acquire(1)
-    end, "bad argument #1 to 'acquire' %(table expected, got number%)")
+    end, "bad argument #1 to 'semaphore:acquire' %(table expected, got number%)")
     assert.error_matches(function()
       semaphore:acquire({ signal = 1 })
     end, "field 'signal': AbortSignal expected")
     assert.error_matches(function()
       semaphore.acquire()
-    end, "bad argument #1 to 'acquire' %(moontide.Semaphore expected, got nil%)")
+    end, "calling 'semaphore:acquire' on bad self %(moontide.Semaphore expected, got nil%)")
     check_free(semaphore, 1)
   end)
 
@@ -481,18 +481,23 @@ describe("event", function()
     local event = tide.event()
     assert.error_matches(function()
       event:wait("now")
-    end, "bad argument #1 to 'wait' %(table expected, got string%)")
+    end, "bad argument #1 to 'event:wait' %(table expected, got string%)")
     for _, name in ipairs({ "set", "clear", "is_set", "wait" }) do
-      for _, self in ipairs({ "", {}, tide.queue(), Promise.resolve() }) do
-        local text = "bad argument #1 to '%s' %%(moontide.Event expected, got %s%%)"
+      for got, self in pairs({
+        string = "",
+        table = {},
+        ["moontide.Queue"] = tide.queue(),
+        Promise = Promise.resolve(),
+      }) do
+        local text = "calling 'event:%s' on bad self %%(moontide.Event expected, got %s%%)"
         assert.error_matches(function()
           event[name](self)
-        end, text:format(name, type(self)))
+        end, text:format(name, got))
       end
     end
     assert.error_matches(function()
       event.set()
-    end, "bad argument #1 to 'set' %(moontide.Event expected, got nil%)")
+    end, "calling 'event:set' on bad self %(moontide.Event expected, got nil%)")
   end)
 end)
 
@@ -590,13 +595,13 @@ describe("queue", function()
     local queue = tide.queue()
     assert.error_matches(function()
       queue:push(nil)
-    end, "bad argument #1 to 'push' %(value expected, got nil%)")
+    end, "bad argument #1 to 'queue:push' %(value expected, got nil%)")
     assert.error_matches(function()
       queue:push(1, 2)
-    end, "bad argument #2 to 'push' %(table expected, got number%)")
+    end, "bad argument #2 to 'queue:push' %(table expected, got number%)")
     assert.error_matches(function()
       queue.pop()
-    end, "bad argument #1 to 'pop' %(moontide.Queue expected, got nil%)")
+    end, "calling 'queue:pop' on bad self %(moontide.Queue expected, got nil%)")
     for _, n in ipairs({ -1, 0.5, "1", false }) do
       assert.error_matches(function()
         tide.queue(n)
@@ -693,7 +698,7 @@ describe("queue", function()
     it("refuses nil", function()
       assert.error_matches(function()
         tide.queue():try_push(nil)
-      end, "bad argument #1 to 'try_push' %(value expected, got nil%)")
+      end, "bad argument #1 to 'queue:try_push' %(value expected, got nil%)")
     end)
   end)
 

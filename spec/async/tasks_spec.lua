@@ -1,3 +1,4 @@
+-- luacheck: no max string line length (what is expected stands as it is printed)
 local child = require "spec.support.child"
 local leak = require "spec.support.leak"
 
@@ -54,8 +55,8 @@ describe("a deadlock's report", function()
 
   it("leads from what nobody will do to who waits for that", function()
     reports([[
-      async function <app.lua:2>, at app.lua:3, waits for queue:pop
-        awaited by async function <app.lua:5>, at app.lua:6
+      async function 'take' (app.lua:2), at app.lua:3, waits for queue:pop
+        awaited by async function 'serve' (app.lua:5), at app.lua:6
           awaited by the top level, at app.lua:8
     ]], [[
       local queue = tide.queue()
@@ -79,6 +80,16 @@ describe("a deadlock's report", function()
     ]])
   end)
 
+  it("has the line where the function stands in a coroutine of its own", function()
+    reports([[
+      async function <app.lua:3>, at app.lua:2, waits for queue:pop
+        awaited by the top level, at app.lua:3
+    ]], [[local queue = tide.queue()
+      local function take() await(queue:pop()) end
+      await(tide.spawn(function() require("moontide.coroutine").wrap(take)() end))
+    ]])
+  end)
+
   it("comes with run as well", function()
     local result = run([[
       local function main()
@@ -89,7 +100,7 @@ describe("a deadlock's report", function()
     assert.equal(13, result.code)
     assert.equal(text [[
       moontide: DeadlockError: run: nothing is left to run that could settle the promise
-        async function <app.lua:1>, at app.lua:2, waits for Promise.race of nothing
+        async function 'main' (app.lua:1), at app.lua:2, waits for Promise.race of nothing
           awaited by the top level, at app.lua:4
     ]], result.err)
   end)
@@ -134,8 +145,8 @@ describe("a deadlock's report", function()
 
   it("says through what functions are awaited", function()
     reports([[
-      async function <app.lua:2>, at app.lua:2, waits for a promise (x 3)
-        awaited by async function <app.lua:3>, at app.lua:3, through Promise.all [2]
+      async function 'stuck' (app.lua:2), at app.lua:2, waits for a promise (x 3)
+        awaited by async function 'both' (app.lua:3), at app.lua:3, through Promise.all [2]
         awaited by the top level, at app.lua:4, through Promise:next
     ]], [[local never = Promise.with_resolvers()
       local stuck = async(function() await(never) end)
@@ -146,7 +157,7 @@ describe("a deadlock's report", function()
 
   it("goes through functions that have returned a promise", function()
     reports([[
-      async function <app.lua:2>, at app.lua:2, waits for a promise
+      async function 'stuck' (app.lua:2), at app.lua:2, waits for a promise
         awaited by the top level, at app.lua:4
     ]], [[local never = Promise.with_resolvers()
       local stuck = async(function() await(never) end)
@@ -157,8 +168,8 @@ describe("a deadlock's report", function()
 
   it("finds functions that await one another", function()
     reports([[
-      async function <app.lua:3>, at app.lua:3, waits for async function <app.lua:4>, in a circle
-        awaited by async function <app.lua:4>, at app.lua:4
+      async function 'one' (app.lua:3), at app.lua:3, waits for async function 'other' (app.lua:4), in a circle
+        awaited by async function 'other' (app.lua:4), at app.lua:4
         awaited by the top level, at app.lua:5
     ]], [[local one, other
       local start, resolve = Promise.with_resolvers()
@@ -170,7 +181,7 @@ describe("a deadlock's report", function()
 
   it("finds a function that awaits itself, though its promise adopts itself", function()
     reports([[
-      async function <app.lua:3>, at app.lua:3, waits for async function <app.lua:3>, in a circle
+      async function 'self' (app.lua:3), at app.lua:3, waits for async function 'self' (app.lua:3), in a circle
         awaited by the top level, at app.lua:4
     ]], [[local self
       local start, resolve = Promise.with_resolvers()
@@ -181,7 +192,7 @@ describe("a deadlock's report", function()
 
   it("finds promises that are resolved with one another", function()
     reports([[
-      async function <app.lua:3>, at app.lua:3, waits for promises in a circle (x 2)
+      async function 'f' (app.lua:3), at app.lua:3, waits for promises in a circle (x 2)
         awaited by the top level, at app.lua:4, through Promise.all [2]
     ]], [[local a, resolve_a = Promise.with_resolvers()
       local b, resolve_b = Promise.with_resolvers() resolve_a(b) resolve_b(a)
@@ -196,8 +207,8 @@ describe("a deadlock's report", function()
 
   it("finds a circle that leads through a combinator", function()
     reports([[
-      async function <app.lua:4>, at app.lua:4, waits for Promise.all [1], in a circle
-        awaited by async function <app.lua:5>, at app.lua:5
+      async function 'one' (app.lua:4), at app.lua:4, waits for Promise.all [1], in a circle
+        awaited by async function 'other' (app.lua:5), at app.lua:5
           awaited by the top level, at app.lua:6
     ]], [[local one, other
 
@@ -210,11 +221,11 @@ describe("a deadlock's report", function()
 
   it("has a function in each tree that leads to it, and who awaits it in one", function()
     reports([[
-      async function <app.lua:2>, at app.lua:2, waits for event:wait
-        awaited by async function <app.lua:4>, at app.lua:4, through Promise.all [2]
+      async function 'a' (app.lua:2), at app.lua:2, waits for event:wait
+        awaited by async function 'both' (app.lua:4), at app.lua:4, through Promise.all [2]
           awaited by the top level, at app.lua:5
-      async function <app.lua:3>, at app.lua:3, waits for queue:pop
-        awaited by async function <app.lua:4>, at app.lua:4, through Promise.all [2], see above
+      async function 'b' (app.lua:3), at app.lua:3, waits for queue:pop
+        awaited by async function 'both' (app.lua:4), at app.lua:4, through Promise.all [2], see above
     ]], [[local event, queue = tide.event(), tide.queue()
       local a = async(function() await(event:wait()) end)
       local b = async(function() await(queue:pop()) end)
@@ -225,7 +236,7 @@ describe("a deadlock's report", function()
 
   it("tells of the children of a group", function()
     reports([[
-      async function <app.lua:4>, at app.lua:4, waits for event:wait
+      async function 'child' (app.lua:4), at app.lua:4, waits for event:wait
         awaited by the top level, at app.lua:3, through group
         awaited by async function <app.lua:3>, at app.lua:5
     ]], [[local event = tide.event()
@@ -240,7 +251,7 @@ describe("a deadlock's report", function()
   it("tells of the body of a generator, and of who asks it", function()
     for _, loop in ipairs({ "for _ in g do end", "await(g:next()) await(g:next())" }) do
       reports([[
-        async function <app.lua:2>, at app.lua:3, waits for a promise
+        async function 'g' (app.lua:2), at app.lua:3, waits for a promise
           awaited by async function <app.lua:5>, at app.lua:6, through generator:next
             awaited by the top level, at app.lua:5
       ]], [[local never = Promise.with_resolvers()
@@ -257,8 +268,8 @@ describe("a deadlock's report", function()
 
   it("has one entry, with a count, for a thousand that stand alike", function()
     reports([[
-      async function <app.lua:2>, at app.lua:2, waits for a promise (x 1000)
-        awaited by async function <app.lua:3>, at app.lua:3 (x 1000)
+      async function 'stuck' (app.lua:2), at app.lua:2, waits for a promise (x 1000)
+        awaited by async function 'waits' (app.lua:3), at app.lua:3 (x 1000)
           awaited by the top level, at app.lua:6, through Promise.all [1000]
     ]], [[local never = Promise.with_resolvers()
       local stuck = async(function() await(never) end)
@@ -318,7 +329,7 @@ describe("a deadlock's report", function()
     for what, how in pairs(holds) do
       local got = report("local stuck = async(function() await((Promise.with_resolvers())) end) " ..
         "local never = Promise.with_resolvers() " .. how .. " await(never)")
-      assert.matches("^async function <app%.lua:1>, at app%.lua:1, waits for a promise\n", got,
+      assert.matches("^async function [^\n]+, at app%.lua:1, waits for a promise\n", got,
         what)
     end
   end)
@@ -356,9 +367,9 @@ describe("a deadlock's report", function()
     prints([[
       DeadlockError: await: nothing is left to run that could settle the promise
       1
-      async function <app.lua:2>	app.lua	2	queue:pop	1
+      async function 'stuck' (app.lua:2)	app.lua	2	queue:pop	1
       1
-      the top level	app.lua	4	async function <app.lua:2>	1
+      the top level	app.lua	4	async function 'stuck' (app.lua:2)	1
       0
       true
       42
@@ -375,7 +386,7 @@ describe("a deadlock's report", function()
       show(err.tasks[1].awaited_by[1])
       local path = arg[0]:gsub("%p", "%%%0")
       print(tostring(err.tasks):gsub(path, "app.lua") ==
-        "async function <app.lua:2>, at app.lua:2, waits for queue:pop\n" ..
+        "async function 'stuck' (app.lua:2), at app.lua:2, waits for queue:pop\n" ..
         "  awaited by the top level, at app.lua:4")
       queue:push(42)
       print(await(promise))
@@ -383,7 +394,7 @@ describe("a deadlock's report", function()
   end)
 
   it("forgets a top level that has given up waiting", function()
-    prints("async function <app.lua:2>, at app.lua:2, waits for a promise\n",
+    prints("async function 'stuck' (app.lua:2), at app.lua:2, waits for a promise\n",
       [[local never = Promise.with_resolvers()
       local stuck = tide.spawn(function() await(never) end)
       pcall(await, stuck)
@@ -419,8 +430,8 @@ describe("tasks", function()
 
   it("tells of the suspended functions while the program runs", function()
     prints([[
-      async function <app.lua:1>, at app.lua:1, waits for sleep (x 2)
-        awaited by async function <app.lua:2>, at app.lua:3, through Promise.all [2]
+      async function 'nap' (app.lua:1), at app.lua:1, waits for sleep (x 2)
+        awaited by async function 'both' (app.lua:2), at app.lua:3, through Promise.all [2]
           awaited by the top level, at app.lua:6
       async function <app.lua:5>, at app.lua:5, waits for its turn
     ]], [[
@@ -447,7 +458,7 @@ describe("tasks", function()
   end)
 
   it("tells of one that waits at a yield", function()
-    prints([[async function <app.lua:1>, at app.lua:1, waits for yield
+    prints([[async function 'g' (app.lua:1), at app.lua:1, waits for yield
     ]], [[local g = tide.generator(function(yield) yield(1) yield(2) end)()
       await(g:next())
       print(tide.tasks())

@@ -1,4 +1,5 @@
 local tide = require "moontide"
+local child = require "spec.support.child"
 local leak = require "spec.support.leak"
 
 local async, await, spawn, sleep = tide.async, tide.await, tide.spawn, tide.sleep
@@ -55,11 +56,14 @@ describe("traceback", function()
     assert.matches("^m\nstack traceback:\n[^\n]*traceback_spec%.lua:" .. line .. ":", trace)
   end)
 
-  it("returns a message that is no text as it is", function()
-    local message = {}
-    assert.equal(message, tide.traceback(message))
-    assert.equal(print, tide.traceback(print))
-    assert.is_true(tide.traceback(true))
+  it("describes what is no text", function()
+    assert.matches("^%(error object is a boolean value%) true\nstack", tide.traceback(true))
+    assert.matches("^%(error object is a function value%) function: ", tide.traceback(print))
+    assert.matches("^%(error object is a table value%)\nstack", tide.traceback({}))
+    local value = { code = 7, detail = { 1 }, name = "Odd", message = "no luck" }
+    assert.matches("^Odd: no luck\n  code = 7\n  detail = table: [^\n]+\nstack",
+      tide.traceback(value))
+    assert.same({ code = 7, detail = { 1 }, name = "Odd", message = "no luck" }, value)
   end)
 
   it("shows both ends of a stack of more than 21 levels, and says how many are between", function()
@@ -331,4 +335,331 @@ describe("the trace of an error", function()
     local _, count = trace:gsub("\n", "\n")
     assert.is_true(count < 200, tostring(count))
   end)
+end)
+
+-- Whole traces: what the command prints for a program, whose file is called app.lua here.
+describe("the whole trace", function()
+  local function trace(source)
+    return child.with_file(source, function(path)
+      local result = child.shell(child.command("bin/moontide", path))
+      assert.equal(1, result.code, result.err)
+      return (result.err:gsub(path:gsub("%p", "%%%0"), "app.lua"))
+    end)
+  end
+
+  local HEAD = [[
+local tide = require "moontide"
+local await, async, Promise = tide.await, tide.async, tide.Promise
+local function load_user(id)
+  await(tide.sleep(1))
+  error("no user " .. id)
+end
+]]
+
+  for what, case in pairs({
+    ["chain"] = { [==[
+local page = async(function(id)
+  local user = await(tide.spawn(load_user, id))
+  return user
+end)
+await(page(1))
+]==], [==[
+moontide: app.lua:5: no user 1
+stack traceback:
+	[C]: in global 'error'
+	app.lua:5: in async function 'load_user' (app.lua:3)
+	[await]
+	app.lua:8: in async function 'page' (app.lua:7)
+	[await]
+	app.lua:11: in main chunk
+]==] },
+    ["child of a group"] = { [==[
+local function page()
+  await(tide.group(function(g)
+    g:spawn(load_user, 2)
+    await(tide.sleep(100))
+  end))
+end
+await(tide.spawn(page))
+]==], [==[
+moontide: app.lua:5: no user 2
+stack traceback:
+	[C]: in global 'error'
+	app.lua:5: in async function 'load_user' (app.lua:3)
+	[group child (app.lua:3)]
+	app.lua:8: in async function 'page' (app.lua:7)
+	[await]
+	app.lua:13: in main chunk
+]==] },
+    ["body of a group"] = { [==[
+await(tide.group(function()
+  load_user(3)
+end))
+]==], [==[
+moontide: app.lua:5: no user 3
+stack traceback:
+	[C]: in global 'error'
+	app.lua:5: in upvalue 'load_user'
+	app.lua:8: in async function <app.lua:7>
+	[group]
+	app.lua:7: in main chunk
+]==] },
+    ["timeout"] = { [==[
+await(tide.timeout(1000, load_user, 4))
+]==], [==[
+moontide: app.lua:5: no user 4
+stack traceback:
+	[C]: in global 'error'
+	app.lua:5: in async function 'load_user' (app.lua:3)
+	[timeout]
+	app.lua:7: in main chunk
+]==] },
+    ["move_on_after in a shield"] = { [==[
+await(tide.shield(function()
+  await(tide.move_on_after(1000, load_user, 5))
+end))
+]==], [==[
+moontide: app.lua:5: no user 5
+stack traceback:
+	[C]: in global 'error'
+	app.lua:5: in async function 'load_user' (app.lua:3)
+	[move_on_after]
+	app.lua:8: in async function <app.lua:7>
+	[shield]
+	app.lua:7: in main chunk
+]==] },
+    ["map"] = { [==[
+await(tide.map({ 6 }, load_user))
+]==], [==[
+moontide: app.lua:5: no user 6
+stack traceback:
+	[C]: in global 'error'
+	app.lua:5: in upvalue 'f'
+	[group child]
+	app.lua:7: in main chunk
+]==] },
+    ["several children"] = { [==[
+local function fail(n) await(nil) error({ code = n }) end
+await(tide.group(function(g)
+  g:spawn(fail, 1)
+  g:spawn(fail, 2)
+end))
+]==], [==[
+moontide: AggregateError: 2 functions of the group failed
+stack traceback:
+	[group]
+	app.lua:8: in main chunk
+[1] (error object is a table value)
+  code = 1
+stack traceback:
+	[C]: in global 'error'
+	app.lua:7: in async function 'fail' (app.lua:7)
+	[group child (app.lua:7)]
+[2] (error object is a table value)
+  code = 2
+stack traceback:
+	[C]: in global 'error'
+	app.lua:7: in async function 'fail' (app.lua:7)
+	[group child (app.lua:7)]
+]==] },
+    ["Promise.all"] = { [==[
+await(Promise.all({ tide.sleep(5), tide.spawn(load_user, 7) }))
+]==], [==[
+moontide: app.lua:5: no user 7
+stack traceback:
+	[C]: in global 'error'
+	app.lua:5: in async function 'load_user' (app.lua:3)
+	[Promise.all [2]]
+	app.lua:7: in main chunk
+]==] },
+    ["Promise.all_keyed"] = { [==[
+await(Promise.all_keyed({ orders = tide.spawn(load_user, 8) }))
+]==], [==[
+moontide: app.lua:5: no user 8
+stack traceback:
+	[C]: in global 'error'
+	app.lua:5: in async function 'load_user' (app.lua:3)
+	[Promise.all_keyed ['orders']]
+	app.lua:7: in main chunk
+]==] },
+    ["Promise.race"] = { [==[
+await(Promise.race({ tide.spawn(load_user, 9), tide.sleep(50) }))
+]==], [==[
+moontide: app.lua:5: no user 9
+stack traceback:
+	[C]: in global 'error'
+	app.lua:5: in async function 'load_user' (app.lua:3)
+	[Promise.race [1]]
+	app.lua:7: in main chunk
+]==] },
+    ["Promise.any"] = { [==[
+await(Promise.any({ tide.spawn(load_user, 10), Promise.reject("plain") }))
+]==], [==[
+moontide: AggregateError: all promises were rejected
+stack traceback:
+	[Promise.any]
+	app.lua:7: in main chunk
+[1] app.lua:5: no user 10
+stack traceback:
+	[C]: in global 'error'
+	app.lua:5: in async function 'load_user' (app.lua:3)
+[2] plain
+]==] },
+    ["join"] = { [==[
+tide.join(tide.sleep(5), tide.spawn(load_user, 11))
+]==], [==[
+moontide: app.lua:5: no user 11
+stack traceback:
+	[C]: in global 'error'
+	app.lua:5: in async function 'load_user' (app.lua:3)
+	[Promise.all [2]]
+	app.lua:7: in main chunk
+]==] },
+    ["next and finally"] = { [==[
+await(tide.spawn(load_user, 12):next(print):finally(function() end))
+]==], [==[
+moontide: app.lua:5: no user 12
+stack traceback:
+	[C]: in global 'error'
+	app.lua:5: in async function 'load_user' (app.lua:3)
+	[await]
+	app.lua:7: in main chunk
+]==] },
+    ["error in a reaction"] = { [==[
+local M = {}
+function M.on_value() error("in a reaction") end
+await(tide.sleep(1):next(M.on_value))
+]==], [==[
+moontide: app.lua:8: in a reaction
+stack traceback:
+	[C]: in global 'error'
+	app.lua:8: in function 'M.on_value' (app.lua:8)
+	[await]
+	app.lua:9: in main chunk
+]==] },
+    ["error in a timer"] = { [==[
+local function tick()
+  error("in a timer")
+end
+tide.set_timeout(tick, 1)
+await(tide.sleep(1000))
+]==], [==[
+moontide: app.lua:8: in a timer
+stack traceback:
+	[C]: in global 'error'
+	app.lua:8: in function 'tick' (app.lua:7)
+]==] },
+    ["unhandled rejection in the background"] = { [==[
+tide.spawn(load_user, 13)
+await(tide.sleep(1000))
+]==], [==[
+moontide: app.lua:5: no user 13
+stack traceback:
+	[C]: in global 'error'
+	app.lua:5: in async function 'load_user' (app.lua:3)
+]==] },
+    ["generator"] = { [==[
+local users = tide.generator(function(yield)
+  yield(1)
+  load_user(14)
+end)
+for _ in users() do end
+]==], [==[
+moontide: app.lua:5: no user 14
+stack traceback:
+	[C]: in global 'error'
+	app.lua:5: in upvalue 'load_user'
+	app.lua:9: in async function 'users' (app.lua:7)
+	[await]
+	app.lua:11: in main chunk
+]==] },
+    ["cause"] = { [==[
+local function save()
+  local ok, err = pcall(load_user, 15)
+  if not ok then
+    error({ name = "SaveError", message = "cannot save", cause = err, step = 3 })
+  end
+end
+await(tide.spawn(function() await(tide.spawn(save)) end))
+]==], [==[
+moontide: SaveError: cannot save
+  step = 3
+stack traceback:
+	[C]: in global 'error'
+	app.lua:10: in async function 'save' (app.lua:7)
+	[await]
+	app.lua:13: in async function <app.lua:13>
+	[await]
+	app.lua:13: in main chunk
+caused by: app.lua:5: no user 15
+]==] },
+    ["cause that was awaited"] = { [==[
+local function save()
+  local ok, err = pcall(await, tide.spawn(load_user, 16))
+  if not ok then error({ name = "SaveError", cause = err }) end
+end
+await(tide.spawn(save))
+]==], [==[
+moontide: SaveError
+stack traceback:
+	[C]: in global 'error'
+	app.lua:9: in async function 'save' (app.lua:7)
+	[await]
+	app.lua:11: in main chunk
+caused by: app.lua:5: no user 16
+stack traceback:
+	[C]: in global 'error'
+	app.lua:5: in async function 'load_user' (app.lua:3)
+]==] },
+    ["nil"] = { [==[
+await(tide.spawn(function() error() end))
+]==], [==[
+moontide: (error object is a nil value)
+stack traceback:
+	[C]: in global 'error'
+	app.lua:7: in async function <app.lua:7>
+	[await]
+	app.lua:7: in main chunk
+]==] },
+    ["after a pcall, in a catch handler, in an xpcall"] = { [==[
+local texts = {}
+local function keep(err) texts[#texts + 1] = tide.traceback(err) end
+local function handlers()
+  local _, err = pcall(await, tide.spawn(load_user, 17))
+  keep(err)
+  await(tide.spawn(load_user, 18):catch(keep))
+  xpcall(function() await(tide.spawn(load_user, 19)) end, keep)
+end
+await(tide.spawn(handlers))
+error(table.concat(texts, "\n"), 0)
+]==], [==[
+moontide: app.lua:5: no user 17
+stack traceback:
+	[C]: in global 'error'
+	app.lua:5: in async function 'load_user' (app.lua:3)
+	[await]
+	app.lua:8: in upvalue 'keep'
+	app.lua:11: in async function 'handlers' (app.lua:9)
+app.lua:5: no user 18
+stack traceback:
+	[C]: in global 'error'
+	app.lua:5: in async function 'load_user' (app.lua:3)
+app.lua:5: no user 19
+stack traceback:
+	[C]: in global 'error'
+	app.lua:5: in async function 'load_user' (app.lua:3)
+	[await]
+	app.lua:8: in function 'keep' (app.lua:8)
+	app.lua:13: in function <app.lua:13>
+	[C]: in global 'xpcall'
+	app.lua:13: in async function 'handlers' (app.lua:9)
+stack traceback:
+	[C]: in global 'error'
+	app.lua:16: in main chunk
+]==] },
+  }) do
+    it("of " .. what, function()
+      assert.equal(case[2], trace(HEAD .. case[1]))
+    end)
+  end
 end)

@@ -141,6 +141,7 @@ local receivers = {
     return methods_of(server)
   end,
   Generator = function() return methods_of(tide.generator(function() end)()) end,
+  coroutine = function() return names_of(require "moontide.coroutine") end,
   dns = function() return names_of(require "moontide.dns") end,
   fs = function() return names_of(require "moontide.fs") end,
   File = function()
@@ -169,6 +170,10 @@ local receivers = {
   UDP = function()
     local socket <close> = require("moontide.net").udp()
     return methods_of(socket)
+  end,
+  luasec = function() return names_of(require "moontide.luasec") end,
+  LuaSecConnection = function()
+    return names_of(require("moontide.luasec.connection").Connection.__index)
   end,
   luasocket = function() return names_of(require "moontide.luasocket") end,
   LuaSocketTcp = function() return methods_of(require("moontide.luasocket").tcp()) end,

@@ -120,8 +120,10 @@ describe("file", function()
 
   it(":read and :write check their arguments", function()
     local file <close> = open("x", "r+")
-    assert.matches("out of range", raised(file.read, file, 0))
-    assert.matches("out of range", raised(file.read, file, 1, -1))
+    assert.matches("#1 to 'file:read' %(positive integer expected, got 0%)",
+      raised(file.read, file, 0))
+    assert.matches("#2 to 'file:read' %(non%-negative integer expected, got %-1%)",
+      raised(file.read, file, 1, -1))
     assert.matches("string expected", raised(file.write, file, {}))
     assert.matches("moontide.File expected", raised(file.read, io.stdout))
     assert.matches("moontide.File expected", raised(file.read, {}))

@@ -64,7 +64,7 @@ describe("moontide.fs, paths:", function()
     end)
 
     it(name .. " raises for a path with a NUL, and for what is no path", function()
-      assert.matches("bad argument #1 .*path contains a NUL", raised(call, "a\0b"))
+      assert.matches("bad argument #1 .*string contains a NUL", raised(call, "a\0b"))
       assert.matches("bad argument #1 .*string expected", raised(call, {}))
     end)
   end

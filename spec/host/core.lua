@@ -9,6 +9,7 @@
 
 local mode, directory, readable, writable = ...
 local core = require "moontide.core"
+local coroutines = require "moontide.coroutine"
 local dns = require "moontide.dns"
 local fs = require "moontide.fs"
 local net = require "moontide.net"
@@ -295,10 +296,36 @@ local function flight()
   return function() return arrived end
 end
 
+--- Awaits in coroutines inside one another, with a context.
+local function relays()
+  local function wait(n)
+    local _ <close> = closing(function() await(nil) end)
+    if n > 0 then return coroutines.wrap(wait)(n - 1) end
+    await(tide.yield())
+    coroutines.yield(await(Promise.resolve(1, nil)))
+    error(await(1), 0)
+  end
+  local function run()
+    local co = coroutines.create(wait)
+    assert(coroutines.resume(co, 0))
+    fails(coroutines.wrap(function()
+      local f = coroutines.wrap(wait)
+      f(2)
+      f()
+      await(Promise.reject "raised")
+    end))
+    coroutines.resume(co)
+    coroutines.close(co)
+  end
+  run()
+  tide.ContextVar("var"):run("value", run)
+  tide.spawn(function() coroutines.wrap(await)(Promise(nothing)) end)
+end
+
 if mode == "whole" then
   local parts = {
     promises, combinators, functions, loop, files, names, facts, signals, polls, datagrams,
-    rejections,
+    rejections, relays,
   }
   for _, part in ipairs(parts) do
     await(tide.spawn(part))
@@ -315,6 +342,14 @@ if mode == "whole" then
   tide.set_interval(nothing, 1):unref()
   tide.run()
   assert(not tide.alive() and tide.backend_fd() and tide.backend_timeout())
+  local woken = 0
+  tide.on_wake(function()
+    woken = woken + 1
+  end)
+  tide.queue_microtask(function() end)
+  tide.on_wake(nil)
+  tide.run()
+  assert(woken == 1)
   tide.step(1)
   assert(core.stats())
   core.listen("SIGUSR1", nothing)

@@ -390,6 +390,13 @@ describe("luasocket", function()
       assert.is_false(await(tide.move_on_after(5, socket.select, { c }, nil, 100)))
     end)
 
+    it("says that a timeout must be a number", function()
+      local err = raised(function()
+        return (socket.select({ c }, {}, "soon"))
+      end)
+      assert.matches("async_spec.lua:%d+: bad argument #3 to 'select' %(number expected, got", err)
+    end)
+
     it("says where it cannot wait", function()
       local message
       tide.set_immediate(function()

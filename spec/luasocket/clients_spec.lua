@@ -2,6 +2,7 @@
 -- and LuaSocket's own http module with a real nginx.
 local background = require "spec.support.background"
 local core = require "moontide.core"
+local coroutines = require "moontide.coroutine"
 local files = require "spec.support.files"
 local find_redis = require "spec.support.find_redis"
 local leak = require "spec.support.leak"
@@ -150,18 +151,96 @@ describe("a client on luasocket", function()
       client.network.socket:close()
     end)
 
-    it("says that it cannot await where it uses a coroutine of its own", function()
+    it("says what would help where it awaits in a coroutine of its own", function()
       local client = connect()
-      local message = await(spawn(function()
-        return raised(function()
-          local messages = 0
-          for _ in client:pubsub({ subscribe = { "channel" } }) do
-            messages = messages + 1
-          end
-        end)
+      local message = await(spawn(raised, function()
+        local next_message = client:pubsub({ subscribe = { "channel" } })
+        next_message() -- "subscribe", which may be there
+        next_message()
       end))
       assert.matches("await inside a coroutine that is not an async function", message)
+      assert.matches("moontide.coroutine", message, 1, true)
       client.network.socket:close()
+    end)
+
+    describe("with coroutines of its own that await", function()
+      local undo
+
+      before_each(function()
+        undo = coroutines.install()
+      end)
+
+      after_each(function()
+        undo()
+      end)
+
+      it("subscribes, while others publish", function()
+        local log = {}
+        local function subscribe(name, n)
+          local client = connect()
+          for message, abort in client:pubsub({ subscribe = { name, "all" } }) do
+            log[#log + 1] = ("%s %s %s"):format(name, message.kind, message.payload)
+            n = n - (message.kind == "message" and 1 or 0)
+            if n == 0 then
+              abort()
+            end
+          end
+          client:quit()
+        end
+        local other = connect()
+        local function subscribers(channel)
+          local reply = other:raw_cmd("PUBSUB NUMSUB " .. channel .. "\r\n")
+          return tonumber(reply[2])
+        end
+        local subscribed = { spawn(subscribe, "one", 2), spawn(subscribe, "two", 1) }
+        files.eventually(function()
+          return subscribers("all") == 2
+        end)
+        other:publish("one", "a")
+        other:publish("all", "b")
+        await(tide.Promise.all(subscribed))
+        table.sort(log)
+        assert.same({
+          "one message a", "one message b", "one subscribe 1", "one subscribe 2",
+          "one unsubscribe 1", "two message b", "two subscribe 1", "two subscribe 2",
+          "two unsubscribe 1",
+        }, log)
+        other:quit()
+      end)
+
+      it("is cancelled while it is subscribed", function()
+        local client = connect()
+        assert.is_false(await(tide.move_on_after(20, function()
+          for _ in client:pubsub({ subscribe = { "channel" } }) do
+            await(nil)
+          end
+        end)))
+        client.network.socket:close()
+        check_idle()
+      end)
+
+      it("has transactions, side by side", function()
+        local N, TIMES = 5, 4
+        local function add()
+          local client = connect()
+          for _ = 1, TIMES do
+            client:transaction({ cas = true, watch = "sum", retry = 1000 }, function(t)
+              local sum = tonumber(t:get("sum")) or 0
+              t:multi()
+              t:set("sum", sum + 1)
+            end)
+          end
+          client:quit()
+        end
+        await(tide.group(function(g)
+          for _ = 1, N do
+            g:spawn(add)
+          end
+        end))
+        local client = connect()
+        assert.equal(tostring(N * TIMES), client:get("sum"))
+        client:quit()
+      end)
     end)
   end)
 

@@ -54,6 +54,40 @@ local function case(name, peer, run)
   CASES[#CASES + 1] = { name = name, peer = peer, run = run }
 end
 
+---- classes ----
+
+case("what they can do, by name", nil, function(socket, note)
+  local function show_class(s)
+    local meta = getmetatable(s)
+    note(s.class, meta.__index.class, meta.__name, (tostring(s):gsub("0x%x+$", "ADDRESS")))
+  end
+  for _, name in ipairs({ "tcp", "tcp4", "tcp6", "udp", "udp4", "udp6" }) do
+    local s = socket[name]()
+    show_class(s)
+    s:close()
+    show_class(s)
+  end
+  local server = socket.bind("127.0.0.1", 0)
+  show_class(server)
+  local host, port = server:getsockname()
+  local client = socket.connect(host, port)
+  show_class(client)
+  local accepted = server:accept()
+  show_class(accepted)
+  local udp = socket.udp4()
+  udp:setpeername("127.0.0.1", 9)
+  show_class(udp)
+  udp:setpeername("*")
+  show_class(udp)
+  local master = socket.tcp4()
+  show_class(master)
+  master:connect(host, port)
+  show_class(master)
+  for _, s in ipairs({ server, client, accepted, udp, master }) do
+    s:close()
+  end
+end)
+
 ---- receive ----
 
 case("lines", [[c:send("one\ntwo\r\n\nth\rree\nrest")]], function(c, note)

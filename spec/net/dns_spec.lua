@@ -311,9 +311,9 @@ describe("set_thread_pool_size", function()
 
   it("raises for what is no size", function()
     for _, n in ipairs({ 0, -1, 1025, math.maxinteger }) do
-      assert.matches("1 to 1024 threads", raised(tide.set_thread_pool_size, n))
+      assert.matches("integer from 1 to 1024 expected", raised(tide.set_thread_pool_size, n))
     end
-    assert.matches("number expected", raised(tide.set_thread_pool_size))
-    assert.matches("no integer representation", raised(tide.set_thread_pool_size, 1.5))
+    assert.matches("1024 expected, got nil", raised(tide.set_thread_pool_size))
+    assert.matches("1024 expected, got 1.5", raised(tide.set_thread_pool_size, 1.5))
   end)
 end)

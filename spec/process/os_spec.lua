@@ -223,10 +223,10 @@ describe("moontide.os", function()
 
     it("raises for what is no count", function()
       for _, n in ipairs({ -1, 0x80000000, math.maxinteger, math.mininteger }) do
-        assert.matches("0 to 2147483647 bytes", raised(system.random_bytes, n))
+        assert.matches("integer from 0 to 2147483647", raised(system.random_bytes, n))
       end
-      assert.matches("number expected", raised(system.random_bytes, "many"))
-      assert.matches("no integer representation", raised(system.random_bytes, 1.5))
+      assert.matches("expected, got string", raised(system.random_bytes, "many"))
+      assert.matches("expected, got 1.5", raised(system.random_bytes, 1.5))
       assert.matches("table expected", raised(system.random_bytes, 1, true))
     end)
   end)

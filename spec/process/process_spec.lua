@@ -154,13 +154,13 @@ describe("process.spawn", function()
     local closed = assert(io.open("/dev/null"))
     closed:close()
     for _, case in ipairs({
-      { "#1 to 'spawn' %(string without NUL", nil },
-      { "#1 to 'spawn' %(string without NUL", "a\0b" },
-      { "#2 to 'spawn' %(table expected, got string", "true", "x" },
-      { "#2 to 'spawn' %(element 2: string without NUL", "true", { "a", "b\0" } },
-      { "#2 to 'spawn' %(element 1: string without NUL", "true", { {} } },
-      { "#2 to 'spawn' %(element 1: string without NUL", "true", { n = 1 } },
-      { "#3 to 'spawn' %(table expected, got number", "true", {}, 5 },
+      { "#1 to 'process.spawn' %(string expected, got nil", nil },
+      { "#1 to 'process.spawn' %(string contains a NUL", "a\0b" },
+      { "#2 to 'process.spawn' %(table expected, got string", "true", "x" },
+      { "#2 to 'process.spawn' %(element 2: string without NUL", "true", { "a", "b\0" } },
+      { "#2 to 'process.spawn' %(element 1: string without NUL", "true", { {} } },
+      { "#2 to 'process.spawn' %(element 1: string without NUL", "true", { n = 1 } },
+      { "#3 to 'process.spawn' %(table expected, got number", "true", {}, 5 },
       { "field 'signal': AbortSignal", "true", {}, { signal = 5 } },
       { "field 'env': table", "true", {}, { env = "A=1" } },
       { "field 'env': a name", "true", {}, { env = { ["A=B"] = "1" } } },
@@ -168,17 +168,17 @@ describe("process.spawn", function()
       { "field 'env': a name", "true", {}, { env = { "A=1" } } },
       { "field 'env': 'A': string", "true", {}, { env = { A = "\0" } } },
       { "field 'env': 'A': string", "true", {}, { env = { A = true } } },
-      { "field 'cwd': path", "true", {}, { cwd = "a\0" } },
-      { "field 'uid': a number", "true", {}, { uid = -1 } },
-      { "field 'gid': a number", "true", {}, { gid = "users" } },
-      { "field 'kill_grace': milliseconds", "true", {}, { kill_grace = -1 } },
-      { "field 'kill_grace': milliseconds", "true", {}, { kill_grace = 0 / 0 } },
+      { "field 'cwd': string contains a NUL", "true", {}, { cwd = "a\0" } },
+      { "field 'uid': integer from 0", "true", {}, { uid = -1 } },
+      { "field 'gid': integer from 0", "true", {}, { gid = "users" } },
+      { "field 'kill_grace': non%-negative number", "true", {}, { kill_grace = -1 } },
+      { "field 'kill_grace': non%-negative number", "true", {}, { kill_grace = 0 / 0 } },
       { "field 'stdin': 'inherit'", "true", {}, { stdin = "nothing" } },
       { "field 'stdout': 'inherit'", "true", {}, { stdout = -1 } },
       { "field 'stderr': 'inherit'", "true", {}, { stderr = {} } },
       { "field 'input': string", "true", {}, { input = {} } },
       { "'input' and 'stdin' exclude", "true", {}, { input = "", stdin = "null" } },
-      { "field 'stdout' is closed", "true", {}, { stdout = closed } },
+      { "field 'stdout': it is closed", "true", {}, { stdout = closed } },
     }) do
       assert.matches(case[1], raised(spawn, table.unpack(case, 2, 4)))
     end
@@ -243,11 +243,12 @@ describe("a child", function()
 
   it("raises for wrong arguments", function()
     local self = await(spawn("true"))
-    assert.matches("#1 to 'kill' %(unknown signal 'SIGNONE'%)", raised(self.kill, self, "SIGNONE"))
-    assert.matches("#1 to 'kill' %(string expected", raised(self.kill, self, 9))
-    assert.matches("#1 to 'wait' %(table expected", raised(self.wait, self, 9))
-    assert.matches("calling 'kill' on bad self", raised(self.kill))
-    assert.matches("calling 'wait' on bad self", raised(self.wait, {}))
+    assert.matches("#1 to 'child:kill' %(unknown signal 'SIGNONE'%)",
+      raised(self.kill, self, "SIGNONE"))
+    assert.matches("#1 to 'child:kill' %(string expected", raised(self.kill, self, 9))
+    assert.matches("#1 to 'child:wait' %(table expected", raised(self.wait, self, 9))
+    assert.matches("calling 'child:kill' on bad self", raised(self.kill))
+    assert.matches("calling 'child:wait' on bad self", raised(self.wait, {}))
     await(self:wait())
   end)
 
@@ -274,6 +275,13 @@ describe("a child", function()
     for i = 1, 10 do
       assert.is_falsy(exists(pids[i]))
     end
+  end)
+
+  it("leaves nothing to do when somebody has been told of its end", function()
+    local self = await(process.spawn("true"))
+    await(self:wait())
+    assert.is_false(tide.alive())
+    assert.equal(0, core.stats().operations)
   end)
 
   it("keeps the loop alive", function()
@@ -708,7 +716,7 @@ describe("process.exec", function()
   end)
 
   it("raises for wrong arguments", function()
-    assert.matches("#1 to 'exec'", raised(exec))
+    assert.matches("#1 to 'process.exec'", raised(exec))
     assert.matches("field 'limit'", raised(exec, "true", nil, { limit = 0 }))
     assert.matches("field 'detached'", raised(exec, "true", nil, { detached = true }))
     assert.matches("field 'cwd'", raised(exec, "true", nil, { cwd = 5 }))

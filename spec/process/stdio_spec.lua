@@ -47,6 +47,31 @@ after_each(function()
   leak.check()
 end)
 
+it("streams that are files check their arguments as others do", function()
+  check([[
+prog: calling 'stream:read' on bad self (stream expected, got table)
+prog: calling 'stream:__close' on bad self (stream expected, got nil)
+prog: bad argument #2 to 'stream:write' (string expected, got boolean)
+prog: bad argument #1 to 'stream:shutdown' (field 'signal': AbortSignal expected, got number)
+prog: calling 'stream:set_raw' on bad self (terminal expected)
+]], "", run_with("file", "text", [[
+    local stdin = stdio.stdin
+    local function try(f, ...)
+      local arguments = table.pack(...)
+      local _, err = pcall(function()
+        local result = f(table.unpack(arguments, 1, arguments.n))
+        return result
+      end)
+      print((err:gsub("^[^:]+:%d+:", "prog:")))
+    end
+    try(stdin.read, {})
+    try(getmetatable(stdin).__close)
+    try(stdin.write, stdin, "x", true)
+    try(stdin.shutdown, stdin, { signal = 1 })
+    try(stdin.set_raw, stdin)
+  ]]))
+end)
+
 for _, kind in ipairs({ "pipe", "file" }) do
   describe("stdio.stdin (" .. kind .. ")", function()
     it("is a stream", function()

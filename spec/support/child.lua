@@ -66,6 +66,9 @@ function M.shell(command, input)
   return { code = code, out = read(out), err = read(err) }
 end
 
+-- What the names of environment variables end with that are for this version of Lua.
+local VERSION = "_" .. _VERSION:sub(5):gsub("%.", "_")
+
 -- MOONTIDE_CHILD is a command to run them under: valgrind with its options, say.
 local under = os.getenv("MOONTIDE_CHILD") or ""
 
@@ -75,9 +78,9 @@ local under = os.getenv("MOONTIDE_CHILD") or ""
 ---@return string
 function M.command(script, ...)
   local words = {
-    "LUA_INIT_5_4= LUA_INIT=",
-    "LUA_PATH_5_4=" .. M.quote(package.path),
-    "LUA_CPATH_5_4=" .. M.quote(package.cpath),
+    "LUA_INIT" .. VERSION .. "= LUA_INIT=",
+    "LUA_PATH" .. VERSION .. "=" .. M.quote(package.path),
+    "LUA_CPATH" .. VERSION .. "=" .. M.quote(package.cpath),
     under,
     M.quote(M.lua),
     M.quote(script),

@@ -6,6 +6,7 @@
 --- is held by `observed_timeouts`. A signal is observed while it has a listener or an observed
 --- dependent.
 local core = require "moontide.core"
+local argument = require "moontide.internal.argument"
 
 local M = {}
 
@@ -43,7 +44,10 @@ local TimeoutSignal = {
   __name = Signal.__name,
   methods = methods,
   __gc = function(self)
-    pcall(self._timer.close, self._timer) -- the runtime may be closed by now
+    local timer = type(self) == "table" and self._timer
+    if timer then
+      pcall(timer.close, timer) -- the runtime may be closed by now
+    end
   end,
 }
 
@@ -172,19 +176,16 @@ end
 
 local function nothing() end
 
-local function check_self(self, is_right, name, class)
-  if not is_right then
-    local text = "calling '%s' on bad self (%s expected, got %s)"
-    error(text:format(name, class, type(self)), 3)
+local function check_self(self, name)
+  if not is_signal(self) then
+    argument.expected("AbortSignal", self, 0, name)
   end
 end
 
 --- Calls f(reason) when the signal is aborted; never, if it has been. Returns what takes f off.
 function methods:on_abort(f)
-  check_self(self, is_signal(self), "on_abort", "AbortSignal")
-  if not core.callable(f) then
-    error("bad argument #1 to 'on_abort' (function expected, got " .. type(f) .. ")", 2)
-  end
+  check_self(self, "signal:on_abort")
+  argument.check("callable", f, 1, "signal:on_abort")
   if self.aborted then
     return nothing
   end
@@ -206,7 +207,7 @@ function methods:on_abort(f)
 end
 
 function methods:throw_if_aborted()
-  check_self(self, is_signal(self), "throw_if_aborted", "AbortSignal")
+  check_self(self, "signal:throw_if_aborted")
   if self.aborted then
     core.receive(self.reason)
     error(self.reason, 0)
@@ -222,9 +223,7 @@ function AbortSignal.abort(reason)
 end
 
 function AbortSignal.timeout(ms)
-  if type(ms) ~= "number" then
-    error("bad argument #1 to 'timeout' (number expected, got " .. type(ms) .. ")", 2)
-  end
+  argument.check("number", ms, 1, "AbortSignal.timeout")
   local signal = new_signal()
   local weak = setmetatable({ signal = signal }, WEAK_VALUES)
   signal._timer = core.set_timeout(function()
@@ -237,12 +236,10 @@ function AbortSignal.timeout(ms)
 end
 
 function AbortSignal.any(signals)
-  if type(signals) ~= "table" then
-    error("bad argument #1 to 'any' (table expected, got " .. type(signals) .. ")", 2)
-  end
+  argument.check("table", signals, 1, "AbortSignal.any")
   for i = 1, signals.n or #signals do
     if not is_signal(signals[i]) then
-      error("bad argument #1 to 'any' (element " .. i .. " is no AbortSignal)", 2)
+      argument.expected(("element %d: AbortSignal"):format(i), signals[i], 1, "AbortSignal.any")
     end
   end
   local result = new_signal()
@@ -272,7 +269,7 @@ local AbortController = { __name = "moontide.AbortController" }
 AbortController.__index = AbortController
 
 function AbortController:abort(reason)
-  check_self(self, getmetatable(self) == AbortController, "abort", "AbortController")
+  argument.check_self(self, AbortController, "controller:abort")
   abort(self.signal, reason)
 end
 
@@ -284,20 +281,13 @@ M.AbortSignal = AbortSignal
 
 ---- for operations ----
 
+local SIGNAL = { { "signal", "signal" } }
+
 --- The signal in the options, nil for none.
---- @param position integer of the options, for the error
---- @param level? integer of the function to blame, default 3: the caller's caller
-function M.own_signal(options, position, name, level)
-  if options ~= nil and type(options) ~= "table" then
-    local text = "bad argument #%d to '%s' (table expected, got %s)"
-    error(text:format(position, name, type(options)), level or 3)
-  end
-  local signal = options and options.signal
-  if signal ~= nil and not is_signal(signal) then
-    local text = "bad argument #%d to '%s' (field 'signal': AbortSignal expected, got %s)"
-    error(text:format(position, name, type(signal)), level or 3)
-  end
-  return signal
+--- @param position integer of the options, of the function with that name
+function M.own_signal(options, position, name)
+  argument.check_options(options, SIGNAL, position, name)
+  return options and options.signal
 end
 
 --- The promise of what must not begin: its signal has been aborted, or the function that asks for
@@ -330,13 +320,8 @@ function M.abortable(signal, cancel)
   end
 end
 
--- What the core asks; line.lua adds what is about places in lines.
-M.policy = {
-  find = function(options, position, name)
-    local signal = M.own_signal(options, position, name, 4)
-    return signal, M.refused(signal)
-  end,
-
+-- What the core asks.
+core.set_cancel_policy({
   watch = function(promise, signal)
     return signal:on_abort(function(reason)
       core.cancel_waiter(promise, reason)
@@ -351,9 +336,12 @@ M.policy = {
     return signal
   end,
 
+  leave = function(place)
+    return place:leave()
+  end,
+
   abort_all = abort_all,
-}
-core.set_cancel_policy(M.policy)
+})
 
 M.abort = abort
 M.new_signal = new_signal

@@ -3,8 +3,7 @@
 --- The async context is an immutable table, var -> value; nil where nothing is set. The core
 --- hands it on: a task, a reaction and a callback run in the context in which they were made.
 local core = require "moontide.core"
-
-local callable = core.callable
+local argument = require "moontide.internal.argument"
 
 local ContextVar = {}
 ContextVar.__index = ContextVar
@@ -21,6 +20,7 @@ local Restore = {
 }
 
 function ContextVar:get()
+  argument.check_self(self, ContextVar, "context_var:get")
   local context = core.context()
   local value = context and context[self]
   if value == nil then
@@ -32,9 +32,8 @@ function ContextVar:get()
 end
 
 function ContextVar:run(value, f, ...)
-  if not callable(f) then
-    error("bad argument #2 to 'run' (function expected, got " .. type(f) .. ")", 2)
-  end
+  argument.check_self(self, ContextVar, "context_var:run")
+  argument.check("callable", f, 2, "context_var:run")
   local context = {}
   for var, old in pairs(core.context() or {}) do
     context[var] = old
@@ -45,8 +44,6 @@ function ContextVar:run(value, f, ...)
 end
 
 return function(name, default)
-  if type(name) ~= "string" then
-    error("bad argument #1 to 'ContextVar' (string expected, got " .. type(name) .. ")", 2)
-  end
+  argument.check("string", name, 1, "ContextVar")
   return setmetatable({ name = name, default = default }, ContextVar)
 end

@@ -1,5 +1,6 @@
 --- What goes with async generators (csrc/core/generator.c) and needs nothing of the core's own.
 local core = require "moontide.core"
+local argument = require "moontide.internal.argument"
 
 local M = {}
 
@@ -12,9 +13,7 @@ local function collect(iterator, state, control, closing)
 end
 
 function M.collect(iterator, ...)
-  if not core.callable(iterator) then
-    error("bad argument #1 to 'collect' (function expected, got " .. type(iterator) .. ")", 2)
-  end
+  argument.check("callable", iterator, 1, "collect")
   return core.spawn(collect, iterator, ...)
 end
 

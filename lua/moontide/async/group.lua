@@ -1,33 +1,20 @@
 --- What is made of groups: map, each, join. Groups themselves are the core's.
 local core = require "moontide.core"
+local argument = require "moontide.internal.argument"
 require "moontide.async.abort" -- the core asks it for signals
 
 local M = {}
 
 local await = core.await
 
-local function check_callable(f, position, name)
-  if not core.callable(f) then
-    local text = "bad argument #%d to '%s' (function expected, got %s)"
-    error(text:format(position, name, type(f)), 3)
-  end
-end
+local FIELDS = { { "concurrency", "count" } }
 
-local function check_list(list, name)
-  if type(list) ~= "table" then
-    error(("bad argument #1 to '%s' (table expected, got %s)"):format(name, type(list)), 3)
-  end
-end
-
-local function check_limit(options, name)
-  if options ~= nil and type(options) ~= "table" then
-    error(("bad argument #3 to '%s' (table expected, got %s)"):format(name, type(options)), 3)
-  end
-  local limit = options and options.concurrency
-  if limit ~= nil and (math.type(limit) ~= "integer" or limit < 1) then
-    error(("bad argument #3 to '%s' (concurrency: positive integer expected)"):format(name), 3)
-  end
-  return limit or math.huge
+--- How many calls may be under way.
+local function check(list, f, options, name)
+  argument.check("table", list, 1, name)
+  argument.check("callable", f, 2, name)
+  argument.check_options(options, FIELDS, 3, name)
+  return options and options.concurrency or math.huge
 end
 
 --- Calls f(item, index) for each of the list, at most limit at a time; store(index, results...).
@@ -52,18 +39,16 @@ local function for_all(list, f, limit, store, result)
 end
 
 function M.map(list, f, options)
-  check_list(list, "map")
-  check_callable(f, 2, "map")
+  local limit = check(list, f, options, "map")
   local results = { n = list.n or #list }
-  return for_all(list, f, check_limit(options, "map"), function(i, value)
+  return for_all(list, f, limit, function(i, value)
     results[i] = value
   end, { results })
 end
 
 function M.each(list, f, options)
-  check_list(list, "each")
-  check_callable(f, 2, "each")
-  return for_all(list, f, check_limit(options, "each"), function() end, {})
+  local limit = check(list, f, options, "each")
+  return for_all(list, f, limit, function() end, {})
 end
 
 --- Who is cancelled waits for those of the arguments that belong to the scope, so that what they

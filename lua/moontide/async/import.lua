@@ -3,6 +3,7 @@
 --- Who imports a module that is under way waits for a promise of its own, not for that of the
 --- chunk: so it can be told that this would never come, since the chunk waits for the importer.
 local core = require "moontide.core"
+local argument = require "moontide.internal.argument"
 
 -- name -> import under way: promise, of the chunk, once its first stretch has run; waiting, the
 -- resolving functions of who has joined before that.
@@ -84,9 +85,7 @@ local function begin(name)
 end
 
 return function(name)
-  if type(name) ~= "string" then
-    error("bad argument #1 to 'import' (string expected, got " .. type(name) .. ")", 2)
-  end
+  argument.check("string", name, 1, "import")
   if package.loaded[name] ~= nil then
     return core.Promise.resolve(package.loaded[name])
   end

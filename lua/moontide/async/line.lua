@@ -27,18 +27,15 @@ function M.remove(node)
   node.previous, node.next = nil, nil
 end
 
----@param node table any fields but next and previous
-function Line:append(node)
-  node.next, node.previous = self, self.previous
-  self.previous.next, self.previous = node, node
-end
+local Node = {}
+Node.__index = Node
 
---- A cancellation has come for whoever waits at the node.
-function abort.policy.leave(node)
-  if node.next == nil then
+--- A cancellation has come for whoever waits at the node: whether that takes it out of a line.
+function Node:leave()
+  if self.next == nil then
     return false
-  elseif node.next then -- else it has yet to enter a line
-    M.remove(node)
+  elseif self.next then -- else it has yet to enter a line
+    M.remove(self)
   end
   return true
 end
@@ -57,7 +54,9 @@ end
 --- Whoever takes it wakes it.
 ---@return moontide.Promise
 function Line:wait(signal, item)
-  local node = { item = item, promise = false, next = false, previous = false }
+  local node = setmetatable({
+    item = item, promise = false, next = false, previous = false,
+  }, Node)
   local promise = new_waiter(node, signal)
   local last = self.previous
   node.promise, node.next, node.previous = promise, self, last
@@ -81,7 +80,7 @@ function M.heed(options, position, name)
   if options == nil then
     return nil, refused()
   end
-  local signal = abort.own_signal(options, position, name, 4)
+  local signal = abort.own_signal(options, position, name)
   return signal, abort.refused(signal)
 end
 

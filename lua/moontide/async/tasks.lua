@@ -3,6 +3,7 @@
 --- heap (csrc/core/suspension.c).
 local core = require("moontide.core").tasks
 local operation_name = require("moontide.core").operation_name
+local traceback = require "moontide.async.traceback"
 
 local M = {}
 
@@ -10,9 +11,6 @@ local M = {}
 local MAX_LINES, MAX_LEVELS = 20, 10
 -- How much of what is waited for, in one line.
 local MAX_CAUSES = 3
-
--- Where the library is: a function that awaits there was called by another one, which tells more.
-local FOLDER = "@" .. (select(2, ...) or ""):gsub("async[/\\][^/\\]*$", "")
 
 -- Stands among the functions for whoever drives the loop.
 local TOP = {}
@@ -56,17 +54,30 @@ end
 
 ---- who waits for whom ----
 
---- What a promise is, for those who wait for it.
-local function what(promise) return operation_name(promise) or core.what(promise) end
+--- The name of an async function by the place where it is defined; looked up once in a survey.
+local function name_at(survey, place)
+  local name = survey.names[place] or "async " .. traceback.describe_function(place)
+  survey.names[place] = name
+  return name
+end
 
--- A survey: for each pending promise
+--- What a promise is, for those who wait for it.
+local function what(survey, promise)
+  local name = operation_name(promise)
+  if name then return name end
+  local text, is_function = core.what(promise)
+  return is_function and name_at(survey, text) or text
+end
+
+-- A survey: names, of functions by their places, and for each pending promise
 --   waiters[promise]   list of those that wait for it, TOP for the top level
 --   causes[promise]    list of those that it waits for
 --   functions[promise] of a suspended function: awaits (promise or text), name, source, line
 
-local function read_function(promise)
-  local awaits, name, source, line = core.suspended(promise, FOLDER)
-  if awaits then return { awaits = awaits, name = name, source = source, line = line } end
+local function read_function(survey, promise)
+  local awaits, place, source, line = core.suspended(promise)
+  if not awaits then return nil end
+  return { awaits = awaits, name = name_at(survey, place), source = source, line = line }
 end
 
 local function add_waiters(survey, promise)
@@ -85,11 +96,11 @@ local function add_waiters(survey, promise)
 end
 
 local function make_survey()
-  local survey = { pending = core.pending(), waiters = {}, causes = {} }
-  local source, line = core.top_place(FOLDER)
+  local survey = { pending = core.pending(), waiters = {}, causes = {}, names = {} }
+  local source, line = core.top_place()
   survey.functions = { [TOP] = { name = "the top level", source = source, line = line } }
   for _, promise in ipairs(survey.pending) do
-    survey.functions[promise] = read_function(promise)
+    survey.functions[promise] = read_function(survey, promise)
     add_waiters(survey, promise)
   end
   return survey
@@ -119,7 +130,7 @@ local function causes_of(survey, promise)
   local open, known, named, texts = { promise }, { [promise] = true }, {}, {}
   while #open > 0 do
     local at = table.remove(open)
-    local text = not survey.causes[at] and what(at)
+    local text = not survey.causes[at] and what(survey, at)
     if text and not named[text] then
       texts[#texts + 1] = text
       named[text] = true
@@ -139,7 +150,7 @@ end
 --- What the function awaits; of one at a root, also what that waits for in turn.
 local function text_of(survey, awaits, at_root)
   if type(awaits) == "string" then return awaits end
-  local text = what(awaits)
+  local text = what(survey, awaits)
   if not at_root or not survey.causes[awaits] or survey.functions[awaits] then return text end
   local causes = causes_of(survey, awaits)
   return causes ~= "" and text .. " of " .. causes or text
@@ -325,7 +336,7 @@ function M.place_of(promise)
   while open[first] do
     local at = open[first]
     first = first + 1
-    local awaits, _, source, line, is_own = core.suspended(at, FOLDER)
+    local awaits, _, source, line, is_own = core.suspended(at)
     if awaits and not is_own then return source, line end
     if awaits and not own_source then own_source, own_line = source, line end
     for _, waiter in ipairs(core.waiting(at)) do
@@ -342,7 +353,7 @@ end
 core.set_deadlock(function(promise)
   local survey = make_survey()
   local top = survey.functions[TOP]
-  top.awaits, top.source, top.line = promise, core.place(FOLDER)
+  top.awaits, top.source, top.line = promise, core.place()
   table.insert(survey.waiters[promise], TOP)
   return tasks_of(survey)
 end)

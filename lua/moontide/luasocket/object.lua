@@ -1,9 +1,9 @@
 --- What the objects of moontide.luasocket have in common: timeouts, waiting, closing.
 ---
 --- Fields of an object: _real, LuaSocket's own, whose timeout is 0, so that it never waits; _block
---- and _total, the two timeouts in seconds, negative for none; _class, LuaSocket's name of what the
---- object can do; _waits, the options of the polls that wait for it; _spare, such options that can
---- be used again.
+--- and _total, the two timeouts in seconds, negative for none; _waits, the options of the polls
+--- that wait for it; _spare, such options that can be used again. What it can do is told by its
+--- class, a metatable with LuaSocket's name for that: it changes.
 local core = require "moontide.core"
 local abort = require "moontide.async.abort"
 local real_socket = require "socket.core"
@@ -26,21 +26,26 @@ local calls = 0
 
 local function nothing() end
 
+-- LuaSocket's name of what an object can do -> its metatable.
+local classes = {}
+
 ---@param real userdata LuaSocket's object
 ---@param class string
-function M.new(metatable, real, class)
+function M.new(real, class)
   real:settimeout(0)
-  return setmetatable(
-    { _real = real, _block = -1.0, _total = -1.0, _class = class, _waits = {} },
-    metatable
-  )
+  local self = { _real = real, _block = -1.0, _total = -1.0, _waits = {} }
+  return setmetatable(self, classes[class])
 end
 
---- LuaSocket's functions NAME, NAME4 and NAME6, which make objects of the metatable. Those of the
---- first are of any family: `_renew` gives another one when it turns out.
+function M.set_class(self, class)
+  setmetatable(self, classes[class])
+end
+
+--- LuaSocket's functions NAME, NAME4 and NAME6. The objects of the first are of any family:
+--- `_renew` gives another one when it turns out.
 ---@param name string "tcp" or "udp"
 ---@param class string what they can do at first
-function M.constructors(metatable, name, class)
+function M.constructors(name, class)
   local create4, create6 = real_socket[name .. "4"], real_socket[name .. "6"]
   local function renew(family)
     return family == "inet6" and create6() or create4()
@@ -51,7 +56,7 @@ function M.constructors(metatable, name, class)
       if not real then
         return nil, err
       end
-      local self = M.new(metatable, real, class)
+      local self = M.new(real, class)
       self._any, self._renew = any, renew
       return self
     end
@@ -71,7 +76,7 @@ local function misuse(name, position, expected, value)
 end
 
 function M.check_class(self, class, name)
-  if self._class ~= class then
+  if self.class ~= class then
     error(("calling '%s' on bad self (%s expected)"):format(name, class), 3)
   end
 end
@@ -93,6 +98,38 @@ function M.check_number(value, default, position, name)
     return default
   end
   return tonumber(value) or misuse(name, position, "number", value)
+end
+
+local function truncate(n)
+  return math.tointeger(n < 0 and math.ceil(n) or math.floor(n))
+end
+
+--- From where to where: as LuaSocket understands it, which is not string.sub's way.
+function M.bounds(size, i, j)
+  i, j = truncate(i), truncate(j)
+  i = i < 0 and size + i + 1 or i
+  j = j < 0 and size + j + 1 or j
+  return math.max(i, 1), math.min(j, size)
+end
+
+--- What is wanted of `receive`: nil for a line, "*a" for everything, or how many bytes.
+function M.check_pattern(pattern)
+  if type(pattern) ~= "number" then
+    pattern = pattern or "*l"
+    if type(pattern) ~= "string" then
+      misuse("receive", 1, "string", pattern)
+    end
+  end
+  local number = tonumber(pattern)
+  if number and number >= 0 then
+    return number // 1 | 0
+  end
+  local start = number == nil and pattern:sub(1, 2)
+  if start == "*a" then
+    return start
+  elseif start ~= "*l" then
+    error("bad argument #1 to 'receive' (invalid receive pattern)", 3)
+  end
 end
 
 ---- timeouts ----
@@ -238,22 +275,29 @@ local function delegate(name)
   end
 end
 
---- A metatable whose methods are these, and those that every socket has.
+--- Makes classes whose methods are these, and those that every socket has.
+---@param names string[] of the classes
 ---@param methods table
 ---@param delegated string names of methods that never wait
-function M.class(methods, delegated)
+function M.define(names, methods, delegated)
   for name in delegated:gmatch("%a+") do
     methods[name] = delegate(name)
   end
   methods.close, methods.setfd = close, setfd
   methods.settimeout, methods.gettimeout = settimeout, gettimeout
-  return {
-    __index = methods,
-    __name = "moontide.luasocket",
-    __tostring = function(self)
-      return ("%s: %p"):format(self._class, self)
-    end,
-  }
+  for _, class in ipairs(names) do
+    local index = { class = class }
+    for name, method in pairs(methods) do
+      index[name] = method
+    end
+    classes[class] = {
+      __index = index,
+      __name = class,
+      __tostring = function(self)
+        return ("%s: %p"):format(class, self)
+      end,
+    }
+  end
 end
 
 return M

@@ -19,21 +19,13 @@ local MASTER, CLIENT, SERVER = "tcp{master}", "tcp{client}", "tcp{server}"
 local SLICE = 1048576
 
 local methods = {}
-local Tcp = object.class(
-  methods,
-  "getfamily getfd getoption getpeername getsockname getstats setoption setstats shutdown"
-)
-
-local function wrap(real, class)
-  return object.new(Tcp, real, class)
-end
 
 ---- connections ----
 
 function methods:connect(host, port)
   check_string(host, 1, "connect")
   check_string(port, 2, "connect")
-  self._class = CLIENT
+  object.set_class(self, CLIENT)
   return connecting.connect(self, "connect", host, port)
 end
 
@@ -52,7 +44,7 @@ function methods:listen(backlog)
   if not ok then
     return nil, err
   end
-  self._class = SERVER
+  object.set_class(self, SERVER)
   return ok
 end
 
@@ -63,7 +55,7 @@ function methods:accept()
   while true do
     local client, err = self._real:accept()
     if client then
-      return wrap(client, CLIENT)
+      return object.new(client, CLIENT)
     elseif self._block ~= 0 and err == "timeout" then
       err = object.wait(self, "r", start)
     end
@@ -75,23 +67,11 @@ end
 
 ---- sending ----
 
-local function truncate(n)
-  return math.tointeger(n < 0 and math.ceil(n) or math.floor(n))
-end
-
---- From where to where: as LuaSocket understands it, which is not string.sub's way.
-local function bounds(size, i, j)
-  i, j = truncate(i), truncate(j)
-  i = i < 0 and size + i + 1 or i
-  j = j < 0 and size + j + 1 or j
-  return math.max(i, 1), min(j, size)
-end
-
 function methods:send(data, i, j)
   check_class(self, CLIENT, "send")
   data = check_string(data, 1, "send")
   i, j = check_number(i, 1, 2, "send"), check_number(j, -1, 3, "send")
-  i, j = bounds(#data, i, j)
+  i, j = object.bounds(#data, i, j)
   local start = now()
   while i <= j do
     pace(self)
@@ -108,20 +88,6 @@ function methods:send(data, i, j)
 end
 
 ---- receiving ----
-
---- What is wanted: nil for a line, "*a" for everything, or how many bytes.
-local function check_pattern(pattern)
-  local number = tonumber(pattern)
-  if number and number >= 0 then
-    return number // 1 | 0
-  end
-  local start = number == nil and pattern:sub(1, 2)
-  if start == "*a" then
-    return start
-  elseif start ~= "*l" then
-    error("bad argument #1 to 'receive' (invalid receive pattern)", 3)
-  end
-end
 
 --- Adds to the prefix what an earlier call has left; returns that, and whether no more is wanted.
 local function take_left(self, wanted, prefix)
@@ -198,10 +164,7 @@ end
 
 function methods:receive(pattern, prefix)
   check_class(self, CLIENT, "receive")
-  if type(pattern) ~= "number" then
-    pattern = check_string(pattern or "*l", 1, "receive")
-  end
-  local wanted = check_pattern(pattern)
+  local wanted = object.check_pattern(pattern)
   prefix = check_string(prefix or "", 2, "receive")
   pace(self)
   local first, done = prefix, false
@@ -226,4 +189,10 @@ function methods:dirty()
   return self._left ~= nil or self._real:dirty()
 end
 
-return object.constructors(Tcp, "tcp", MASTER)
+object.define(
+  { MASTER, CLIENT, SERVER },
+  methods,
+  "getfamily getfd getoption getpeername getsockname getstats setoption setstats shutdown"
+)
+
+return object.constructors("tcp", MASTER)

@@ -9,10 +9,6 @@ local check_class, check_number, check_string =
 local CONNECTED, UNCONNECTED = "udp{connected}", "udp{unconnected}"
 
 local methods = {}
-local Udp = object.class(
-  methods,
-  "dirty getfamily getfd getoption getpeername getsockname setoption"
-)
 
 ---- addresses ----
 
@@ -27,7 +23,7 @@ function methods:setpeername(host, port)
   if not ok then
     return nil, err
   end
-  self._class = host == "*" and UNCONNECTED or CONNECTED
+  object.set_class(self, host == "*" and UNCONNECTED or CONNECTED)
   return ok
 end
 
@@ -79,4 +75,10 @@ function methods:receivefrom(size)
   return retry(self, "receivefrom", "r", check_number(size, nil, 1, "receivefrom"))
 end
 
-return object.constructors(Udp, "udp", UNCONNECTED)
+object.define(
+  { CONNECTED, UNCONNECTED },
+  methods,
+  "dirty getfamily getfd getoption getpeername getsockname setoption"
+)
+
+return object.constructors("udp", UNCONNECTED)

@@ -23,7 +23,7 @@ function fs.read_file(path, options) end
 --- Makes the file, or empties it, and writes data.
 --- Source: Node, fs.writeFile.
 ---@param path string
----@param data string
+---@param data string|number
 ---@param options? moontide.fs.Writing an abort meanwhile leaves the file as far as it was written;
 ---if atomic, as it was, or whole
 ---@return moontide.Promise
@@ -31,7 +31,7 @@ function fs.write_file(path, data, options) end
 
 --- Makes the file, unless there is one, and adds data at its end. Source: Node, fs.appendFile.
 ---@param path string
----@param data string
+---@param data string|number
 ---@param options? moontide.fs.Making
 ---@return moontide.Promise
 function fs.append_file(path, data, options) end
@@ -280,7 +280,7 @@ local File = {}
 function File:read(n, offset, options) end
 
 --- Writes all of data.
----@param data string
+---@param data string|number
 ---@param offset? integer default: the position, which moves on
 ---@param options? moontide.Options an abort meanwhile may leave a part
 ---@return moontide.Promise

@@ -129,6 +129,7 @@ function luasocket.choose(table) end
 --- A TCP socket. `connect`, `send`, `receive`, `accept` and, for a name, `bind` wait. Several may
 --- wait for one socket; who waits for one that is closed gets "closed".
 ---@class moontide.luasocket.Tcp
+---@field class "tcp{master}"|"tcp{client}"|"tcp{server}" what it can do; tostring begins with it
 local LuaSocketTcp = {}
 
 ---@param host string
@@ -243,6 +244,7 @@ function LuaSocketTcp:setstats(received, sent, age) end
 --- A UDP socket. `send`, `sendto`, `receive`, `receivefrom` and, for a name, `setpeername` and
 --- `setsockname` wait.
 ---@class moontide.luasocket.Udp
+---@field class "udp{unconnected}"|"udp{connected}" what it can do; tostring begins with it
 local LuaSocketUdp = {}
 
 ---@param host string "*": no longer connected

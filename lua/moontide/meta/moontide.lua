@@ -56,7 +56,8 @@
 
 --- Suspended async functions that stand alike: of one name, at one line, waiting for the same.
 ---@class moontide.Task
----@field name string "async function <app.lua:3>", the line where it is defined; or "the top level"
+---@field name string "async function 'f' (app.lua:3)", the line where it is defined; without a name,
+---"async function <app.lua:3>"; or "the top level"
 ---@field source? string file of the line where it awaits, as far as known
 ---@field line? integer that line
 ---@field waits_for string "queue:pop", "sleep", "Promise.all [2]", "async function <app.lua:9>", ...
@@ -120,10 +121,10 @@ function tide.spawn(fn, ...) end
 --- Source: ECMA-262, Await.
 ---
 --- Raises the reason of a rejection, unchanged; and a string where it cannot suspend: "await
---- outside an async function", "await inside a coroutine that is not an async function", "await
---- cannot suspend inside table.sort, called from x.lua:12". On the main thread also what leaves
---- the loop meanwhile, as `run` does, and a moontide.DeadlockError when nothing is left that could settle
---- v.
+--- outside an async function", "await inside a coroutine that is not an async function: ..." (see
+--- coroutine.lua), "await cannot suspend inside table.sort, called from x.lua:12". On the main thread also what leaves
+--- the loop meanwhile, as `run` does, and a moontide.DeadlockError when nothing is left that could
+--- settle v.
 ---@async
 ---@generic T
 ---@param v? T|moontide.Promise<T>|moontide.Thenable
@@ -229,7 +230,8 @@ function tide.run(main, ...) end
 ---@return boolean alive whether anything is left
 function tide.step(ms) end
 
---- Makes `run`, or a top-level await, return after the job that runs now.
+--- Makes `run`, `step` or a top-level await return as soon as the microtasks are drained: what runs now
+--- ends, and so do the jobs that it has queued, and theirs. Nothing else runs before the next drive.
 function tide.stop() end
 
 --- Sets how many threads the process has for files, names and random bytes: libuv's pool, 4 by
@@ -248,7 +250,7 @@ function tide.alive() end
 function tide.backend_fd() end
 
 --- How long a host may wait for `backend_fd` before it calls `step`.
----@return number ms 0 when something is ready, -1 for without limit
+---@return number ms 0 when a turn is due, -1 for without limit
 function tide.backend_timeout() end
 
 --- The async functions that are suspended now, and who awaits them. Looks through the whole heap for
@@ -262,6 +264,13 @@ function tide.tasks() end
 ---@return moontide.Handles
 function tide.handles() end
 
+--- Has f called when the program calls into moontide outside a turn, which may have made a turn
+--- necessary that the host does not know of: once, until the next turn, and until then
+--- `backend_timeout` is 0. f notes that, or sets the host's timer, and does no more: the call goes
+--- on when it returns. It cannot drive the loop, and what it raises is a warning.
+---@param f? fun() nil for none
+function tide.on_wake(f) end
+
 --- Decides what happens to a rejection that has no handler when the microtasks have been drained.
 --- Without it, or after nil, what drives the loop raises the reason.
 --- Source: HTML, notify about rejected promises; Node, unhandledRejection.
@@ -273,14 +282,15 @@ function tide.on_unhandled_rejection(f) end
 ---@param f? fun(promise: moontide.Promise)
 function tide.on_rejection_handled(f) end
 
---- Like debug.traceback, continued across awaits. As a message handler, or with a reason that was
---- just caught, it begins where that reason was raised; with a promise, it says where that
---- promise's function waits, or failed, and who waits for it.
----@param msg? any stands before the trace; what is no text and has no __tostring is returned as
----it is
+--- Like debug.traceback, continued across awaits, groups and combinators. As a message handler, or
+--- with a reason that was just caught, also in a handler of a rejection, it begins where that reason
+--- was raised; with a promise, it says where that promise's function waits, or failed, and who waits
+--- for it. Functions are named as far as their source can be read.
+---@param reason? any stands before the trace; of a table name, message, other fields, its cause and
+---its errors, each with the trace that is known
 ---@param where? moontide.Promise|integer a promise, or a level as in debug.traceback (default 1)
----@return any trace a string, unless msg was returned
-function tide.traceback(msg, where) end
+---@return string trace
+function tide.traceback(reason, where) end
 
 --- Makes a function that returns a promise from one that takes a callback `(err, ...)` as its last
 --- argument. Rejects with err unless it is nil or false. What f raises is a rejection.

@@ -17,7 +17,7 @@ local net = {}
 ---@field timeout? number ms for all of it, else rejects with a TimeoutError
 ---@field attempt_delay? number ms before the next address is tried as well, default 250
 ---@field lookup? moontide.Callable in place of `dns.lookup`: lookup(host, options), a promise of
----moontide.dns.Address[]
+---moontide.dns.Address[]; else rejects with a TypeError
 ---@field tls? boolean|moontide.tls.Options true for none; `server_name` is `host` by default
 
 --- Connects. Of a name, all addresses are tried: families in turn, the next one as soon as one has
@@ -121,7 +121,7 @@ function UDP:receive(options) end
 --- is connected. Fulfilled when the system has taken it, which says nothing of its arrival; an
 --- aborted one may still be sent. Rejects with EMSGSIZE for one that is too long, and on a connected
 --- socket with ECONNREFUSED when it was told that nobody is there. Source: POSIX, sendmsg.
----@param data string
+---@param data string|number
 ---@param host string an address
 ---@param port integer
 ---@param options? moontide.Options

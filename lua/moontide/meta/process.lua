@@ -50,7 +50,7 @@ function process.spawn(command, arguments, options) end
 ---@field signal? string name of the signal that ended it: "SIGKILL", ...
 
 ---@class moontide.process.Exec: moontide.process.Options
----@field limit? integer bytes, of stdout and stderr each; default 16 MiB
+---@field limit? number bytes, of stdout and stderr each; default 16 MiB
 ---@field check? boolean whether it is an error that the program does not return 0
 
 ---@class moontide.process.Result: moontide.process.Outcome

@@ -4,10 +4,11 @@
 --- aborted, all streams but the winner's are destroyed, in the same job. So an attempt that would
 --- have succeeded later leaves nothing.
 local core = require "moontide.core"
+local argument = require "moontide.internal.argument"
 local abort = require "moontide.async.abort"
 local dns = require "moontide.dns"
 local line = require "moontide.async.line"
-local options_of = require "moontide.internal.options"
+local tls_options_of = require "moontide.tls.options"
 
 local M = {}
 
@@ -141,8 +142,21 @@ local function interleave(entries)
   return result
 end
 
-local function family_of(address)
-  return address and (address:find(":", 1, true) and 6 or 4)
+local function is_entry(value)
+  local address = type(value) == "table" and value.address
+  return type(address) == "string" and not address:find("\0", 1, true)
+    and core.net.family(address) ~= nil
+end
+
+--- Raises unless it is what a lookup has to give: the user's may give anything.
+local function check_entries(entries)
+  local is_list = type(entries) == "table"
+  for i = 1, is_list and #entries or 0 do
+    is_list = is_list and is_entry(entries[i])
+  end
+  if not is_list then
+    error(new_error("TypeError", "the lookup gave no list of addresses"), 0)
+  end
 end
 
 --- An attempt at an address. Its error tells that, where the core has a path.
@@ -160,7 +174,7 @@ end
 local function look_up(options, signal)
   local entries = (options.lookup or dns.lookup)(options.host, {
     all = true,
-    family = options.family or family_of(options.local_address),
+    family = options.family or options.local_address and core.net.family(options.local_address),
     signal = signal,
   })
   if signal and options.lookup then
@@ -174,6 +188,7 @@ end
 
 local function connect_to_host(options, signal)
   local entries = look_up(options, signal)
+  check_entries(entries)
   local attempts = {}
   for i, address in ipairs(interleave(entries)) do
     attempts[i] = attempt_at(address, options)
@@ -199,37 +214,57 @@ end
 ---- the whole ----
 
 local FIELDS = {
-  attempt_delay = "ms",
-  family = "family",
-  host = "text",
-  keepalive = "seconds",
-  local_address = "text",
-  local_port = "port",
-  lookup = "callable",
-  nodelay = "boolean",
-  path = "text",
-  port = "port",
-  timeout = "ms",
+  { "host", "text" },
+  { "port", "port" },
+  { "path", "text" },
+  { "family", "family" },
+  { "local_address", "text" },
+  { "local_port", "port" },
+  { "lookup", "callable" },
+  { "attempt_delay", "ms" },
+  { "timeout", "ms" },
+  { "nodelay", "boolean" },
+  { "keepalive", "seconds" },
+  { "signal", "signal" },
 }
+
+local NAME = "net.connect"
 
 --- What can never work, or nil.
 local function mistake(options)
+  local tls = type(options.tls)
   if (options.host == nil) == (options.path == nil) then
     return "field 'host' or 'path' expected"
   elseif options.host and not options.port then
     return "field 'port' expected"
-  elseif options.tls ~= nil and type(options.tls) ~= "table" and type(options.tls) ~= "boolean" then
-    return "field 'tls': table or boolean expected"
+  elseif options.path and options.port then
+    return "field 'port': not with a path"
+  elseif tls ~= "nil" and tls ~= "table" and tls ~= "boolean" then
+    return "field 'tls': table or boolean expected, got " .. tls
+  end
+  local problem = options.path and core.net.pipe_problem(options.path)
+  if problem then
+    return "field 'path': " .. problem
+  elseif options.local_address and not core.net.family(options.local_address) then
+    return "field 'local_address': IP address expected"
   end
 end
 
---- The stream with TLS on it, verified for the host unless the options name another one.
-local function secure(stream, options, signal)
+--- What TLS is told: to verify the host, unless the options name another one.
+local function tls_options(options)
   local copy = {}
   for key, value in pairs(options.tls == true and {} or options.tls) do
     copy[key] = value
   end
-  copy.server_name = copy.server_name or options.host
+  if copy.server_name == nil then
+    copy.server_name = options.host
+  end
+  return copy
+end
+
+--- The stream with TLS on it.
+local function secure(stream, options, signal)
+  local copy = tls_options(options)
   copy.signal = signal
   return await(require("moontide.tls").client(stream, copy))
 end
@@ -269,12 +304,17 @@ local begin = core.async(function(options)
 end)
 
 function M.connect(options)
-  options_of.check(options, FIELDS, 1, "connect")
+  argument.check("table", options, 1, NAME)
+  argument.check_options(options, FIELDS, 1, NAME)
   local problem = mistake(options)
   if problem then
-    options_of.complain(problem, 1, "connect", 2)
+    argument.fail(problem, 1, NAME)
   end
-  local _, refused = line.heed(options, 1, "connect")
+  problem = options.tls and tls_options_of.mistake(tls_options(options), false)
+  if problem then
+    argument.fail("field 'tls': " .. problem, 1, NAME)
+  end
+  local _, refused = line.heed(options, 1, NAME)
   return refused or begin(options)
 end
 

@@ -4,10 +4,12 @@
 --- the group around it open as a child does, and a cancellation of that reaches every handler. Each
 --- connection is a group of its own inside; its failure is reported and goes no further.
 local core = require "moontide.core"
+local argument = require "moontide.internal.argument"
 local dns = require "moontide.dns"
 local fs = require "moontide.fs"
 local line = require "moontide.async.line"
-local options_of = require "moontide.internal.options"
+local tls_options_of = require "moontide.tls.options"
+local traceback = require("moontide.async.traceback").traceback
 
 local M = {}
 
@@ -16,14 +18,15 @@ local await, new_error, Promise = core.await, core.new_error, core.Promise
 ---- listening ----
 
 local LISTEN_FIELDS = {
-  backlog = "count",
-  family = "family",
-  host = "text",
-  ipv6_only = "boolean",
-  path = "text",
-  port = "port",
-  reuse_port = "boolean",
-  tls = "table",
+  { "host", "text" },
+  { "port", "port" },
+  { "path", "text" },
+  { "family", "family" },
+  { "backlog", "count" },
+  { "ipv6_only", "boolean" },
+  { "reuse_port", "boolean" },
+  { "tls", "table" },
+  { "signal", "signal" },
 }
 
 --- Whether a socket file has nobody behind it.
@@ -115,16 +118,25 @@ local begin_listening = core.async(function(options)
   return unless_aborted(secured, options.signal)
 end)
 
-local function check_listen(options, name)
-  if options.host and options.path then
-    options_of.complain("field 'host' or 'path' expected, not both", 1, name, 3)
+local function check_listen(options, fields, name)
+  argument.check("table", options, 1, name)
+  argument.check_options(options, fields, 1, name)
+  if options.path and (options.host or options.port) then
+    argument.fail("field 'path': not with a host or port", 1, name)
+  end
+  local problem = options.path and core.net.pipe_problem(options.path)
+  if problem then
+    argument.fail("field 'path': " .. problem, 1, name)
+  end
+  problem = options.tls and tls_options_of.mistake(options.tls, true)
+  if problem then
+    argument.fail("field 'tls': " .. problem, 1, name)
   end
 end
 
 function M.listen(options)
-  options_of.check(options, LISTEN_FIELDS, 1, "listen")
-  check_listen(options, "listen")
-  local _, refused = line.heed(options, 1, "listen")
+  check_listen(options, LISTEN_FIELDS, "net.listen")
+  local _, refused = line.heed(options, 1, "net.listen")
   return refused or begin_listening(options)
 end
 
@@ -145,7 +157,7 @@ local function call_handler(self, connection, g)
     return self._handler(connection.stream, g)
   end
   local ok, reason = xpcall(self._handler, function(reason)
-    connection.trace = core.traceback(reason, 2)
+    connection.trace = traceback(reason, 2)
     return reason
   end, connection.stream, g)
   if not ok then
@@ -306,41 +318,30 @@ local begin_serving = core.async(function(options, handler)
   return start(listen(options), options, handler, tls)
 end)
 
-local SERVE_FIELDS = { max_connections = "count", on_error = "callable" }
-for field, kind in pairs(LISTEN_FIELDS) do
-  SERVE_FIELDS[field] = kind
-end
+local SERVE_FIELDS = { { "max_connections", "count" }, { "on_error", "callable" } }
+table.move(LISTEN_FIELDS, 1, #LISTEN_FIELDS, #SERVE_FIELDS + 1, SERVE_FIELDS)
 
 function M.serve(options, handler)
-  options_of.check(options, SERVE_FIELDS, 1, "serve")
-  check_listen(options, "serve")
-  if not core.callable(handler) then
-    options_of.complain("function expected, got " .. type(handler), 2, "serve", 2)
-  end
-  local _, refused = line.heed(options, 1, "serve")
+  check_listen(options, SERVE_FIELDS, "net.serve")
+  argument.check("callable", handler, 2, "net.serve")
+  local _, refused = line.heed(options, 1, "net.serve")
   return refused or begin_serving(options, handler)
 end
 
-local function check_self(self, name)
-  if getmetatable(self) ~= Service then
-    options_of.complain("service expected, got " .. type(self), 1, name, 3)
-  end
-end
-
 function methods:address()
-  check_self(self, "address")
+  argument.check_self(self, Service, "service:address")
   return self._server:address()
 end
 
 function methods:connections()
-  check_self(self, "connections")
+  argument.check_self(self, Service, "service:connections")
   return self._count
 end
 
 function methods:close(options)
-  check_self(self, "close")
+  argument.check_self(self, Service, "service:close")
+  argument.check_options(options, { { "grace", "ms" } }, 1, "service:close")
   options = options or {}
-  options_of.check(options, { grace = "ms" }, 1, "close")
   self._server:close()
   local function cancel()
     self._group:cancel(new_error("AbortError", "the server was closed"))
@@ -357,6 +358,7 @@ function methods:close(options)
 end
 
 function Service:__close()
+  argument.check_self(self, Service, "service:__close")
   self:close({ grace = 0 })
 end
 

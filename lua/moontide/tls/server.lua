@@ -4,6 +4,7 @@
 --- Whoever waits here asks for connections below, under the same signal and in the same scope: a
 --- cancellation ends both. A connection goes to who is first in line when it is ready.
 local core = require "moontide.core"
+local argument = require "moontide.internal.argument"
 local abort = require "moontide.async.abort"
 local line = require "moontide.async.line"
 
@@ -19,13 +20,6 @@ local HANDSHAKES_MAX = 256 -- under way at once
 local Server = { __name = "moontide.tls.Server" }
 local methods = {}
 Server.__index = methods
-
-local function check_self(self, name)
-  if getmetatable(self) ~= Server then
-    local text = "bad argument #1 to '%s' (moontide.tls.Server expected, got %s)"
-    error(text:format(name, type(self)), 3)
-  end
-end
 
 ---- those who wait ----
 
@@ -160,8 +154,8 @@ end
 ---- methods ----
 
 function methods:accept(options)
-  check_self(self, "accept")
-  local signal, refused = line.heed(options, 1, "accept")
+  argument.check_self(self, Server, "server:accept")
+  local signal, refused = line.heed(options, 1, "server:accept")
   local stream = not refused and take_ready(self)
   if refused then
     return refused
@@ -176,12 +170,13 @@ function methods:accept(options)
 end
 
 function Server:__call()
+  argument.check_self(self, Server, "server:__call")
   return core.await(self:accept())
 end
 
 --- Whoever waits gets nothing; connections that nobody has got are of no use any more.
 function methods:close()
-  check_self(self, "close")
+  argument.check_self(self, Server, "server:close")
   if not self._closed then
     self._closed = true
     for stream in pairs(self._shaking) do
@@ -202,11 +197,12 @@ function methods:close()
 end
 
 function Server:__close()
+  argument.check_self(self, Server, "server:__close")
   self:close()
 end
 
 function methods:address()
-  check_self(self, "address")
+  argument.check_self(self, Server, "server:address")
   return self._below:address()
 end
 

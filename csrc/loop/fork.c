@@ -1,0 +1,57 @@
+#include "loop/fork.h"
+
+#include <unistd.h>
+
+#include "loop/operation.h"
+#include "loop/pool.h"
+
+void tide_fork_open(tide_runtime *rt) {
+    rt->process = getpid();
+}
+
+static bool is_of_thread(const tide_operation *operation) {
+    if (operation->request == NULL)
+        return false;
+    switch (operation->request->type) {
+    case UV_FS:
+    case UV_WORK:
+    case UV_GETADDRINFO:
+    case UV_GETNAMEINFO:
+    case UV_RANDOM: return true;
+    default: return false;
+    }
+}
+
+/* What threads work on, or have queued, is the parent's: nobody may cancel it here. */
+static void note_lost(tide_runtime *rt) {
+    for (tide_list *link = rt->operations.next; link != &rt->operations; link = link->next) {
+        tide_operation *operation = tide_list_entry(link, tide_operation, completion.link);
+        if (!is_of_thread(operation))
+            continue;
+        operation->request = NULL;
+        operation->lost = rt->has_lost = true;
+    }
+}
+
+static int make_own(tide_runtime *rt) {
+    note_lost(rt);
+    int status = uv_loop_fork(&rt->loop);
+    if (status == 0)
+        tide_pool_forked(rt);
+    return status;
+}
+
+int tide_fork_check(tide_runtime *rt) {
+    pid_t process = getpid();
+    if (process == rt->process)
+        return 0;
+    rt->process = process;
+    return make_own(rt);
+}
+
+bool tide_fork_can_complete(const tide_runtime *rt) {
+    for (tide_list *link = rt->operations.next; link != &rt->operations; link = link->next)
+        if (!tide_list_entry(link, tide_operation, completion.link)->lost)
+            return true;
+    return rt->pool.starting;
+}
