@@ -72,7 +72,7 @@ static int listen_at(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     const tide_signame *name = tide_signame_find(tide_argument_text(L, 1));
     if (name == NULL)
-        tide_argument_fail(L, 1, "unknown signal");
+        return tide_argument_fail(L, 1, "unknown signal");
     tide_argument_callable(L, 2);
     lua_settop(L, 2);
     listener *l = lua_newuserdatauv(L, sizeof *l, 1);
