@@ -190,9 +190,9 @@ bool tide_trace_push_more(lua_State *L, int box) {
     return type == LUA_TUSERDATA || type == LUA_TTABLE;
 }
 
-tide_trace_kind tide_trace_push_text(lua_State *L, int at) {
-    const box *b = lua_touserdata(L, at);
-    lua_pushlstring(L, b->text, lua_rawlen(L, at) - sizeof *b);
+tide_trace_kind tide_trace_push_text(lua_State *L, int index) {
+    const box *b = lua_touserdata(L, index);
+    lua_pushlstring(L, b->text, lua_rawlen(L, index) - sizeof *b);
     return (tide_trace_kind)b->kind;
 }
 

@@ -68,7 +68,7 @@ bool tide_trace_push_inner(lua_State *L, int box);
 bool tide_trace_push_more(lua_State *L, int box);
 
 /* Pushes its frames, a line each, or its words. [-0, +1, m] */
-tide_trace_kind tide_trace_push_text(lua_State *L, int box);
+tide_trace_kind tide_trace_push_text(lua_State *L, int index);
 
 /* Pops words, and pushes a box for the reason at an index that says them; inner, if it is not 0, is
  * the box around which it stands, more what it has beside. [-1, +1, m] */

@@ -44,6 +44,7 @@ static int on_wake(lua_State *L) {
     else
         tide_argument_callable(L, 1);
     rt->host_listens = lua_gettop(L) > 0;
+    rt->woken &= rt->host_listens;
     lua_settop(L, 1);
     lua_rawseti(L, LUA_REGISTRYINDEX, rt->ref_on_wake);
     if (!rt->running)

@@ -218,13 +218,22 @@ static int process_pid(lua_State *L) {
     return 1;
 }
 
-/* kill(process, name) -> whether it was still there; nil: there is no such signal */
+/* The number of the signal whose name is at the index, or 0 for that number, which sends none; -1:
+ * there is none of that name. */
+static int signal_number(lua_State *L, int index) {
+    if (lua_type(L, index) == LUA_TNUMBER && lua_tonumber(L, index) == 0)
+        return 0;
+    const tide_signame *name = tide_signame_find(tide_argument_text(L, index));
+    return name != NULL ? name->number : -1;
+}
+
+/* kill(process, name or 0) -> whether it was still there; nil: there is no such signal */
 static int process_kill(lua_State *L) {
     process *p = check_process(L);
-    const tide_signame *name = tide_signame_find(tide_argument_text(L, 2));
-    if (name == NULL)
+    int number = signal_number(L, 2);
+    if (number < 0)
         return 0;
-    int status = p->over ? UV_ESRCH : uv_process_kill(&p->uv, name->number);
+    int status = p->over ? UV_ESRCH : uv_process_kill(&p->uv, number);
     if (status < 0 && status != UV_ESRCH) {
         tide_uverror_push(L, p->operation.rt, status, "kill", NULL);
         return lua_error(L);

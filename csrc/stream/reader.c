@@ -52,7 +52,8 @@ bool tide_reader_satisfied(tide_reader *r) {
     case TIDE_READ_SOME: return count > 0 || r->status != 0;
     case TIDE_READ_EXACTLY: return count >= r->wanted || r->status != 0;
     case TIDE_READ_UNTIL:
-    case TIDE_READ_LINE: return find_delimiter(r) || count > r->wanted || r->status != 0;
+    case TIDE_READ_LINE:
+    case TIDE_READ_CRLF: return find_delimiter(r) || count > r->wanted || r->status != 0;
     case TIDE_READ_ALL: break;
     }
     return count > r->wanted || r->status != 0;
@@ -109,6 +110,7 @@ static int push_end(lua_State *L, tide_reader *r, int self) {
     switch (r->mode) {
     case TIDE_READ_ALL:
     case TIDE_READ_LINE:
+    case TIDE_READ_CRLF:
         if (r->bytes.count > 0 || r->mode == TIDE_READ_ALL)
             return push_bytes(L, r, r->bytes.count, 0);
         return 0;
@@ -120,6 +122,14 @@ static int push_end(lua_State *L, tide_reader *r, int self) {
     case TIDE_READ_EXACTLY: break;
     }
     return push_incomplete(L, r);
+}
+
+/* How many of the bytes found are the end of a line, which is not wanted. */
+static size_t end_of_line(const tide_reader *r) {
+    size_t n = r->found;
+    if (r->mode == TIDE_READ_CRLF && n >= 2 && tide_bytes_find(&r->bytes, "\r\n", 2, n - 2) == n)
+        return 2;
+    return r->mode == TIDE_READ_UNTIL ? 0 : 1;
 }
 
 /* Pushes what a satisfied read results in and returns how many values, or pushes the reason of its
@@ -137,10 +147,11 @@ static int push_outcome(lua_State *L, tide_reader *r, int self) {
         break;
     case TIDE_READ_UNTIL:
     case TIDE_READ_LINE:
+    case TIDE_READ_CRLF:
         if (r->found > 0 ? r->found > r->wanted : count > r->wanted)
             return push_limit_error(L, r);
         if (r->found > 0)
-            return push_bytes(L, r, r->found, r->mode == TIDE_READ_LINE ? 1 : 0);
+            return push_bytes(L, r, r->found, end_of_line(r));
         break;
     case TIDE_READ_ALL:
         if (count > r->wanted)
@@ -260,13 +271,35 @@ static size_t check_size(lua_State *L, int argument) {
     return (size_t)tide_argument_integer(L, argument, TIDE_POSITIVE);
 }
 
+/* What the options of a read say. */
+typedef struct reading {
+    lua_Number limit;
+    bool crlf;
+} reading;
+
+static size_t size_of(lua_Number limit) {
+    return limit < (lua_Number)LUA_MAXINTEGER ? (size_t)limit : LUA_MAXINTEGER;
+}
+
 /* The option 'limit' of the options at the index, which may be none. */
 static size_t check_limit(lua_State *L, int options, size_t none) {
-    static const tide_option list[] = {{"limit", TIDE_KIND_NUMBER, TIDE_POSITIVE, 0},
-                                       {.name = NULL}};
-    lua_Number limit = (lua_Number)none;
-    tide_option_read(L, options, list, &limit);
-    return limit < (lua_Number)LUA_MAXINTEGER ? (size_t)limit : LUA_MAXINTEGER;
+    static const tide_option list[] = {
+        {"limit", TIDE_KIND_NUMBER, TIDE_POSITIVE, offsetof(reading, limit)}, {.name = NULL}};
+    reading how = {(lua_Number)none, false};
+    tide_option_read(L, options, list, &how);
+    return size_of(how.limit);
+}
+
+/* The same of a line; and in which mode it is read. */
+static size_t check_line(lua_State *L, int options, tide_read_mode *mode) {
+    static const tide_option list[] = {
+        {"limit", TIDE_KIND_NUMBER, TIDE_POSITIVE, offsetof(reading, limit)},
+        {.name = "crlf", .kind = TIDE_KIND_FLAG, .offset = offsetof(reading, crlf)},
+        {.name = NULL}};
+    reading how = {LINE_LIMIT, false};
+    tide_option_read(L, options, list, &how);
+    *mode = how.crlf ? TIDE_READ_CRLF : TIDE_READ_LINE;
+    return size_of(how.limit);
 }
 
 /* The delimiter is at 2. [-0, +0, m] */
@@ -324,8 +357,9 @@ static int reader_read_until(lua_State *L) {
 /* r:read_line([options]) -> promise of a line without its end, or of nothing */
 static int reader_read_line(lua_State *L) {
     tide_reader *r = check_self(L);
-    size_t limit = check_limit(L, 2, LINE_LIMIT);
-    return start_read(L, r, 2, TIDE_READ_LINE, limit);
+    tide_read_mode mode;
+    size_t limit = check_line(L, 2, &mode);
+    return start_read(L, r, 2, mode, limit);
 }
 
 /* r:read_all([options]) -> promise of a string */
@@ -411,7 +445,9 @@ static int reader_chunks(lua_State *L) {
 /* for line in r:lines([options]) */
 static int reader_lines(lua_State *L) {
     check_self(L);
-    return new_iterator(L, 2, TIDE_READ_LINE, check_limit(L, 2, LINE_LIMIT));
+    tide_read_mode mode;
+    size_t limit = check_line(L, 2, &mode);
+    return new_iterator(L, 2, mode, limit);
 }
 
 const luaL_Reg tide_reader_methods[] = {{"chunks", reader_chunks},

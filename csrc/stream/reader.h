@@ -29,6 +29,7 @@ typedef enum tide_read_mode {
     TIDE_READ_EXACTLY,
     TIDE_READ_UNTIL,
     TIDE_READ_LINE,
+    TIDE_READ_CRLF, /* the same, and a carriage return before the end goes as well */
     TIDE_READ_ALL
 } tide_read_mode;
 

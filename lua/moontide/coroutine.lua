@@ -2,6 +2,7 @@
 --- the async function around them.
 ---
 --- How is told in csrc/core/relay.c; the annotations are in meta/coroutine.lua.
+require "moontide.internal.version"()
 local core = require "moontide.core"
 
 local relayed, standard = core.coroutine, coroutine

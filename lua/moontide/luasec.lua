@@ -2,6 +2,8 @@
 ---
 --- TLS is that of csrc/tls, on sockets of moontide.luasocket. The annotations are in
 --- meta/luasec.lua.
+require "moontide.internal.version"()
+require "moontide.tls" -- tells where there is none
 local connection = require "moontide.luasec.connection"
 local context = require "moontide.luasec.context"
 local luasocket = require "moontide.luasocket"

@@ -153,7 +153,9 @@ end
 
 function Child:kill(name)
   argument.check_self(self, Child, "child:kill")
-  argument.check("text?", name, 1, "child:kill")
+  if name ~= 0 then
+    argument.check("text?", name, 1, "child:kill")
+  end
   local sent = native.kill(self._process, name or "SIGTERM")
   if sent == nil then
     argument.fail(("unknown signal '%s'"):format(name), 1, "child:kill")

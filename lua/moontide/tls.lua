@@ -120,7 +120,7 @@ end
 
 ---- reading ----
 
-local READING = { { "limit", "limit" }, { "signal", "signal" } }
+local READING = { { "limit", "limit" }, { "crlf", "boolean" }, { "signal", "signal" } }
 
 --- Hands what can be decrypted, or the end, to the reader; whether there was either.
 local function decrypt(self)

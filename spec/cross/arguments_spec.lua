@@ -30,6 +30,7 @@ local function refuses(message, f, ...)
 end
 
 local function over()
+  tide.on_wake()
   files.remove()
   leak.check()
 end

@@ -4,6 +4,7 @@ local compile = require "spec.support.compile"
 local files = require "spec.support.files"
 local tide = require "moontide"
 local net = require "moontide.net"
+local environ = require("moontide.os").environ
 local process = require "moontide.process"
 
 local await = tide.await
@@ -51,14 +52,12 @@ describe("prosody", function()
     local folder = files.directory()
     local config = CONFIG:gsub("%u%u%u%u+", { FOLDER = folder, ROOT = root, PORT = port })
     files.write(folder .. "/prosody.cfg.lua", config)
+    local env = environ()
+    env.HOME = folder
+    env.LUA_PATH_5_4, env.LUA_CPATH_5_4 = absolute(package.path), absolute(package.cpath)
     local arguments = { path, "-F", "--config", folder .. "/prosody.cfg.lua" }
     return await(process.spawn(child.lua, arguments, {
-      env = {
-        HOME = folder,
-        PATH = os.getenv "PATH",
-        LUA_PATH = absolute(package.path),
-        LUA_CPATH = absolute(package.cpath),
-      },
+      env = env,
       stdout = "pipe",
       stderr = "pipe",
     }))

@@ -234,6 +234,15 @@ describe("a child", function()
     end
   end)
 
+  it("is asked for by 0, which sends none", function()
+    local self = await(spawn("cat", {}, { stdin = "pipe" }))
+    assert.is_true(self:kill(0))
+    assert.is_true(self:kill(0.0))
+    self.stdin:close()
+    assert.same({ code = 0 }, await(self:wait()))
+    assert.is_false(self:kill(0))
+  end)
+
   it("gets none when it has ended", function()
     local self = await(spawn("true"))
     await(self:wait())

@@ -444,6 +444,37 @@ for _, kind in ipairs({ "tcp", "pipe", "tls" }) do
       assert.equal("ECANCELED", code_of(promise))
     end)
 
+    it("takes the carriage return off lines too, if it is asked to", function()
+      await(a:write("one\r\n\r\ntwo\n\r\rthree\r\nfour\rfour\n\n"))
+      await(a:shutdown())
+      local crlf = { crlf = true }
+      assert.equal("one", await(b:read_line(crlf)))
+      assert.equal("", await(b:read_line(crlf)))
+      assert.equal("two", await(b:read_line(crlf)))
+      local lines = {}
+      for line in b:lines(crlf) do
+        lines[#lines + 1] = line
+      end
+      assert.same({ "\r\rthree", "four\rfour", "" }, lines)
+    end)
+
+    it("keeps the carriage return otherwise, and at the end of the stream", function()
+      await(a:write("one\r\ntwo\r\nthree\r"))
+      await(a:shutdown())
+      assert.equal("one\r", await(b:read_line()))
+      assert.equal("two", await(b:read_line({ crlf = true })))
+      assert.equal("three\r", await(b:read_line({ crlf = true })))
+    end)
+
+    it("takes an end of line that comes in two pieces", function()
+      local line = b:read_line({ crlf = true })
+      await(a:write("one\r"))
+      await(sleep(5))
+      await(a:write("\ntwo\r\n"))
+      assert.equal("one", await(line))
+      assert.equal("two", await(b:read_line({ crlf = true })))
+    end)
+
     it("rejects a shutdown behind a write that fails", function()
       local promises = { a:write(("x"):rep(8000000)), a:shutdown(), b:destroy() }
       local outcomes = await(tide.Promise.all_settled(promises))

@@ -11,6 +11,7 @@
 --- could not wait for.
 local core = require "moontide.core"
 local mime = require "mime"
+local argument = require "moontide.internal.argument"
 local context = require "moontide.luasec.context"
 local object = require "moontide.luasocket.object"
 local real_socket = require "socket.core"
@@ -114,11 +115,9 @@ end
 
 function M.new(socket, made)
   if type(socket) ~= "table" or socket.class ~= "tcp{client}" or not socket._real then
-    local got = type(socket) == "table" and socket.class or type(socket)
-    error(("bad argument #1 to 'wrap' (connected tcp of moontide.luasocket expected, got %s)")
-      :format(got), 3)
+    argument.expected("connected tcp of moontide.luasocket", socket, 1, "wrap")
   elseif getmetatable(made) ~= context.Context then
-    error(("bad argument #2 to 'wrap' (SSL:Context expected, got %s)"):format(type(made)), 3)
+    argument.expected("table or SSL:Context", made, 2, "wrap")
   end
   local taken, left = take_over(socket)
   return setmetatable({
@@ -136,9 +135,9 @@ end
 function methods:sni(name)
   name = check_string(name, 1, "sni")
   if self._context._server then
-    error("bad argument #1 to 'sni' (a server's names are not supported)", 2)
+    argument.fail("a server's names are not supported", 1, "sni")
   elseif #name < 1 or #name > 255 or name:find("\0", 1, true) then
-    error("bad argument #1 to 'sni' (host of 1 to 255 bytes expected)", 2)
+    argument.fail("host of 1 to 255 bytes expected", 1, "sni")
   end
   self._host = name
 end

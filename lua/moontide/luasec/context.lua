@@ -1,5 +1,6 @@
 --- What many connections of moontide.luasec share: LuaSec's parameters, made into a context of the
 --- engine. What the engine cannot do is refused, rather than left out.
+local argument = require "moontide.internal.argument"
 local tls = require "moontide.tls_core"
 
 local M = {}
@@ -173,10 +174,7 @@ local function translate(params)
 end
 
 function M.new(params)
-  if type(params) ~= "table" then
-    local text = "bad argument #1 to 'newcontext' (table expected, got %s)"
-    error(text:format(params == nil and "no value" or type(params)), 2)
-  end
+  argument.check("table", params, 1, "newcontext")
   local problem = mistake(params)
   if problem then
     return nil, problem

@@ -89,6 +89,7 @@ local Child = {}
 function Child:wait(options) end
 
 --- Sends it a signal. Raises a moontide.SystemError if that is forbidden.
----@param name? string with or without SIG, default "SIGTERM"
+--- Source: POSIX, kill(2).
+---@param name? string|0 with or without SIG, default "SIGTERM"; 0 sends none, and only asks
 ---@return boolean there whether it had not been reaped
 function Child:kill(name) end

@@ -5,6 +5,9 @@
 ---@field limit? number bytes, else rejects LimitError; default 1 MiB for lines and delimiters, 64 MiB
 ---for read_all
 
+---@class moontide.ReadingLines: moontide.Reading
+---@field crlf? boolean lines end with "\r\n": a "\r" before the "\n" goes as well
+
 --- Where one end of a socket is: address, family and port, or the path of a unix domain socket.
 ---@class moontide.SocketAddress
 ---@field address? string
@@ -43,7 +46,7 @@ function Stream:read_until(delimiter, options) end
 
 --- Fulfilled with the next line without its "\n", the last one need not have one; with nothing at the
 --- end.
----@param options? moontide.Reading
+---@param options? moontide.ReadingLines
 ---@return moontide.Promise<string?>
 function Stream:read_line(options) end
 
@@ -59,7 +62,7 @@ function Stream:read_all(options) end
 function Stream:chunks(n, options) end
 
 --- `for line in stream:lines() do` awaits each, as `read_line`.
----@param options? moontide.Reading
+---@param options? moontide.ReadingLines
 ---@return moontide.Callable
 function Stream:lines(options) end
 
