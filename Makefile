@@ -26,7 +26,7 @@ $(error OPENSSL=$(OPENSSL): yes or no)
 endif
 
 LAYERS  := base core loop stream fs net process
-CSRC    := $(wildcard csrc/*.c $(LAYERS:%=csrc/%/*.c))
+CSRC    := $(wildcard $(LAYERS:%=csrc/%/*.c) csrc/*.c)
 TLSSRC  := $(wildcard csrc/tls/*.c)
 HEADERS := $(wildcard csrc/*.h csrc/*/*.h)
 SPECS   := $(sort $(wildcard spec/*_spec.lua spec/*/*_spec.lua))

@@ -17,6 +17,7 @@
 #include "core/relay.h"
 #include "core/runtime.h"
 #include "core/semaphore.h"
+#include "core/suspension.h"
 #include "core/task.h"
 #include "core/trace.h"
 #include "core/waiter.h"
@@ -25,10 +26,12 @@
 #include "fs/file.h"
 #include "fs/path.h"
 #include "fs/watch.h"
+#include "inventory.h"
 #include "lifecycle.h"
 #include "loop/clock.h"
 #include "loop/handle.h"
 #include "loop/immediate.h"
+#include "loop/listener.h"
 #include "loop/loop.h"
 #include "loop/operation.h"
 #include "loop/poll.h"
@@ -152,6 +155,9 @@ __attribute__((visibility("default"))) int luaopen_moontide_core(lua_State *L) {
     set_module(L, rt, "os", "os.", tide_os_functions);
     set_module(L, rt, "process", "process.", tide_process_functions);
     set_module(L, rt, "stdio", "stdio.", tide_stdio_functions);
+    set_module(L, rt, "tasks", "", tide_suspension_functions);
+    tide_objects_set_functions(L, rt, "", tide_inventory_functions);
+    tide_objects_set_functions(L, rt, "", tide_listener_functions);
     set_files(L, rt);
     set_net(L, rt);
     set_module(L, rt, "testing", "testing.", tide_clock_functions);

@@ -154,7 +154,7 @@ describe("bin/moontide", function()
     assert.matches(":2:", result.err)
   end)
 
-  it("exits with 13 and one line when the script waits for what can never come", function()
+  it("exits with 13 when the script waits for what can never come, and says who waits", function()
     local result = run([[
       local tide = require "moontide"
       tide.await((tide.Promise.with_resolvers()))
@@ -162,8 +162,9 @@ describe("bin/moontide", function()
     ]])
     assert.equal(13, result.code)
     assert.equal("", result.out)
-    assert.equal(1, #lines(result.err))
-    assert.matches("DeadlockError", result.err)
+    assert.equal(2, #lines(result.err))
+    assert.matches("DeadlockError", lines(result.err)[1])
+    assert.matches("^  the top level, at [^\n]+:2, waits for a promise$", lines(result.err)[2])
   end)
 
   it("exits with 13 when only an unref'd timer is left", function()
@@ -181,6 +182,62 @@ describe("bin/moontide", function()
       tide.spawn(function() tide.await((tide.Promise.with_resolvers())) end)
     ]])
     assert.same({ code = 0, out = "", err = "" }, result)
+  end)
+
+  describe("at SIGUSR1", function()
+    local kill = [[os.execute("kill -USR1 $PPID") ]]
+
+    it("tells what is suspended, and what keeps the loop alive, and goes on", function()
+      local result, path = run([[
+        local tide = require "moontide"
+        local queue = tide.queue()
+        local take = tide.async(function() return tide.await(queue:pop()) end)
+        tide.set_timeout(function() print(1) ]] .. kill .. [[ end, 1)
+        tide.set_timeout(function() queue:push(2) end, 200)
+        print(tide.await(take()))
+      ]])
+      local err = result.err:gsub(path:gsub("%p", "%%%0"), "app.lua"):gsub("in %d+ ms", "in N ms")
+      assert.equal(table.concat({
+        "moontide: suspended:",
+        "  async function 'take' (app.lua:3), at app.lua:3, waits for queue:pop",
+        "    awaited by the top level, at app.lua:6",
+        "moontide: keeps the loop alive:",
+        "  timer: timeout, due in N ms, function <app.lua:5>",
+        "",
+      }, "\n"), err)
+      assert.same({ 0, "1\n2\n" }, { result.code, result.out })
+    end)
+
+    it("does so also when nothing is suspended, each time", function()
+      local result = run(kill .. [[
+        local tide = require "moontide"
+        tide.await(tide.sleep(20)) ]] .. kill .. [[
+        tide.set_timeout(function() end, 20)
+      ]])
+      assert.equal(2, select(2, result.err:gsub("moontide: keeps the loop alive:", "")))
+      assert.matches("^moontide: suspended:\n  the top level, at [^\n]+:2, waits for sleep\n",
+        result.err)
+      assert.matches("\nmoontide: suspended: nothing\n", result.err)
+      assert.equal(0, result.code)
+    end)
+
+    it("keeps nothing alive by that", function()
+      assert.same({ code = 0, out = "0\n", err = "" }, (run([[
+        print(#require("moontide").handles())
+      ]])))
+    end)
+
+    it("leaves the signal to a script that asks for it, as long as it does", function()
+      local result = run([[
+        local tide = require "moontide"
+        local signals = tide.signal("SIGUSR1") ]] .. kill .. [[
+        print(tide.await(signals:next()))
+        signals:close() ]] .. kill .. [[
+        tide.await(tide.sleep(50))
+      ]])
+      assert.equal("SIGUSR1\n", result.out)
+      assert.equal(1, select(2, result.err:gsub("moontide: suspended:", "")))
+    end)
   end)
 
   it("exits with 1 for a script that is not there, or that does not compile", function()

@@ -50,7 +50,7 @@ function M.run_spec(lua, path) return M.output_of(RUN_SPEC:format(lua, path)) en
 function M.is_spec(text) return text:find("%f[%w]it%(") ~= nil end
 
 --- A program that runs the loop itself is for plain Lua, a spec for busted; one that catches
---- signals gets one.
+--- signals gets one. In what it prints it is app.lua.
 function M.run(lua, text)
   local name = os.tmpname()
   local path = name .. "_spec.lua"
@@ -61,6 +61,7 @@ function M.run(lua, text)
   local command = ("'%s' %s %s </dev/null"):format(lua, runner, path)
   if text:find("tide.signal(", 1, true) then command = M.signalled(command, "TERM") end
   local output = M.is_spec(text) and M.run_spec(lua, path) or M.output_of(command)
+  output = output:gsub(path:gsub("%p", "%%%0"), "app.lua")
   os.remove(path)
   os.remove(name)
   return output

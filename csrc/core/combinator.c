@@ -6,9 +6,7 @@
 #include "core/combinator.h"
 
 #include "core/argument.h"
-#include "core/microtask.h"
 #include "core/objects.h"
-#include "core/promise.h"
 #include "core/trace.h"
 
 typedef struct element {
@@ -232,12 +230,13 @@ static void attach(lua_State *L, tide_runtime *rt, int aggregate, const tide_mic
     lua_pop(L, 1);
 }
 
-/* The aggregate at 2 for n inputs; its results so far are an empty list. [-0, +1, m] */
-static void new_aggregate(lua_State *L, tide_runtime *rt, lua_Integer n) {
+/* The aggregate at 2 for n inputs; its results so far are an empty list. The type is never queued:
+ * only its name is used. [-0, +1, m] */
+static void new_aggregate(lua_State *L, tide_runtime *rt, const tide_microtask_type *type,
+                          lua_Integer n) {
     if (n < 0 || n >= INT32_MAX)
         tide_argument_fail(L, 1, "too many elements");
-    tide_promise *a = tide_promise_new_of(L, rt, NULL, TIDE_SLOT_EXTRA);
-    a->job.type = &all_type; /* never queued: only its name is used */
+    tide_promise *a = tide_promise_new_of(L, rt, type, TIDE_SLOT_EXTRA);
     a->u.remaining = (uint32_t)n;
     lua_createtable(L, (int)n, 1);
     lua_pushinteger(L, n);
@@ -260,7 +259,7 @@ static int combine(lua_State *L, const tide_microtask_type *type,
                    void (*finish)(lua_State *, tide_runtime *, int)) {
     tide_runtime *rt = tide_runtime_here(L);
     lua_Integer n = list_length(L);
-    new_aggregate(L, rt, n);
+    new_aggregate(L, rt, type, n);
     if (n == 0 && finish != NULL)
         finish(L, rt, 2);
     for (lua_Integer i = 1; i <= n; i++) {
@@ -307,7 +306,7 @@ static lua_Integer list_pairs(lua_State *L) {
 static int combine_keyed(lua_State *L, const tide_microtask_type *type) {
     tide_runtime *rt = tide_runtime_here(L);
     lua_Integer n = list_pairs(L);
-    new_aggregate(L, rt, n);
+    new_aggregate(L, rt, type, n);
     lua_insert(L, 2);
     lua_setiuservalue(L, 2, TIDE_SLOT_EXTRA);
     if (n == 0)
@@ -326,6 +325,31 @@ static int all_keyed(lua_State *L) {
 
 static int all_settled_keyed(lua_State *L) {
     return combine_keyed(L, &all_settled_type);
+}
+
+/* ---- what is waited for ---- */
+
+static bool is_ours(const tide_microtask *job) {
+    return job->type == &all_type || job->type == &all_settled_type || job->type == &any_type ||
+           job->type == &race_type;
+}
+
+bool tide_combinator_push_name(lua_State *L, const tide_promise *p) {
+    if (!is_ours(&p->job))
+        return false;
+    if (p->u.remaining == 0)
+        lua_pushfstring(L, "%s of nothing", p->job.type->name);
+    else
+        lua_pushfstring(L, "%s [%d]", p->job.type->name, (int)p->u.remaining);
+    return true;
+}
+
+bool tide_combinator_push_of(lua_State *L, int reaction) {
+    const element *e = lua_touserdata(L, reaction);
+    if (lua_rawlen(L, reaction) != sizeof *e || !is_ours(&e->job))
+        return false;
+    lua_getiuservalue(L, reaction, 1);
+    return true;
 }
 
 const luaL_Reg tide_combinator_functions[] = {

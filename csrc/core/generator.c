@@ -455,7 +455,7 @@ static void forget_yield(lua_State *L, tide_runtime *rt, int holder, lua_Integer
     (void)L, (void)rt, (void)holder, (void)place; /* who wakes it will see that it is gone */
 }
 
-static const tide_hold_type yield_type = {TIDE_HOLD_JOB, forget_yield, resume_yield};
+static const tide_hold_type yield_type = {TIDE_HOLD_JOB("yield"), forget_yield, resume_yield};
 
 /* Waits at a yield for a request; the generator is at 1. */
 static int wait_for_request(lua_State *L, tide_runtime *rt, generator *g) {
@@ -670,7 +670,7 @@ static void forget_asker(lua_State *L, tide_runtime *rt, int holder, lua_Integer
     (void)L, (void)rt, (void)holder, (void)place; /* it is in no scope: no cancellation comes */
 }
 
-static const tide_hold_type asker_type = {TIDE_HOLD_JOB, forget_asker, NULL};
+static const tide_hold_type asker_type = {TIDE_HOLD_JOB("generator:next"), forget_asker, NULL};
 
 /* for ... in generator. Nobody sees the promise of the step: outside all scopes there is none, the
  * function that asks is held instead. */
@@ -756,6 +756,20 @@ static int make_generator(lua_State *L) {
     lua_insert(L, 1);
     lua_pushcclosure(L, new_generator, 2);
     return 1;
+}
+
+/* ---- who waits for it ---- */
+
+bool tide_generator_add_waiting(lua_State *L, int object, int list) {
+    const generator *g = lua_touserdata(L, object);
+    if (lua_rawlen(L, object) != sizeof *g || g->tag != &tag)
+        return false;
+    if (push_current(L, object))
+        lua_rawseti(L, list, (lua_Integer)lua_rawlen(L, list) + 1);
+    else
+        lua_pop(L, 1);
+    tide_ring_add_to(L, object, &g->line, list);
+    return true;
 }
 
 const luaL_Reg tide_generator_functions[] = {{"generator", make_generator}, {NULL, NULL}};

@@ -128,3 +128,20 @@ void tide_ring_remove(lua_State *L, int object, tide_ring *r, uint32_t place) {
     if (++r->holes == r->count)
         reset(L, object, r);
 }
+
+void tide_ring_add_to(lua_State *L, int object, const tide_ring *r, int list) {
+    lua_Integer n = (lua_Integer)lua_rawlen(L, list);
+    int values = lua_gettop(L) + 1;
+    lua_getiuservalue(L, object, r->slot);
+    for (uint32_t i = 0; i < r->count; i++) {
+        if (r->room == 1)
+            lua_pushvalue(L, values);
+        else
+            lua_rawgeti(L, values, place_of(r, i));
+        if (lua_isnil(L, -1))
+            lua_pop(L, 1);
+        else
+            lua_rawseti(L, list, ++n);
+    }
+    lua_settop(L, values - 1);
+}

@@ -45,6 +45,9 @@ uint32_t tide_ring_append(lua_State *L, int object, tide_ring *r);
 /* Pushes the first value, which leaves; false: there is none. [-0, +(0|1), -] */
 bool tide_ring_take(lua_State *L, int object, tide_ring *r);
 
+/* Appends all values to the list at the other index. [-0, +0, m] */
+void tide_ring_add_to(lua_State *L, int object, const tide_ring *r, int list);
+
 /* The value at that place leaves. [-0, +0, -] */
 void tide_ring_remove(lua_State *L, int object, tide_ring *r, uint32_t place);
 

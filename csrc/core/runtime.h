@@ -71,6 +71,7 @@ struct tide_runtime {
     int ref_carriers;      /* table: idle coroutines, parallel to carriers.idle */
     int ref_context;       /* the current async context, or false */
     int ref_contexts;      /* table, weak keys: coroutine -> its async context, see relay.c */
+    int ref_deadlock;      /* function that tells of a deadlock, see suspension.c, or false */
     int ref_done;          /* a promise that is fulfilled with nothing */
     int ref_error_meta;    /* metatable of error objects */
     int ref_callback_meta; /* metatable of timer and immediate handles */
@@ -109,8 +110,9 @@ struct tide_runtime {
         int depth;   /* coroutines of ours resumed inside one another */
         bool failed; /* the coroutine that just finished did so with an error */
         tide_yield yield;
-        void *waiter;  /* the reaction by which the top level waits, or NULL */
-        uint32_t call; /* what the next async function counts as, see watch_calls, or 0 */
+        void *waiter;      /* the reaction by which the top level waits, or NULL; */
+        lua_State *driver; /* meanwhile, that drives the loop */
+        uint32_t call;     /* what the next async function counts as, see watch_calls, or 0 */
     } tasks;
 
     struct { /* coroutine.c */

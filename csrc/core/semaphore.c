@@ -22,6 +22,7 @@ typedef struct semaphore {
     const void *tag;
     lua_Integer free;
     tide_line waiters;
+    const tide_line_type *type; /* of those who wait */
 } semaphore;
 
 typedef struct permit {
@@ -31,8 +32,10 @@ typedef struct permit {
 
 static const char tag = 0, permit_tag = 0;
 
-static const tide_line_type waiter_type = {TIDE_LINE_WAITER("semaphore:acquire", 0),
-                                           offsetof(semaphore, waiters)};
+static const tide_line_type semaphore_type = {TIDE_LINE_WAITER("semaphore:acquire", 0),
+                                              offsetof(semaphore, waiters)};
+static const tide_line_type mutex_type = {TIDE_LINE_WAITER("mutex:acquire", 0),
+                                          offsetof(semaphore, waiters)};
 
 static semaphore *check_self(lua_State *L) {
     semaphore *s = lua_touserdata(L, 1);
@@ -146,15 +149,15 @@ static int semaphore_acquire(lua_State *L) {
         }
         lua_settop(L, 3);
     }
-    tide_line_wait(L, rt, &waiter_type, 1, 3, 0);
+    tide_line_wait(L, rt, s->type, 1, 3, 0);
     hand_over(L, rt, s, 1); /* what a finalizer has given back meanwhile */
     return 1;
 }
 
 /* Pushes a semaphore of n permits. */
-static int push_semaphore(lua_State *L, lua_Integer n) {
+static int push_semaphore(lua_State *L, lua_Integer n, const tide_line_type *type) {
     semaphore *s = lua_newuserdatauv(L, sizeof *s, SLOT_WAITERS);
-    *s = (semaphore){.tag = &tag, .free = n};
+    *s = (semaphore){.tag = &tag, .free = n, .type = type};
     tide_ring_init(&s->waiters, SLOT_WAITERS);
     luaL_setmetatable(L, CLASS);
     return 1;
@@ -163,13 +166,13 @@ static int push_semaphore(lua_State *L, lua_Integer n) {
 /* semaphore(n) -> semaphore */
 static int new_semaphore(lua_State *L) {
     tide_runtime_here(L);
-    return push_semaphore(L, tide_argument_integer(L, 1, TIDE_POSITIVE));
+    return push_semaphore(L, tide_argument_integer(L, 1, TIDE_POSITIVE), &semaphore_type);
 }
 
 /* mutex() -> semaphore of one permit */
 static int new_mutex(lua_State *L) {
     tide_runtime_here(L);
-    return push_semaphore(L, 1);
+    return push_semaphore(L, 1, &mutex_type);
 }
 
 const luaL_Reg tide_semaphore_functions[] = {

@@ -579,9 +579,27 @@ bool tide_task_drive(lua_State *L, tide_runtime *rt, int promise) {
     lua_pushvalue(L, -1);
     tide_promise_then(L, rt, promise, lua_touserdata(L, promise));
     rt->tasks.waiter = w;
+    rt->tasks.driver = L;
     rt->drive(L, rt);
     lua_pop(L, 1);
     return w->done;
+}
+
+/* Sets the field tasks of the error on top: who is suspended, the top level awaiting the promise at
+ * 1. Where there is no memory for that, the error has to do. [-0, +0, m] */
+static void add_tasks(lua_State *L, const tide_runtime *rt) {
+    if (lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_deadlock) != LUA_TFUNCTION) {
+        lua_pop(L, 1);
+        return;
+    }
+    lua_pushvalue(L, 1);
+    int status = lua_pcall(L, 1, 1, 0);
+    if (status == LUA_OK)
+        lua_setfield(L, -2, "tasks");
+    else if (status == LUA_ERRMEM)
+        lua_pop(L, 1);
+    else
+        lua_error(L);
 }
 
 int tide_task_deadlock(lua_State *L, tide_runtime *rt, const char *what) {
@@ -589,6 +607,8 @@ int tide_task_deadlock(lua_State *L, tide_runtime *rt, const char *what) {
                     rt->stopped ? "the loop was stopped"
                                 : "nothing is left to run that could settle the promise");
     tide_objects_new_error(L, rt, "DeadlockError");
+    if (!rt->stopped)
+        add_tasks(L, rt);
     return lua_error(L);
 }
 

@@ -48,7 +48,7 @@ int tide_task_await_top(lua_State *L);
 
 /* Who holds a task, which waits for something that is no promise and for nobody else to see. */
 typedef struct tide_hold_type {
-    tide_microtask_type job; /* TIDE_HOLD_JOB */
+    tide_microtask_type job; /* TIDE_HOLD_JOB, with the name of what is waited for */
     /* A cancellation: the holder at the index lets go of its task, which has that place there.
      * [-0, +0, -] */
     void (*forget)(lua_State *L, tide_runtime *rt, int holder, lua_Integer place);
@@ -57,8 +57,8 @@ typedef struct tide_hold_type {
     int (*resume)(lua_State *L, tide_runtime *rt);
 } tide_hold_type;
 
-#define TIDE_HOLD_JOB                                                                              \
-    { "async", tide_task_run_job, tide_task_fail_job, tide_task_cancel_held }
+#define TIDE_HOLD_JOB(name)                                                                        \
+    { name, tide_task_run_job, tide_task_fail_job, tide_task_cancel_held }
 void tide_task_run_job(lua_State *L, tide_runtime *rt, int job, void *self);
 void tide_task_fail_job(lua_State *L, tide_runtime *rt, int job, void *self);
 void tide_task_cancel_held(lua_State *L, tide_runtime *rt, int task, int rejected);
@@ -92,7 +92,7 @@ bool tide_task_drive(lua_State *L, tide_runtime *rt, int promise);
 /* Pushes the outcome of a settled promise; raises its reason. */
 int tide_task_outcome(lua_State *L, tide_runtime *rt, int promise);
 
-/* Raises a DeadlockError. */
+/* Raises a DeadlockError: the top level has waited for the promise at 1. */
 int tide_task_deadlock(lua_State *L, tide_runtime *rt, const char *what);
 
 /* Whether the next await of the running async function raises the reason of its cancellation. */

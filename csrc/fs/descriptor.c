@@ -138,7 +138,8 @@ static void release_close(tide_operation *operation) {
     (void)operation;
 }
 
-static const tide_operation_type close_type = {finish_close, release_close};
+static const tide_operation_type close_type = {finish_close, release_close, "file:close", NULL,
+                                               NULL};
 
 /* What the functions of a type have as their second upvalue; for the name see argument.h. */
 typedef struct closing {

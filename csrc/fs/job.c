@@ -49,7 +49,13 @@ static void release_job(tide_operation *operation) {
     free(((tide_job *)operation)->result);
 }
 
-static const tide_operation_type job_type = {finish_job, release_job};
+static void describe_job(lua_State *L, const tide_operation *operation, int index) {
+    const tide_job *job = (const tide_job *)operation;
+    (void)index;
+    lua_pushfstring(L, "fs.%s '%s'", job->kind->name, job->path);
+}
+
+static const tide_operation_type job_type = {finish_job, release_job, "fs", NULL, describe_job};
 
 /* Copies the argument to a user value of the operation at the index; its bytes. */
 static char *hold(lua_State *L, int self, int argument, int value, size_t *length) {

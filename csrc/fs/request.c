@@ -141,7 +141,21 @@ static void release_request(tide_operation *operation) {
     }
 }
 
-static const tide_operation_type request_type = {finish_request, release_request};
+static void describe_request(lua_State *L, const tide_operation *operation, int index) {
+    const tide_request *r = (const tide_request *)operation;
+    const char *path = r->fs.path;
+    if (lua_getiuservalue(L, index, SLOT_HANDLE) == LUA_TUSERDATA) {
+        tide_descriptor_push_path(L, -1);
+        path = lua_tostring(L, -1);
+    }
+    if (path != NULL)
+        lua_pushfstring(L, "%s '%s'", r->kind->name, path);
+    else
+        lua_pushstring(L, r->kind->name);
+}
+
+static const tide_operation_type request_type = {finish_request, release_request, "fs", NULL,
+                                                 describe_request};
 
 /* Holds what the request at the index needs of its arguments. */
 static void hold_arguments(lua_State *L, const tide_request *r, int self) {

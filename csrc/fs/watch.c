@@ -149,7 +149,8 @@ static int finish_wait(lua_State *L, tide_runtime *rt, tide_operation *operation
     return 0;
 }
 
-static const tide_operation_type wait_type = {finish_wait, tide_operation_release_nothing};
+static const tide_operation_type wait_type = {finish_wait, tide_operation_release_nothing,
+                                              "watch:next", tide_handle_of_wait, NULL};
 
 /* Pushes a promise that is settled already: there is an event for it, an error, or the watch at 1
  * is closed. */

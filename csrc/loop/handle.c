@@ -180,6 +180,10 @@ void tide_handle_push_of_wait(lua_State *L, int index) {
     lua_getiuservalue(L, index, SLOT_OF_HANDLE);
 }
 
+const void *tide_handle_of_wait(const tide_operation *operation) {
+    return ((const tide_wait *)operation)->handle;
+}
+
 void tide_handle_complete_wait(tide_wait *wait, int status) {
     tide_list_remove(&wait->link);
     if (tide_list_empty(&wait->handle->waits))

@@ -81,6 +81,9 @@ void *tide_handle_new_wait(lua_State *L, tide_handle *handle, int index, size_t 
 /* Pushes the handle of the wait at the index. [-0, +1, -] */
 void tide_handle_push_of_wait(lua_State *L, int index);
 
+/* The owner of an operation that is a wait: its handle. */
+const void *tide_handle_of_wait(const tide_operation *operation);
+
 /* Completes a wait. Cannot fail. */
 void tide_handle_complete_wait(tide_wait *wait, int status);
 

@@ -194,8 +194,34 @@ static int set_thread_pool_size(lua_State *L) {
     return lua_error(L);
 }
 
-const luaL_Reg tide_operation_functions[] = {
-    {"cancel", cancel}, {"set_thread_pool_size", set_thread_pool_size}, {NULL, NULL}};
+/* ---- what it is ---- */
+
+void tide_operation_push_name(lua_State *L, int index) {
+    const tide_operation *operation = lua_touserdata(L, index);
+    if (operation->type->describe != NULL)
+        operation->type->describe(L, operation, index);
+    else
+        lua_pushstring(L, operation->type->name);
+}
+
+void tide_operation_push_promise(lua_State *L, int index) {
+    lua_getiuservalue(L, index, SLOT_PROMISE);
+}
+
+/* operation_name(promise) -> what the operation is that will settle that, or nil: none will */
+static int operation_name(lua_State *L) {
+    const tide_promise *p = tide_promise_check(L, tide_runtime_here(L), 1);
+    if (p->state != TIDE_PENDING || p->job.type != &waiter_type.job)
+        return 0;
+    lua_getiuservalue(L, 1, TIDE_SLOT_VALUE);
+    tide_operation_push_name(L, lua_gettop(L));
+    return 1;
+}
+
+const luaL_Reg tide_operation_functions[] = {{"cancel", cancel},
+                                             {"operation_name", operation_name},
+                                             {"set_thread_pool_size", set_thread_pool_size},
+                                             {NULL, NULL}};
 
 void tide_operation_cancel_all(tide_runtime *rt) {
     tide_list *link = rt->operations.next;

@@ -24,6 +24,13 @@ typedef struct tide_operation_type {
     int (*finish)(lua_State *L, tide_runtime *rt, tide_operation *operation);
     /* Gives back what is not Lua's; called once, after finish or when the runtime closes. */
     void (*release)(tide_operation *operation);
+    const char *name; /* what it is, for those who are told what waits for what */
+    /* The data of libuv's handle that the operation stands for or waits for; NULL: libuv has a
+     * request for it. */
+    const void *(*owner)(const tide_operation *operation);
+    /* Pushes more than the name says; the operation is at the index. NULL: there is no more.
+     * [-0, +1, m] */
+    void (*describe)(lua_State *L, const tide_operation *operation, int index);
 } tide_operation_type;
 
 struct tide_operation {
@@ -68,6 +75,12 @@ void tide_operation_attach(lua_State *L, tide_runtime *rt, int signal);
 /* The same for what only asks and changes nothing: when it is cancelled, its group does not wait
  * for the thread. [-2, +1, m] */
 void tide_operation_attach_loosely(lua_State *L, tide_runtime *rt, int signal);
+
+/* Pushes what the operation at the index is. [-0, +1, m] */
+void tide_operation_push_name(lua_State *L, int index);
+
+/* Pushes the promise of the operation at the index. [-0, +1, -] */
+void tide_operation_push_promise(lua_State *L, int index);
 
 extern const luaL_Reg tide_operation_functions[];
 

@@ -147,7 +147,8 @@ static int finish_poll(lua_State *L, tide_runtime *rt, tide_operation *operation
     return 1;
 }
 
-static const tide_operation_type poll_type = {finish_poll, tide_operation_release_nothing};
+static const tide_operation_type poll_type = {finish_poll, tide_operation_release_nothing, "poll",
+                                              tide_handle_of_wait, NULL};
 
 /* An abort: from here on the descriptor is its owner's alone. */
 static void cancel_poll(tide_operation *operation) {

@@ -81,7 +81,8 @@ static int finish_wait(lua_State *L, tide_runtime *rt, tide_operation *operation
     return 1;
 }
 
-static const tide_operation_type wait_type = {finish_wait, tide_operation_release_nothing};
+static const tide_operation_type wait_type = {finish_wait, tide_operation_release_nothing,
+                                              "signal:next", tide_handle_of_wait, NULL};
 
 /* One that came while nobody waited, or NULL. */
 static watched *find_pending(signals *s) {

@@ -113,7 +113,13 @@ static void release_lookup(tide_operation *operation) {
         uv_freeaddrinfo(l->request.addrinfo);
 }
 
-static const tide_operation_type lookup_type = {finish_lookup, release_lookup};
+static void describe_lookup(lua_State *L, const tide_operation *operation, int index) {
+    (void)index;
+    lua_pushfstring(L, "dns.lookup '%s'", ((const lookup *)operation)->host);
+}
+
+static const tide_operation_type lookup_type = {finish_lookup, release_lookup, "dns.lookup", NULL,
+                                                describe_lookup};
 
 typedef struct lookup_options {
     lua_Integer family; /* 4, 6 or 0 for any */
@@ -212,7 +218,13 @@ static void release_reverse(tide_operation *operation) {
     (void)operation;
 }
 
-static const tide_operation_type reverse_type = {finish_reverse, release_reverse};
+static void describe_reverse(lua_State *L, const tide_operation *operation, int index) {
+    (void)index;
+    lua_pushfstring(L, "dns.reverse '%s'", ((const reverse *)operation)->host);
+}
+
+static const tide_operation_type reverse_type = {finish_reverse, release_reverse, "dns.reverse",
+                                                 NULL, describe_reverse};
 
 /* reverse(address, [options]) -> promise */
 static int dns_reverse(lua_State *L) {

@@ -91,7 +91,8 @@ static int finish_accept(lua_State *L, tide_runtime *rt, tide_operation *operati
     return push_connection(L, rt, server);
 }
 
-static const tide_operation_type accept_type = {finish_accept, tide_operation_release_nothing};
+static const tide_operation_type accept_type = {finish_accept, tide_operation_release_nothing,
+                                                "server:accept", tide_handle_of_wait, NULL};
 
 static tide_server *check_server(lua_State *L) {
     tide_runtime_here(L);

@@ -225,7 +225,8 @@ static void release_receive(tide_operation *operation) {
     r->datagram = NULL;
 }
 
-static const tide_operation_type receive_type = {finish_receive, release_receive};
+static const tide_operation_type receive_type = {finish_receive, release_receive, "udp:receive",
+                                                 tide_handle_of_wait, NULL};
 
 /* Waits for the next datagram; the signal to heed is at 3. */
 static int wait_for_datagram(lua_State *L, tide_runtime *rt, udp *s) {
@@ -291,7 +292,8 @@ static int finish_send(lua_State *L, tide_runtime *rt, tide_operation *operation
     return -1;
 }
 
-static const tide_operation_type send_type = {finish_send, tide_operation_release_nothing};
+static const tide_operation_type send_type = {finish_send, tide_operation_release_nothing,
+                                              "udp:send", NULL, NULL};
 
 /* The data at 2 waits until the system takes it. The signal to heed is on top. */
 static int queue_send(lua_State *L, udp *s, const uv_buf_t *data, const tide_address *to) {

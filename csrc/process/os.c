@@ -380,7 +380,8 @@ static void release_random(tide_operation *operation) {
     (void)operation;
 }
 
-static const tide_operation_type random_type = {finish_random, release_random};
+static const tide_operation_type random_type = {finish_random, release_random, "os.random_bytes",
+                                                NULL, NULL};
 
 /* Returns a settled promise for that many bytes. */
 static int random_at_once(lua_State *L, tide_runtime *rt, size_t n) {

@@ -133,7 +133,11 @@ static void release(tide_operation *operation) {
     (void)operation;
 }
 
-static const tide_operation_type process_type = {finish_process, release};
+static const void *itself(const tide_operation *operation) {
+    return operation;
+}
+
+static const tide_operation_type process_type = {finish_process, release, "process", itself, NULL};
 
 /* ---- waiting ---- */
 
@@ -166,7 +170,12 @@ static int finish_wait(lua_State *L, tide_runtime *rt, tide_operation *operation
     return 1;
 }
 
-static const tide_operation_type wait_type = {finish_wait, release};
+static const void *process_of(const tide_operation *operation) {
+    return ((const waiter *)operation)->process;
+}
+
+static const tide_operation_type wait_type = {finish_wait, release, "process:wait", process_of,
+                                              NULL};
 
 static void cancel_wait(tide_operation *operation) {
     waiter *w = (waiter *)operation;

@@ -221,7 +221,7 @@ static bool forget(lua_State *L, tide_runtime *rt, int waiter) {
     return asleep;
 }
 
-static const tide_waiter_type read_type = {TIDE_WAITER_JOB("read"), forget, 0};
+static const tide_waiter_type read_type = {TIDE_WAITER_JOB("stream:read"), forget, 0};
 
 /* Pushes the promise of the read that has been described; the reader is at 1, what is heeded at
  * that index. [-0, +1, m] */
@@ -391,7 +391,7 @@ static void forget_held(lua_State *L, tide_runtime *rt, int holder, lua_Integer 
         end_pending(L, r, holder);
 }
 
-static const tide_hold_type hold_type = {TIDE_HOLD_JOB, forget_held, NULL};
+static const tide_hold_type hold_type = {TIDE_HOLD_JOB("stream:read"), forget_held, NULL};
 
 /* Awaits the next one. Nobody sees its promise, so mostly there is none: what is there already is
  * awaited as a value, which takes as long as a settled promise, and otherwise the task is held. */

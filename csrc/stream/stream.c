@@ -217,7 +217,8 @@ static int finish_wait(lua_State *L, tide_runtime *rt, tide_operation *operation
     return -1;
 }
 
-static const tide_operation_type wait_type = {finish_wait, tide_operation_release_nothing};
+static const tide_operation_type wait_type = {finish_wait, tide_operation_release_nothing,
+                                              "stream:write", tide_handle_of_wait, NULL};
 
 /* Queues the buffers, whose strings stand on the stack from 2 up to there. Returns a status.
  * [-0, +0, m] */
@@ -431,8 +432,14 @@ static int finish_connect(lua_State *L, tide_runtime *rt, tide_operation *operat
     return -1;
 }
 
+static void describe_connect(lua_State *L, const tide_operation *operation, int index) {
+    (void)index;
+    lua_pushfstring(L, "connect '%s'", ((const stream_operation *)operation)->name);
+}
+
 uv_connect_t *tide_stream_connect_new(lua_State *L, tide_stream *s, int index, const char *name) {
-    static const tide_operation_type type = {finish_connect, tide_operation_release_nothing};
+    static const tide_operation_type type = {finish_connect, tide_operation_release_nothing,
+                                             "connect", NULL, describe_connect};
     stream_operation *o = new_operation(L, s, index, &type);
     o->uv.connect.data = o;
     o->name = lua_pushstring(L, name);
@@ -486,7 +493,8 @@ static int finish_shutdown(lua_State *L, tide_runtime *rt, tide_operation *opera
 
 /* s:shutdown([options]) -> promise of nothing */
 static int stream_shutdown(lua_State *L) {
-    static const tide_operation_type type = {finish_shutdown, tide_operation_release_nothing};
+    static const tide_operation_type type = {finish_shutdown, tide_operation_release_nothing,
+                                             "stream:shutdown", NULL, NULL};
     tide_runtime *rt = tide_runtime_here(L);
     tide_stream *s = tide_stream_check(L, 1);
     if (tide_waiter_begin(L, rt, 2))

@@ -5,6 +5,8 @@ local abort = require "moontide.async.abort"
 local argument = require "moontide.internal.argument"
 local group = require "moontide.async.group"
 local generator = require "moontide.async.generator"
+local handles = require "moontide.async.handles"
+local tasks = require "moontide.async.tasks"
 local traceback = require "moontide.async.traceback"
 
 ---@class moontide
@@ -32,6 +34,8 @@ local M = {
   on_unhandled_rejection = core.on_unhandled_rejection,
   on_rejection_handled = core.on_rejection_handled,
   traceback = traceback.traceback,
+  tasks = tasks.tasks,
+  handles = handles.handles,
   poll = core.poll,
   signal = core.signal,
   now = core.now,

@@ -1,11 +1,12 @@
--- The programs in docs/: each complete one, that begins by requiring moontide, runs as it stands
--- and writes nothing to stderr. Those in README.md, below which stands what they print, are run by
--- `make examples`.
+-- The programs in docs/: each complete one, that begins by requiring moontide, runs as it stands.
+-- It prints what stands below it; without that, it ends well and writes nothing to stderr. Those in
+-- README.md are run by `make examples`.
 local child = require "spec.support.child"
 local programs = dofile "tools/programs.lua"
 
-local DOCUMENTS =
-  { "concurrency", "embedding", "internals", "io", "porting", "semantics", "testing" }
+local DOCUMENTS = {
+  "concurrency", "debugging", "embedding", "internals", "io", "porting", "semantics", "testing",
+}
 
 -- What is not run here, by a text in it, and why.
 local NOT_RUN = {
@@ -41,6 +42,10 @@ for _, name in ipairs(DOCUMENTS) do
       if not reason_not_to_run(program.text) then
         it("has a program that runs, " .. i, function()
           local output = programs.run(child.lua, program.text)
+          if program.output then
+            assert.equal(programs.without_times(program.output), output)
+            return
+          end
           assert.is_nil(output:match("%[stderr%]\n.*"))
           assert.is_nil(output:match("%[exit %d+%]"), output)
           assert.is_nil(output:match("%[signal %d+%]"), output)

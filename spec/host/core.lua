@@ -332,7 +332,8 @@ if mode == "whole" then
   end
   tide.run(async(deep), 28) -- deeper than the core nests resumes
   fails(tide.run, error, "raised")
-  fails(tide.run, function() await(Promise(nothing)) end)
+  local ok, err = pcall(tide.run, function() await(Promise(nothing)) end)
+  assert(not ok and (type(err) == "string" or not err.tasks or err.tasks[1].count == 1))
   Promise.reject "nobody looks"
   fails(tide.run)
   tide.set_timeout(error, 1, "raised")
@@ -351,9 +352,13 @@ if mode == "whole" then
   assert(woken == 1)
   tide.step(1)
   assert(core.stats())
+  core.listen("SIGUSR1", nothing)
   for _ = 1, 3 do
     flight()
     tide.step(1)
   end
+  -- Not their texts: Lua's buffers for long strings do not try a second time.
+  assert(tide.handles()[1].kind == "timer" and #tide.tasks() > 0)
+  assert(collectgarbage("isrunning"))
 end
 return flight()

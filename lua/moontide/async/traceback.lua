@@ -49,7 +49,7 @@ function M.name_at(place)
 end
 
 --- `function 'NAME' (FILE:LINE)`, or `function <FILE:LINE>`.
-local function describe_function(place)
+function M.describe_function(place)
   local name = M.name_at(place)
   return name and ("function '%s' (%s)"):format(name, place) or ("function <%s>"):format(place)
 end
@@ -70,7 +70,7 @@ local function frames_of(part)
     local head, place = line:match("^(.* in )function <(.+)>$")
     if head then
       local is_body = part.kind == "async" and i == #lines
-      lines[i] = head .. (is_body and "async " or "") .. describe_function(place)
+      lines[i] = head .. (is_body and "async " or "") .. M.describe_function(place)
     end
   end
   return lines

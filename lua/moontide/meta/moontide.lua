@@ -50,6 +50,44 @@
 ---@class moontide.List: { [integer]: any }
 ---@field n integer
 
+--- The top level waits for what nothing that is left to run could settle.
+---@class moontide.DeadlockError: moontide.Error
+---@field tasks? moontide.Tasks what `tide.tasks()` would have said; not after `tide.stop()`
+
+--- Suspended async functions that stand alike: of one name, at one line, waiting for the same.
+---@class moontide.Task
+---@field name string "async function 'f' (app.lua:3)", the line where it is defined; without a name,
+---"async function <app.lua:3>"; or "the top level"
+---@field source? string file of the line where it awaits, as far as known
+---@field line? integer that line
+---@field waits_for string "queue:pop", "sleep", "Promise.all [2]", "async function <app.lua:9>", ...
+---@field count integer how many they are
+---@field awaited_by moontide.Task[] who awaits them
+---@field through? boolean they are awaited by way of something else, which waits_for names
+---@field in_circle? boolean they wait, by way of others, for themselves
+---@field seen? boolean who awaits them stands in an entry before this one
+
+--- What waits for something that no async function will do comes first, with those who wait for that
+--- below it. `tostring` gives a line for each, 20 at most.
+---@class moontide.Tasks
+---@field [integer] moontide.Task
+
+--- Something that keeps the loop alive.
+---@class moontide.HandleInfo
+---@field kind "timer"|"immediate"|"operation"|"server"|"stream"|"udp"|"process"|"signal"|"watch"|"poll"|"handle"
+---@field description? string "sleep", "fs.stat 'x'", "127.0.0.1:80", "SIGTERM", ...
+---@field source? string file of the line where it is awaited, or where the function is that it calls;
+---as far as known
+---@field line? integer that line
+---@field calls? string the function that it will call: "function <app.lua:3>", "C function"
+---@field due? number of a timer: ms from now
+---@field pid? integer of a process
+
+--- Timers come first, in the order in which they will fire. `tostring` gives a line for each, 20 at
+--- most.
+---@class moontide.Handles
+---@field [integer] moontide.HandleInfo
+
 --- An entry of `Promise.all_settled`.
 ---@class moontide.Outcome
 ---@field status "fulfilled"|"rejected"
@@ -85,7 +123,8 @@ function tide.spawn(fn, ...) end
 --- Raises the reason of a rejection, unchanged; and a string where it cannot suspend: "await
 --- outside an async function", "await inside a coroutine that is not an async function: ..." (see
 --- coroutine.lua), "await cannot suspend inside table.sort, called from x.lua:12". On the main thread also what leaves
---- the loop meanwhile, as `run` does, and a DeadlockError when nothing is left that could settle v.
+--- the loop meanwhile, as `run` does, and a moontide.DeadlockError when nothing is left that could
+--- settle v.
 ---@async
 ---@generic T
 ---@param v? T|moontide.Promise<T>|moontide.Thenable
@@ -179,7 +218,7 @@ function tide.yield() end
 ---
 --- Raises what main is rejected with, at once; what a timer, immediate or microtask raises, and
 --- the reason of an unhandled rejection, both unchanged, after which the loop can be run again;
---- a moontide.Error named DeadlockError when main still waits and nothing is left to run; and a
+--- a moontide.DeadlockError when main still waits and nothing is left to run; and a
 --- string when the loop is running already, or inside an async function.
 ---@param main? moontide.Callable
 ---@param ... any
@@ -213,6 +252,17 @@ function tide.backend_fd() end
 --- How long a host may wait for `backend_fd` before it calls `step`.
 ---@return number ms 0 when a turn is due, -1 for without limit
 function tide.backend_timeout() end
+
+--- The async functions that are suspended now, and who awaits them. Looks through the whole heap for
+--- them, which takes about a millisecond for 5000 objects: for debugging. What nothing can reach is not
+--- found.
+---@return moontide.Tasks
+function tide.tasks() end
+
+--- What keeps the loop alive now: timers and immediates, operations, and what is open and waited for.
+--- What is unref'd, or open without anybody who waits, does not.
+---@return moontide.Handles
+function tide.handles() end
 
 --- Has f called when the program calls into moontide outside a turn, which may have made a turn
 --- necessary that the host does not know of: once, until the next turn, and until then
