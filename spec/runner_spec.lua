@@ -1,3 +1,4 @@
+-- Of: internal/report, loop/listener
 local child = require "spec.support.child"
 local leak = require "spec.support.leak"
 

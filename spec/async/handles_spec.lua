@@ -1,3 +1,4 @@
+-- Of: async/handles
 local child = require "spec.support.child"
 local leak = require "spec.support.leak"
 

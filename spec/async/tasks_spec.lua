@@ -1,3 +1,4 @@
+-- Of: async/tasks, core/heap, core/suspension
 -- luacheck: no max string line length (what is expected stands as it is printed)
 local child = require "spec.support.child"
 local leak = require "spec.support.leak"
