@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/event.h"
+#include "core/floating.h"
 #include "core/forgotten.h"
 #include "core/generator.h"
 #include "core/group.h"
@@ -116,6 +117,7 @@ tide_runtime *tide_lifecycle_open(lua_State *L) {
     lua_getfield(L, -1, "__index");
     tide_objects_set_functions(L, rt, "promise:", tide_task_methods);
     lua_pop(L, 2);
+    tide_floating_open(L, rt);
     tide_forgotten_open(L, rt);
     tide_timer_open(L, rt);
     tide_poll_open(L, rt);

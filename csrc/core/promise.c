@@ -9,6 +9,7 @@
 
 #include "core/argument.h"
 #include "core/context.h"
+#include "core/floating.h"
 #include "core/objects.h"
 #include "core/trace.h"
 
@@ -306,6 +307,7 @@ void tide_promise_reserve(lua_State *L, tide_runtime *rt, int promise, tide_prom
 }
 
 void tide_promise_then(lua_State *L, tide_runtime *rt, int promise, tide_promise *p) {
+    tide_floating_used(L, rt, promise);
     if (p->state == TIDE_PENDING && p->n == 1)
         make_list(L, p, promise);
     if (p->state == TIDE_PENDING) {

@@ -60,6 +60,8 @@ static void open_tables(lua_State *L, tide_runtime *rt) {
     rt->ref_on_wake = new_slot(L);
     rt->ref_trace_format = new_slot(L);
     rt->ref_contexts = new_weak_table_ref(L);
+    rt->ref_floating = new_weak_table_ref(L);
+    rt->ref_on_floating = new_slot(L);
     rt->ref_relays = new_weak_table_ref(L);
     rt->ref_traces = new_weak_table_ref(L);
 }

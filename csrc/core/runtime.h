@@ -61,9 +61,10 @@ struct tide_runtime {
     bool interrupt; /* the drain must return to whoever drives the loop */
     bool stopped;   /* stop() was called */
 
-    bool attention;    /* closed, or the next call has to wake the host */
-    bool host_listens; /* on_wake() has a function */
-    bool woken;        /* it was called since the last turn */
+    bool watches_floating; /* see floating.h */
+    bool attention;        /* closed, or the next call has to wake the host */
+    bool host_listens;     /* on_wake() has a function */
+    bool woken;            /* it was called since the last turn */
 
     int ref_anchors;       /* table: slot -> what a timer or an operation keeps alive */
     int ref_cancel_policy; /* table of functions, see cancel.h, or false */
@@ -83,6 +84,8 @@ struct tide_runtime {
     int ref_on_wake;       /* callback of on_wake, or nil */
     int ref_polls;         /* table: file descriptor -> handle that polls it */
     int ref_promise_meta;  /* metatable of promises */
+    int ref_floating;      /* table, weak keys: promise -> its mark, see floating.h */
+    int ref_on_floating;   /* function that is told of those, or false */
     int ref_relays;        /* table, weak keys: coroutine -> the one inside, see relay.c */
     int ref_rejected;      /* table: rejected promises without a handler, in order */
     int ref_reported;      /* table: those of them that are being reported */

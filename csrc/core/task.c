@@ -16,6 +16,7 @@
 #include "core/argument.h"
 #include "core/barrier.h"
 #include "core/context.h"
+#include "core/floating.h"
 #include "core/coroutine.h"
 #include "core/objects.h"
 #include "core/relay.h"
@@ -393,10 +394,15 @@ static void set_context(lua_State *L, tide_node *t) {
     t->promise.flags |= TIDE_CONTEXT;
 }
 
-int tide_task_start(lua_State *L, tide_runtime *rt) {
+/* The same; as a call of the running function, that of an async one. */
+static inline int start_call(lua_State *L, tide_runtime *rt, bool is_call) {
     int nargs = lua_gettop(L) - 1;
-    if (!rt->has_context)
-        return start(L, rt, task_new(L, rt, nargs, false, TIDE_SLOT_REACTIONS), nargs, start_done);
+    if (!rt->has_context) {
+        tide_node *t = task_new(L, rt, nargs, false, TIDE_SLOT_REACTIONS);
+        if (is_call)
+            tide_floating_made(L, rt, -1, lua_upvalueindex(2));
+        return start(L, rt, t, nargs, start_done);
+    }
     tide_scope *s = tide_scope_push_current(L, rt);
     if (s != NULL)
         lua_insert(L, 1);
@@ -406,7 +412,13 @@ int tide_task_start(lua_State *L, tide_runtime *rt) {
     set_context(L, t);
     if (s != NULL)
         tide_scope_enter(L, rt, 1, lua_gettop(L), tide_scope_child(rt, s));
+    if (is_call)
+        tide_floating_made(L, rt, -1, lua_upvalueindex(2));
     return start(L, rt, t, nargs, start_done);
+}
+
+int tide_task_start(lua_State *L, tide_runtime *rt) {
+    return start_call(L, rt, false);
 }
 
 static int start_body_done(lua_State *L, int status, lua_KContext context) {
@@ -485,7 +497,7 @@ int tide_task_begin(lua_State *L, tide_runtime *rt, tide_node *t, int nargs, lua
 static int async_call(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     lua_pushvalue(L, lua_upvalueindex(2));
-    return tide_task_start(L, rt);
+    return start_call(L, rt, true);
 }
 
 static int async(lua_State *L) {
@@ -508,6 +520,7 @@ static int spawn(lua_State *L) {
 /* ---- await ---- */
 
 int tide_task_outcome(lua_State *L, tide_runtime *rt, int promise) {
+    tide_floating_used(L, rt, promise);
     tide_promise *p = lua_touserdata(L, promise);
     if (p->state == TIDE_FULFILLED && p->n == 1) {
         lua_getiuservalue(L, promise, TIDE_SLOT_VALUE);

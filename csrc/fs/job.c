@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "core/floating.h"
 #include "core/waiter.h"
 #include "loop/uverror.h"
 #include "loop/pool.h"
@@ -86,5 +87,6 @@ int tide_job_start(lua_State *L, const tide_job *checked, int options, int data)
     else
         job->operation.request = (uv_req_t *)&job->uv;
     tide_operation_attach(L, rt, signal);
+    tide_floating_made(L, rt, -1, 0);
     return 1;
 }

@@ -3,6 +3,7 @@ require "moontide.internal.version"()
 local core = require "moontide.core"
 local abort = require "moontide.async.abort"
 local argument = require "moontide.internal.argument"
+local debug_mode = require "moontide.async.debug"
 local group = require "moontide.async.group"
 local generator = require "moontide.async.generator"
 local handles = require "moontide.async.handles"
@@ -36,6 +37,7 @@ local M = {
   traceback = traceback.traceback,
   tasks = tasks.tasks,
   handles = handles.handles,
+  debug = debug_mode.debug,
   poll = core.poll,
   signal = core.signal,
   now = core.now,

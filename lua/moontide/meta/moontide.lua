@@ -292,6 +292,18 @@ function tide.on_rejection_handled(f) end
 ---@return string trace
 function tide.traceback(reason, where) end
 
+---@class moontide.Debugging
+---@field floating? boolean reports calls of async functions, and operations on files and sleeps, whose
+---promise was dropped, and that nobody had awaited, chained or collected. `spawn` and `detach` are meant
+---so. A report comes when the collector finds the promise
+---@field report? fun(text: string) default: prints to stderr
+---@field unsettled? boolean the command reports which async functions are still suspended at its end
+
+--- Debug mode, also by MOONTIDE_DEBUG in the environment, unless that is empty or 0. One report for each
+--- line of code, 20 at most. It is for development: a call costs two to three times as much.
+---@param options? moontide.Debugging|false default: floating and unsettled; false: off
+function tide.debug(options) end
+
 --- Makes a function that returns a promise from one that takes a callback `(err, ...)` as its last
 --- argument. Rejects with err unless it is nil or false. What f raises is a rejection.
 --- Source: Node, util.promisify.
