@@ -36,10 +36,10 @@ local function is_deadlock(err)
   return type(err) == "table" and rawget(err, "name") == "DeadlockError"
 end
 
---- Message handler: the text that is printed, or a deadlock's error object.
-local function describe(tide)
+--- Message handler: the text that is printed, or the error object of what is no failure.
+local function describe(tide, interruption)
   return function(err)
-    if is_deadlock(err) then
+    if is_deadlock(err) or interruption.is_reason(err) then
       return err
     end
     local text = tide.traceback(err, 2)
@@ -150,15 +150,27 @@ end
 
 --- Calls the function, then the loop until nothing is left, and leaves.
 local function run(tide, main, ...)
+  local interruption = require "moontide.command.interruption"
+  local handler = describe(tide, interruption)
   require("moontide.internal.report").print_at("SIGUSR1")
+  interruption.heed()
   local ok, err = xpcall(function(...)
     main(...)
-    tide.run()
-  end, describe(tide), ...)
-  if not ok then
-    fail(is_deadlock(err) and EXIT_DEADLOCK or EXIT_ERROR, text_of(err))
+    if not interruption.code() then -- else only what was interrupted is waited for
+      tide.run()
+    end
+  end, handler, ...)
+  local code = interruption.code()
+  if not ok and not interruption.is_reason(err) then
+    tell(text_of(err))
+    code = code or is_deadlock(err) and EXIT_DEADLOCK or EXIT_ERROR
   end
-  exit(0)
+  if interruption.code() then
+    interruption.finish(handler, function(failure)
+      tell(tostring(failure))
+    end)
+  end
+  exit(code or 0)
 end
 
 --- The name of the script, or nil where there is only code.

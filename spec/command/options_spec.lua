@@ -1,3 +1,4 @@
+-- Of: command
 local child = require "spec.support.child"
 local leak = require "spec.support.leak"
 
@@ -113,7 +114,7 @@ describe("bin/moontide:", function()
       assert.same({ code = 0, err = "" }, { code = result.code, err = result.err })
       for _, word in ipairs {
         "-e CODE", "-l NAME", "--unhandled=raise|warn", "-v, --version", "-h, --help", "  --  ",
-        " 0 ", " 1 ", " 13 ", " 64 ", "os.exit",
+        " 0 ", " 1 ", " 13 ", " 64 ", " 130 ", " 143 ", "os.exit",
       } do
         assert.is_truthy(result.out:find(word, 1, true), word)
       end

@@ -18,11 +18,15 @@ so is no SCRIPT where that is a pipe or a file.
 At SIGUSR1 it tells on stderr which async functions are suspended and what keeps the loop alive,
 unless SCRIPT asks for that signal itself.
 
+SIGINT (Ctrl-C) and SIGTERM interrupt SCRIPT, which may clean up for five seconds; the second one
+ends it at once. A SCRIPT that asks for the signal itself gets it instead.
+
 exit codes:
-   0  SCRIPT has ended, and so has all that it started
-   1  an error or a rejection that nothing handled, or SCRIPT cannot be loaded
-  13  SCRIPT waits for something that can never come
-  64  wrong usage
+    0  SCRIPT has ended, and so has all that it started
+    1  an error or a rejection that nothing handled, or SCRIPT cannot be loaded
+   13  SCRIPT waits for something that can never come
+   64  wrong usage
+  130  SIGINT, 143  SIGTERM
   or what SCRIPT gives to os.exit
 ]]
 
