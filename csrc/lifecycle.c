@@ -26,6 +26,7 @@
 #include "loop/completion.h"
 #include "loop/fork.h"
 #include "loop/immediate.h"
+#include "loop/interruption.h"
 #include "loop/loop.h"
 #include "loop/operation.h"
 #include "loop/poll.h"
@@ -57,6 +58,7 @@ static void run_dry(tide_runtime *rt) {
 static int close_runtime(lua_State *L) {
     tide_runtime *rt = lua_touserdata(L, 1);
     rt->closed = rt->attention = true;
+    tide_interruption_close(rt);
     if (rt->loop_open) {
         rt->loop_open = false;
         tide_fork_check(rt);

@@ -54,8 +54,7 @@ void tide_line_wait(lua_State *L, tide_runtime *rt, const tide_line_type *type, 
                     int signal, int item) {
     tide_line *line = (tide_line *)(void *)((char *)lua_touserdata(L, object) + type->offset);
     bool heeds = lua_toboolean(L, signal);
-    int owner = heeds || rt->has_context ? object : 0; /* what a cancellation asks for */
-    tide_node *w = tide_waiter_prepare(L, rt, &type->waiter, owner, heeds);
+    tide_node *w = tide_waiter_prepare(L, rt, &type->waiter, object, heeds);
     w->promise.at.place = PLACE_SOON;
     tide_line_reserve(L, object, line); /* nothing is to fail once it has entered its scope */
     if (heeds || w->promise.flags & TIDE_MEMBER)

@@ -72,10 +72,31 @@ static void append_late(lua_State *L, tide_runtime *rt, int promise) {
     lua_pop(L, 1);
 }
 
+/* Whether the promise is about to be rejected, with what is on top, by an interruption. */
+static bool is_interrupted(lua_State *L, const tide_runtime *rt, const tide_promise *p) {
+    int payload = lua_gettop(L);
+    if (rt->interruption.ref_reason == 0)
+        return false;
+    if (p->flags & TIDE_TRACED)
+        tide_trace_push_reason(L, payload);
+    else
+        lua_pushvalue(L, payload);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->interruption.ref_reason);
+    bool same = lua_rawequal(L, -1, -2);
+    lua_settop(L, payload);
+    return same;
+}
+
+static bool is_excused(lua_State *L, tide_runtime *rt, int promise) {
+    const tide_promise *p = lua_touserdata(L, promise);
+    return is_interrupted(L, rt, p) ||
+           ((p->flags & (TIDE_CONTEXT | TIDE_MEMBER)) && tide_scope_excuses(L, rt, promise));
+}
+
 /* HostPromiseRejectionTracker. What a cancellation has rejected need not be handled. */
 static void track(lua_State *L, tide_runtime *rt, int promise, bool handled) {
     tide_promise *p = lua_touserdata(L, promise);
-    if (!handled && (p->flags & (TIDE_CONTEXT | TIDE_MEMBER)) && tide_scope_excuses(L, rt, promise))
+    if (!handled && is_excused(L, rt, promise))
         p->flags |= TIDE_HANDLED | TIDE_EXCUSED;
     else if (!handled)
         append(L, rt, promise);

@@ -8,6 +8,7 @@
 #ifndef TIDE_RUNTIME_H
 #define TIDE_RUNTIME_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -49,6 +50,17 @@ typedef enum tide_phase {
     TIDE_PHASE_END
 } tide_phase;
 
+/* How far a program that heeds SIGINT and SIGTERM is with that, see interruption.h. */
+typedef enum tide_stage {
+    TIDE_UNINTERRUPTED,
+    TIDE_SIGNALLED,      /* the signal has come, and is yet to be dealt with */
+    TIDE_INTERRUPTED_ALL /* all that ran has been interrupted */
+} tide_stage;
+
+/* How many signals these are, and how many instructions code does between two looks at the clock
+ * once one has come. */
+enum { TIDE_INTERRUPTIONS = 2, TIDE_INTERRUPTION_STEPS = 1000 };
+
 typedef struct tide_timer_entry {
     uint64_t due; /* ns, of uv_hrtime's clock */
     uint64_t seq; /* order of creation among equals */
@@ -56,10 +68,10 @@ typedef struct tide_timer_entry {
 } tide_timer_entry;
 
 struct tide_runtime {
-    bool closed;    /* also before it is wholly made */
-    bool running;   /* the loop is being driven */
-    bool interrupt; /* the drain must return to whoever drives the loop */
-    bool stopped;   /* stop() was called */
+    bool closed;                     /* also before it is wholly made */
+    bool running;                    /* the loop is being driven */
+    volatile sig_atomic_t interrupt; /* the drain must return to whoever drives the loop */
+    bool stopped;                    /* stop() was called */
 
     bool watches_floating; /* see floating.h */
     bool attention;        /* closed, or the next call has to wake the host */
@@ -113,9 +125,11 @@ struct tide_runtime {
         int depth;   /* coroutines of ours resumed inside one another */
         bool failed; /* the coroutine that just finished did so with an error */
         tide_yield yield;
-        void *waiter;      /* the reaction by which the top level waits, or NULL; */
-        lua_State *driver; /* meanwhile, that drives the loop */
-        uint32_t call;     /* what the next async function counts as, see watch_calls, or 0 */
+        void *waiter;                 /* the reaction by which the top level waits, or NULL; */
+        lua_State *driver;            /* meanwhile, that drives the loop, */
+        struct tide_promise *awaited; /* what it waits for, */
+        bool answered;                /* and whether that has come */
+        uint32_t call; /* what the next async function counts as, see watch_calls, or 0 */
     } tasks;
 
     struct { /* coroutine.c */
@@ -173,6 +187,20 @@ struct tide_runtime {
     tide_block_pool blocks; /* for what streams receive */
     tide_list fresh_polls;  /* see poll.c */
     tide_list resting;      /* streams that are anchored, though no read waits: see stream.c */
+
+    struct {                               /* interruption.c */
+        volatile sig_atomic_t stage;       /* tide_stage */
+        volatile sig_atomic_t has_signals; /* the program has asked for some, ever */
+        int number;                        /* of the signal */
+        uint64_t since;                    /* when it came, ns */
+        bool due;                          /* the top level has yet to be interrupted */
+        int ref_function;                  /* what is called at the signal */
+        int ref_reason;                    /* what is raised, or 0 */
+        lua_State *main;
+        lua_Hook hook; /* raises that in code that does not come back to the loop */
+        uv_signal_t uv[TIDE_INTERRUPTIONS];
+        void (*inner[TIDE_INTERRUPTIONS])(int); /* libuv's handlers */
+    } interruption;
 
     tide_phase phase;
     uint32_t turns;    /* so far */

@@ -580,8 +580,10 @@ typedef struct waiter {
 static void run_waiter(lua_State *L, tide_runtime *rt, int job, void *self) {
     (void)L, (void)job;
     ((waiter *)self)->done = true;
-    if (rt->tasks.waiter == self) /* else that drive ended some other way */
-        rt->interrupt = true;
+    if (rt->tasks.waiter != self)
+        return; /* that drive ended some other way */
+    rt->tasks.answered = true;
+    rt->interrupt = true;
 }
 
 static const tide_microtask_type waiter_type = {"await", run_waiter, NULL, NULL};
@@ -593,6 +595,7 @@ bool tide_task_drive(lua_State *L, tide_runtime *rt, int promise) {
     tide_promise_then(L, rt, promise, lua_touserdata(L, promise));
     rt->tasks.waiter = w;
     rt->tasks.driver = L;
+    rt->tasks.awaited = lua_touserdata(L, promise);
     rt->drive(L, rt);
     lua_pop(L, 1);
     return w->done;
@@ -625,10 +628,25 @@ int tide_task_deadlock(lua_State *L, tide_runtime *rt, const char *what) {
     return lua_error(L);
 }
 
+/* The top level, which awaits the promise at 1, is interrupted: what that stands for is given up.
+ */
+static int interrupt_top(lua_State *L, tide_runtime *rt) {
+    tide_promise *p = tide_promise_test(L, rt, 1);
+    if (p != NULL)
+        tide_promise_mark_handled(L, rt, 1);
+    if (p != NULL && p->state == TIDE_PENDING && p->kind == TIDE_WAITER) {
+        tide_task_push_interruption(L, rt);
+        p->job.type->cancel(L, rt, 1, lua_gettop(L));
+    }
+    return tide_task_raise_interruption(L, rt);
+}
+
 /* await at top level: drives the loop from here. */
 static int await_top(lua_State *L, tide_runtime *rt) {
     int n = lua_gettop(L);
     tide_promise *p = tide_promise_test(L, rt, 1);
+    if (rt->interruption.due)
+        return interrupt_top(L, rt);
     if (p == NULL && !await_thenable(L, rt)) {
         tide_promise_new(L, rt);
         lua_insert(L, 1);
@@ -639,7 +657,9 @@ static int await_top(lua_State *L, tide_runtime *rt) {
     rt->stopped = false;
     bool at_once = p->state != TIDE_PENDING && rt->jobs.count == 0;
     if (!at_once && !tide_task_drive(L, rt, 1))
-        return tide_task_deadlock(L, rt, "await");
+        return rt->interruption.due ? interrupt_top(L, rt) : tide_task_deadlock(L, rt, "await");
+    if (rt->interruption.due && p->state == TIDE_REJECTED)
+        rt->interruption.due = false; /* that is what has become of what was interrupted */
     return tide_task_outcome(L, rt, 1);
 }
 
@@ -941,6 +961,95 @@ static void cancel_task(lua_State *L, tide_runtime *rt, int task, int rejected) 
     if (leaves)
         go_on_rejected(L, rt, t, task, rejected);
 }
+
+/* ---- interruption ---- */
+
+bool tide_task_is_call(const tide_promise *p) {
+    return p->kind == TIDE_TASK || p->kind == TIDE_STEP || p->kind == TIDE_SCOPE;
+}
+
+void tide_task_push_interruption(lua_State *L, tide_runtime *rt) {
+    tide_promise *p = tide_promise_new(L, rt);
+    p->flags |= TIDE_HANDLED | TIDE_EXCUSED;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->interruption.ref_reason);
+    tide_promise_reject(L, rt, lua_gettop(L) - 1);
+}
+
+/* Whether the running task, which is in no scope, has yet to be interrupted: it is from here on. */
+static bool interrupt_running(tide_node *t) {
+    if (t->promise.flags & TIDE_RECEIVED)
+        return false;
+    tide_scope_receive(t);
+    t->promise.flags |= TIDE_INTERRUPTED;
+    return true;
+}
+
+int tide_task_raise_interruption(lua_State *L, tide_runtime *rt) {
+    tide_node *t = rt->tasks.running.task;
+    if (t == NULL) {
+        if (!rt->interruption.due)
+            return 0;
+        rt->interruption.due = false;
+    } else if (t->promise.flags & TIDE_MEMBER && t->member.scope != NULL) {
+        bool due = rt->tasks.running.co == L && tide_task_is_cancelled(rt);
+        return due ? raise_reason(L, rt) : 0;
+    } else if (rt->tasks.running.co != L || !interrupt_running(t)) {
+        return 0;
+    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->interruption.ref_reason);
+    return lua_error(L);
+}
+
+/* Interrupts the suspended task at the index where it awaits what is on top. */
+static void interrupt_await(lua_State *L, tide_runtime *rt, tide_node *t, int task) {
+    tide_promise *p = lua_touserdata(L, -1);
+    int awaited = lua_gettop(L);
+    tide_task_push_interruption(L, rt);
+    if (p->kind == TIDE_WAITER) {
+        tide_scope_receive(t);
+        t->promise.flags |= TIDE_INTERRUPTED;
+        p->job.type->cancel(L, rt, awaited, awaited + 1);
+    } else {
+        tide_promise_leave(L, awaited, t->promise.at.place);
+        go_on_rejected(L, rt, t, task, awaited + 1);
+    }
+    lua_settop(L, awaited);
+}
+
+/* A function that is about to go on is interrupted there if it does not come back soon. */
+static void watch(const tide_runtime *rt, const tide_node *t) {
+    if (t->is.co != NULL && lua_status(t->is.co) == LUA_YIELD)
+        lua_sethook(t->is.co, rt->interruption.hook, LUA_MASKCOUNT, TIDE_INTERRUPTION_STEPS);
+}
+
+bool tide_task_interrupt(lua_State *L, tide_runtime *rt, int task) {
+    tide_node *t = lua_touserdata(L, task);
+    if (t->promise.state != TIDE_PENDING || t->is.co == NULL || t->promise.flags & TIDE_RECEIVED ||
+        queue_lost(L, rt, task, t)) {
+        lua_pushnil(L);
+        return true;
+    }
+    if (t->promise.job.type->cancel == tide_task_cancel_held) {
+        tide_task_push_interruption(L, rt);
+        tide_task_cancel_held(L, rt, task, lua_gettop(L));
+        return t->promise.flags & TIDE_RECEIVED;
+    }
+    const tide_promise *before = tide_promise_test(L, rt, -1);
+    if (!tide_scope_push_awaited(L, rt, task)) {
+        watch(rt, t);
+        lua_pushvalue(L, -1);
+        return false;
+    }
+    const tide_promise *p = lua_touserdata(L, -1);
+    if (before != NULL && before != p && before->state == TIDE_REJECTED)
+        return true;
+    if (tide_task_is_call(p) && (before == NULL || before == p))
+        return false;
+    interrupt_await(L, rt, t, task);
+    return true;
+}
+
+/* ---- functions ---- */
 
 static int promise_await(lua_State *L) {
     tide_promise_check(L, tide_runtime_here(L), 1);

@@ -102,6 +102,25 @@ bool tide_task_is_cancelled(const tide_runtime *rt);
  * cancellation, it has received that. [-0, +0, m] */
 void tide_task_receive(lua_State *L, tide_runtime *rt, int reason);
 
+/* ---- interruption: of functions in no scope, and of the top level ---- */
+
+/* Whether a call or a group stands behind the promise, which are interrupted themselves. */
+bool tide_task_is_call(const tide_promise *p);
+
+/* Pushes a promise rejected with the reason of the interruption. [-0, +1, m] */
+void tide_task_push_interruption(lua_State *L, tide_runtime *rt);
+
+/* Raises that in the function that runs, or at top level, if it has yet to come there. [-0, +0, e]
+ */
+int tide_task_raise_interruption(lua_State *L, tide_runtime *rt);
+
+/* Interrupts the task at the index, unless it is about to go on, or awaits a call. On top stands
+ * the call that it has awaited before when this was tried, or nil; pushes the one that it awaits
+ * now, or that. Returns whether it has been interrupted, has got what has become of that call, or
+ * is over.
+ * [-0, +1, e] */
+bool tide_task_interrupt(lua_State *L, tide_runtime *rt, int task);
+
 void tide_task_open(tide_runtime *rt);
 
 extern const luaL_Reg tide_task_functions[], tide_task_methods[];

@@ -21,6 +21,7 @@
 #include "loop/completion.h"
 #include "loop/fork.h"
 #include "loop/immediate.h"
+#include "loop/interruption.h"
 #include "loop/poll.h"
 #include "loop/timer.h"
 #include "loop/uverror.h"
@@ -193,12 +194,15 @@ static void begin_turn(tide_runtime *rt) {
 
 /* Drains and reports until nothing is left to. Returns false if the drive must end. */
 static bool settle_down(lua_State *L, tide_runtime *rt) {
-    do {
+    for (;;) {
         tide_microtask_drain(L, rt);
-        if (rt->interrupt)
-            return false;
-    } while (tide_rejection_report(L, rt));
-    return true;
+        if (rt->interrupt) {
+            if (!tide_interruption_take(L, rt))
+                return false;
+        } else if (!tide_rejection_report(L, rt)) {
+            return true;
+        }
+    }
 }
 
 /* The body of a drive. At 2 may stand the error that ended the attempt before: it goes to the job
@@ -254,8 +258,9 @@ static void drive_loop(lua_State *L, drive *d) {
     drive_protected(L, d);
     rt->running = false;
     tide_wake_watch(rt);
-    rt->interrupt = false;
+    rt->interrupt = rt->interruption.stage == TIDE_SIGNALLED;
     rt->tasks.waiter = NULL;
+    rt->tasks.answered = false;
     lua_insert(L, -2);
     tide_context_set(L, rt);
     if (d->failed)
@@ -283,15 +288,19 @@ static int run(lua_State *L) {
     rt->stopped = false;
     if (lua_isnoneornil(L, 1)) {
         drive_all(L, rt);
-        return 0;
+        return tide_task_raise_interruption(L, rt);
     }
     tide_argument_callable(L, 1);
     lua_rotate(L, 1, -1);
     tide_task_start(L, rt);
     if (!tide_task_drive(L, rt, 1))
         return rt->stopped ? 0 : tide_task_deadlock(L, rt, "run");
-    if (((tide_promise *)lua_touserdata(L, 1))->state == TIDE_FULFILLED)
-        drive_all(L, rt);
+    if (((tide_promise *)lua_touserdata(L, 1))->state == TIDE_REJECTED) {
+        rt->interruption.due = false; /* whatever was interrupted has failed */
+        return tide_task_outcome(L, rt, 1);
+    }
+    drive_all(L, rt);
+    tide_task_raise_interruption(L, rt);
     return tide_task_outcome(L, rt, 1);
 }
 

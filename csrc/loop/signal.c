@@ -147,6 +147,7 @@ static int new_signal(lua_State *L) {
     int n = lua_gettop(L);
     for (int i = 1; i <= n || i == 1; i++)
         check_name(L, i);
+    rt->interruption.has_signals = true;
     size_t size = sizeof(signals) + sizeof(watched) * (size_t)n;
     signals *s =
         tide_handle_new(L, rt, size, 0, METATABLE, offsetof(signals, list), sizeof(watched));

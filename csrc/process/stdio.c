@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/argument.h"
@@ -152,6 +153,15 @@ static int open_standard(lua_State *L) {
     return lua_gettop(L) - 2;
 }
 
+/* brings(fd) -> whether it is a file, a pipe or a socket: something that nobody types */
+static int brings(lua_State *L) {
+    struct stat what;
+    int fd = (int)tide_argument_integer(L, 1, TIDE_NATURAL);
+    lua_pushboolean(L, fstat(fd, &what) == 0 && (S_ISREG(what.st_mode) || S_ISFIFO(what.st_mode) ||
+                                                 S_ISSOCK(what.st_mode)));
+    return 1;
+}
+
 /* refusal(code, syscall) -> SystemError */
 static int refusal(lua_State *L) {
     static const char *const names[] = {"EBADF", "ECANCELED", "EPIPE", NULL};
@@ -216,4 +226,4 @@ void tide_stdio_open(lua_State *L, tide_runtime *rt) {
 }
 
 const luaL_Reg tide_stdio_functions[] = {
-    {"open", open_standard}, {"refusal", refusal}, {NULL, NULL}};
+    {"brings", brings}, {"open", open_standard}, {"refusal", refusal}, {NULL, NULL}};
