@@ -32,7 +32,8 @@ typedef struct generator {
     bool at_home; /* who waits at a yield was in the scope of the request, not in one inside */
 } generator;
 
-enum { NEW, RUNNING, YIELDED, DONE };
+/* FAILED: who asked has yet to hear of it. */
+enum { NEW, RUNNING, YIELDED, FAILED, DONE };
 
 /* User values. What a generator needs to begin stands, until then, where the body's are later. */
 enum {
@@ -260,12 +261,17 @@ static void answer_over(lua_State *L, tide_runtime *rt, int step, request_kind k
     }
 }
 
+/* Whether the next request is worked on at once. */
+static bool is_free(const generator *g) {
+    return g->state != RUNNING && g->state != FAILED;
+}
+
 /* Works on the line as far as that goes without the body. [-0, +0, m] */
 static void advance(lua_State *L, tide_runtime *rt, int self) {
     generator *g = lua_touserdata(L, self);
     int top = lua_gettop(L), n;
     request_kind kind;
-    while (g->state != RUNNING && take_request(L, rt, self, &kind, &n)) {
+    while (is_free(g) && take_request(L, rt, self, &kind, &n)) {
         if (g->state == YIELDED) {
             wake(L, rt, self, top + 1, kind, n);
         } else {
@@ -321,7 +327,7 @@ static void run_settled(lua_State *L, tide_runtime *rt, int self, void *of) {
     int step = self + 2;
     bool asked = push_current(L, self);
     lua_pushvalue(L, step);
-    drop_step(L, rt, self, RUNNING);
+    drop_step(L, rt, self, FAILED);
     if (asked && !is_closing_error(L, self, self + 1)) {
         fail_like(L, rt, self, step, self + 1);
         return;

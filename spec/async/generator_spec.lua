@@ -397,6 +397,37 @@ describe("generator", function()
     assert.matches("yield outside its generator", failure(spawn(leaked, 2)))
   end)
 
+  it("refuses a yield while its failure is on its way to who has asked", function()
+    for _, closing in ipairs({ false, true }) do
+      for ticks = 1, 4 do
+        local other
+        local g = (generator(function(yield)
+          local go, resolve = Promise.with_resolvers()
+          other = spawn(function()
+            await(go)
+            for _ = 1, ticks do
+              await()
+            end
+            yield(2)
+          end)
+          if closing then
+            pcall(yield, 1)
+          end
+          resolve()
+          error("failed", 0)
+        end)())
+        local promise = g:next()
+        if closing then
+          await(promise)
+          promise = g:close()
+        end
+        assert.equal("failed", failure(promise))
+        assert.matches("yield outside its generator", failure(other))
+        assert.equal(0, select("#", await(g:next())))
+      end
+    end
+  end)
+
   it("refuses wrong arguments at once", function()
     assert.error_matches(function()
       generator(1)
