@@ -56,6 +56,10 @@ describe("traceback", function()
     assert.matches("^m\nstack traceback:\n[^\n]*traceback_spec%.lua:" .. line .. ":", trace)
   end)
 
+  it("has no frames beyond the last level", function()
+    assert.equal("m", tide.traceback("m", 0x7fffffff))
+  end)
+
   it("describes what is no text", function()
     assert.matches("^%(error object is a boolean value%) true\nstack", tide.traceback(true))
     assert.matches("^%(error object is a function value%) function: ", tide.traceback(print))
