@@ -4,6 +4,7 @@
  */
 #include "core/functions.h"
 
+#include "base/source.h"
 #include "core/argument.h"
 #include "core/combinator.h"
 #include "core/relay.h"
@@ -275,6 +276,18 @@ static int traceback(lua_State *L) {
     return 1;
 }
 
+/* source_line(path, number) -> that line of a source file, or nothing; a longer one tells no name
+ */
+static int source_line(lua_State *L) {
+    char line[1024];
+    const char *path = tide_argument_text(L, 1);
+    lua_Integer number = tide_argument_integer(L, 2, TIDE_NATURAL);
+    if (!tide_source_line(path, number, line, sizeof line))
+        return 0;
+    lua_pushstring(L, line);
+    return 1;
+}
+
 /* set_trace_format(f): f(reason, parts) -> string */
 static int set_trace_format(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
@@ -286,5 +299,6 @@ static int set_trace_format(lua_State *L) {
 
 const luaL_Reg tide_traceback_functions[] = {{"trace", trace},
                                              {"traceback", traceback},
+                                             {"source_line", source_line},
                                              {"set_trace_format", set_trace_format},
                                              {NULL, NULL}};

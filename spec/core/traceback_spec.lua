@@ -1,5 +1,6 @@
 local tide = require "moontide"
 local child = require "spec.support.child"
+local files = require "spec.support.files"
 local leak = require "spec.support.leak"
 
 local async, await, spawn, sleep = tide.async, tide.await, tide.spawn, tide.sleep
@@ -30,6 +31,7 @@ end
 
 describe("traceback", function()
   after_each(leak.check)
+  after_each(files.remove)
 
   it("is like debug.traceback where no async function runs", function()
     local line = here() + 1
@@ -95,6 +97,19 @@ describe("traceback", function()
       local source = "local o, trace = {}, ... function o:%s() return (trace()) end return (o:%s())"
       local trace = assert(load(source:format(name, name), "=chunk"))(tide.traceback)
       assert.matches("^stack traceback:\n\tchunk:1: in method '" .. name .. "'\n", trace)
+    end
+  end)
+
+  it("reads no source that is no plain file, and none without an end", function()
+    local directory = files.directory()
+    local pipe, huge = directory .. "/pipe", directory .. "/huge"
+    assert(os.execute("mkfifo '" .. pipe .. "' && truncate -s 64G '" .. huge .. "'"))
+    for _, path in ipairs({ pipe, huge, directory, "/dev/zero", "/dev/stdin", "/nowhere" }) do
+      local source = "local await, sleep = ... return function() await(sleep(1)) end"
+      local promise = spawn(assert(load(source, "@" .. path))(await, sleep))
+      local trace = tide.traceback(nil, promise)
+      await(promise)
+      assert.matches("in async function <" .. path .. ":1>", trace, 1, true)
     end
   end)
 

@@ -13,19 +13,6 @@ local FIELDS_MAX, VALUE_MAX, CAUSES_MAX = 16, 200, 8
 
 local SHORT_SOURCE = "^(.+):(%d+)$"
 
-local function read_line(path, number)
-  local file = io.open(path)
-  if not file then
-    return nil
-  end
-  local line
-  for _ = 1, number do
-    line = file:read("l")
-  end
-  file:close()
-  return line
-end
-
 --- What the line that a function begins in calls it: `function NAME(`, `NAME = function`,
 --- `NAME = async(function`, `["NAME"] = function`; nil where that is not sure.
 local function name_in(line)
@@ -44,7 +31,7 @@ function M.name_at(place)
   if not path or path:sub(1, 3) == "..." or path:sub(1, 8) == "[string " then
     return nil
   end
-  local line = read_line(path, tonumber(number))
+  local line = core.source_line(path, tonumber(number))
   return line and name_in(line)
 end
 
