@@ -72,6 +72,43 @@ describe("traceback", function()
     assert.same({ code = 7, detail = { 1 }, name = "Odd", message = "no luck" }, value)
   end)
 
+  it("describes errors that do not let themselves be read", function()
+    local file <close> = assert(io.tmpfile())
+    local refusing = setmetatable({}, { __tostring = error, __index = error, __len = error })
+    local metatable = getmetatable(file)
+    debug.setmetatable(file, { __tostring = error })
+    for text, value in pairs({
+      ["m\n  field = userdata\nstack"] = { message = "m", field = file },
+      ["(error object is a userdata value) userdata\nstack"] = file,
+      ["m\nstack"] = { message = "m", errors = refusing },
+      ["n\nstack"] = { message = "n", errors = { n = "x" } },
+    }) do
+      assert.equal(text, tide.traceback(value):sub(1, #text))
+    end
+    debug.setmetatable(file, metatable)
+  end)
+
+  it("tells once what errors that contain one another consist of", function()
+    local value = { message = "m", errors = {} }
+    for i = 1, 16 do
+      value.errors[i] = value
+    end
+    value.cause = value
+    assert.matches("^m\nstack traceback:\n.-\n%[1%] m\n%[2%] m\n.*\n%[16%] m\ncaused by: m$",
+      tide.traceback(value))
+
+    local promise = Promise.reject("inner")
+    for _ = 1, 20 do
+      local list = {}
+      for i = 1, 100 do
+        list[i] = promise
+      end
+      promise = Promise.any(list)
+    end
+    local _, err = pcall(await, promise)
+    assert.is_true(#tide.traceback(err) < 1e6)
+  end)
+
   it("shows both ends of a stack of more than 21 levels, and says how many are between", function()
     local trace
     local function f(n)
