@@ -130,12 +130,13 @@ static void resolve_step(lua_State *L, tide_runtime *rt, int step) {
     tide_task_continue(L, rt, step, 1);
 }
 
-/* The body works in the scope of who asked, and has received what that had. [-0, +0, m] */
+/* The body works in the scope of who asked, and has received what that had; in none if that is
+ * over, since a request to close outlives it. [-0, +0, m] */
 static void enter_scope(lua_State *L, tide_runtime *rt, int self, int step) {
     const generator *g = lua_touserdata(L, self);
     const tide_scope *s = scope_of(L, step);
     int top = lua_gettop(L);
-    if (s == NULL || g->task == NULL || g->task->promise.state != TIDE_PENDING)
+    if (s == NULL || s->closed || g->task == NULL || g->task->promise.state != TIDE_PENDING)
         return;
     lua_getiuservalue(L, self, SLOT_TASK);
     tide_scope_push_of(L, step);

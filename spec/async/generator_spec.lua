@@ -319,6 +319,25 @@ describe("generator", function()
       assert.equal(0, select("#", await(second)))
     end)
 
+    it("close may be asked by a group that is over when its turn comes", function()
+      local closed
+      local g = (generator(function(yield)
+        local _ <close> = finally(function()
+          await(tide.sleep(1))
+          closed = true
+        end)
+        await(tide.sleep(1))
+        yield(1)
+      end)())
+      local first, closing = g:next(), nil
+      await(tide.group(function()
+        closing = g:close()
+      end))
+      assert.equal(1, await(first))
+      await(closing)
+      assert.is_true(closed)
+    end)
+
     it("is a <close> variable's value", function()
       local closed
       do
