@@ -32,7 +32,8 @@ typedef struct generator {
     bool at_home; /* who waits at a yield was in the scope of the request, not in one inside */
 } generator;
 
-enum { NEW, RUNNING, YIELDED, DONE };
+/* BUSY: the body works on no request. */
+enum { NEW, RUNNING, BUSY, YIELDED, DONE };
 
 /* User values. What a generator needs to begin stands, until then, where the body's are later. */
 enum {
@@ -129,12 +130,13 @@ static void resolve_step(lua_State *L, tide_runtime *rt, int step) {
     tide_task_continue(L, rt, step, 1);
 }
 
-/* The body works in the scope of who asked, and has received what that had. [-0, +0, m] */
+/* The body works in the scope of who asked, and has received what that had; in none if that is
+ * over, since a request to close outlives it. [-0, +0, m] */
 static void enter_scope(lua_State *L, tide_runtime *rt, int self, int step) {
     const generator *g = lua_touserdata(L, self);
     const tide_scope *s = scope_of(L, step);
     int top = lua_gettop(L);
-    if (s == NULL || g->task == NULL || g->task->promise.state != TIDE_PENDING)
+    if (s == NULL || s->closed || g->task == NULL || g->task->promise.state != TIDE_PENDING)
         return;
     lua_getiuservalue(L, self, SLOT_TASK);
     tide_scope_push_of(L, step);
@@ -199,11 +201,10 @@ static void take_step(lua_State *L, tide_runtime *rt, int self, int step, reques
     g->state = RUNNING;
 }
 
-/* Whoever waits at a yield goes on with the step at the index and the n values on top.
- * [-n, +0, m] */
+/* Whoever waits at a yield goes on with the step at the index and the n values on top. Room for the
+ * job has been made: a finalizer that asks must not come in between. [-n, +0, m] */
 static void wake(lua_State *L, tide_runtime *rt, int self, int step, request_kind kind, int n) {
     generator *g = lua_touserdata(L, self);
-    tide_microtask_reserve(L, rt);
     take_step(L, rt, self, step, kind);
     if (kind == CLOSE) {
         push_closing(L, rt, self);
@@ -236,11 +237,10 @@ static request_kind unpack(lua_State *L, int *n) {
     return kind;
 }
 
-/* Pushes the first request of the line as a step, with its values; false: there is none.
- * [-0, +(0|1+n), m] */
+/* Pushes the first request of the line as a step, with its values; false: there is none. Room for
+ * jobs has been made. [-0, +(0|1+n), m] */
 static bool take_request(lua_State *L, tide_runtime *rt, int self, request_kind *kind, int *n) {
     generator *g = lua_touserdata(L, self);
-    tide_microtask_reserve(L, rt);
     if (!tide_line_take(L, self, &g->line))
         return false;
     int step = lua_gettop(L);
@@ -260,12 +260,19 @@ static void answer_over(lua_State *L, tide_runtime *rt, int step, request_kind k
     }
 }
 
+/* Whether the next request is worked on at once. Making room for its jobs can run finalizers, which
+ * can ask. */
+static bool is_free(lua_State *L, tide_runtime *rt, const generator *g) {
+    tide_microtask_reserve(L, rt);
+    return g->state != RUNNING && g->state != BUSY;
+}
+
 /* Works on the line as far as that goes without the body. [-0, +0, m] */
 static void advance(lua_State *L, tide_runtime *rt, int self) {
     generator *g = lua_touserdata(L, self);
     int top = lua_gettop(L), n;
     request_kind kind;
-    while (g->state != RUNNING && take_request(L, rt, self, &kind, &n)) {
+    while (is_free(L, rt, g) && take_request(L, rt, self, &kind, &n)) {
         if (g->state == YIELDED) {
             wake(L, rt, self, top + 1, kind, n);
         } else {
@@ -321,7 +328,7 @@ static void run_settled(lua_State *L, tide_runtime *rt, int self, void *of) {
     int step = self + 2;
     bool asked = push_current(L, self);
     lua_pushvalue(L, step);
-    drop_step(L, rt, self, RUNNING);
+    drop_step(L, rt, self, BUSY);
     if (asked && !is_closing_error(L, self, self + 1)) {
         fail_like(L, rt, self, step, self + 1);
         return;
@@ -466,6 +473,7 @@ static int wait_for_request(lua_State *L, tide_runtime *rt, generator *g) {
         g->asker = t;
     }
     g->has_woken = false;
+    g->state = YIELDED;
     return tide_task_hold(L, rt, &yield_type, 0);
 }
 
@@ -481,8 +489,10 @@ static int answer(lua_State *L, tide_runtime *rt) {
     const tide_scope *s = scope_of(L, 2);
     g->at_home = tide_scope_current(L, rt) == s || (s != NULL && s->closed);
     fulfil_step(L, rt, 2, n);
-    drop_step(L, rt, 1, YIELDED);
-    if (tide_ring_length(&g->line) == 0 || !take_request(L, rt, 1, &kind, &n))
+    drop_step(L, rt, 1, BUSY);
+    if (tide_ring_length(&g->line) > 0)
+        tide_microtask_reserve(L, rt);
+    if (!take_request(L, rt, 1, &kind, &n))
         return wait_for_request(L, rt, g);
     g->has_woken = false;
     take_step(L, rt, 1, 2, kind);
@@ -542,6 +552,7 @@ static void request(lua_State *L, tide_runtime *rt, request_kind kind, int n) {
     if (g->state == YIELDED) {
         push_step(L, rt);
         lua_insert(L, at);
+        tide_microtask_reserve(L, rt);
         if (g->state == YIELDED) { /* no finalizer has asked meanwhile */
             wake(L, rt, 1, at, kind, n);
             return;
@@ -565,17 +576,16 @@ static void request(lua_State *L, tide_runtime *rt, request_kind kind, int n) {
     advance(L, rt, 1);
 }
 
-/* Pushes the body's task, with the generator as its reaction, for the step at 2. [-0, +1, m] */
-static tide_node *push_task(lua_State *L, tide_runtime *rt) {
+/* Replaces the context and the call, above the step at 2, by the body's task, with the generator as
+ * its reaction. [-2, +1, m] */
+static tide_node *make_task(lua_State *L, tide_runtime *rt) {
     generator *g = lua_touserdata(L, 1);
     tide_scope *s = scope_of(L, 2);
-    lua_getiuservalue(L, 1, SLOT_CONTEXT);
     if (s != NULL)
         tide_scope_push_of(L, 2);
-    tide_scope_push_context(L, 3, s != NULL ? 4 : 0);
+    tide_scope_push_context(L, 3, s != NULL ? 5 : 0);
     lua_replace(L, 3);
-    lua_settop(L, 3);
-    lua_getiuservalue(L, 1, SLOT_CALL);
+    lua_settop(L, 4);
     luaL_checkstack(L, g->nargs + LUA_MINSTACK, "too many arguments");
     for (int i = 1; i <= g->nargs; i++)
         lua_rawgeti(L, 4, i);
@@ -593,10 +603,15 @@ static tide_node *push_task(lua_State *L, tide_runtime *rt) {
     return t;
 }
 
-/* Begins the body, for the step at 2, and calls done. To be called last. */
+/* Begins the body, for a step that stands at 2 then, and calls done. To be called last. */
 static int begin(lua_State *L, tide_runtime *rt, lua_KFunction done) {
     generator *g = lua_touserdata(L, 1);
-    tide_node *t = push_task(L, rt);
+    lua_settop(L, 1);
+    lua_getiuservalue(L, 1, SLOT_CONTEXT);
+    lua_getiuservalue(L, 1, SLOT_CALL);
+    push_step(L, rt);
+    lua_insert(L, 2);
+    tide_node *t = make_task(L, rt);
     if (g->state != NEW) { /* a finalizer has asked meanwhile */
         lua_settop(L, 1);
         request(L, rt, NEXT, 0);
@@ -618,11 +633,8 @@ static int ask(lua_State *L, tide_runtime *rt, request_kind kind, lua_KFunction 
         lua_insert(L, 2);
         return done(L, LUA_OK, 0);
     }
-    if (g->state == NEW && kind == NEXT) {
-        lua_settop(L, 1);
-        push_step(L, rt);
+    if (g->state == NEW && kind == NEXT)
         return begin(L, rt, done);
-    }
     luaL_checkstack(L, LUA_MINSTACK, "too many values");
     request(L, rt, kind, lua_gettop(L) - 1);
     return done(L, LUA_OK, 0);
@@ -679,6 +691,7 @@ static int generator_call(lua_State *L) {
     const generator *g = check_self(L);
     tide_task_check_await(L, rt);
     lua_settop(L, 1);
+    tide_microtask_reserve(L, rt);
     if (g->state == YIELDED && tide_scope_current(L, rt) == NULL &&
         tide_task_push_holdable(L, rt)) {
         wake(L, rt, 1, 2, NEXT, 0);

@@ -99,13 +99,12 @@ static int last_level(lua_State *co) {
 static tide_trace_kind add_frames(lua_State *L, const tide_runtime *rt, luaL_Buffer *b,
                                   lua_State *co, int level) {
     lua_Debug ar;
-    int skip_from = level + TIDE_TRACE_FIRST;
     tide_trace_kind kind = TIDE_TRACE_FRAMES;
     size_t of_c = 0; /* how long the frame before was, if of a C function: its caller may be ours */
     if (!lua_checkstack(co, 2))
         return kind;
-    for (; lua_getstack(co, level, &ar); level++) {
-        int skipped = level == skip_from ? last_level(co) - level - TIDE_TRACE_LAST + 1 : 0;
+    for (int i = 0; lua_getstack(co, level, &ar); i++, level++) {
+        int skipped = i == TIDE_TRACE_FIRST ? last_level(co) - level - TIDE_TRACE_LAST + 1 : 0;
         if (skipped > 1) {
             lua_pushfstring(L, "\n\t...\t(skipping %d levels)", skipped);
             luaL_addvalue(b);

@@ -4,6 +4,7 @@
  */
 #include "core/functions.h"
 
+#include "base/source.h"
 #include "core/argument.h"
 #include "core/combinator.h"
 #include "core/relay.h"
@@ -18,6 +19,9 @@
 
 /* Causes of causes are followed no deeper: no chain of them can use up the C stack. */
 #define CAUSES_MAX 8
+
+/* On the stack: the boxes of causes and errors that are listed, with their lists. */
+#define LISTED 4
 
 /* Appends a part to the list, with the text on top, popped; leaves the part. [-1, +1, m] */
 static void add_part(lua_State *L, int list, const char *kind) {
@@ -52,9 +56,19 @@ static void unfold(lua_State *L) {
 
 static void add_boxes(lua_State *L, int list, int depth);
 
-/* Replaces the box on top by the list of its parts. [-1, +1, m] */
+/* Replaces the box on top by the list of its parts, which is made once: errors of errors may have
+ * the same ones inside. [-1, +1, m] */
 static void list_parts(lua_State *L, int depth) {
+    lua_pushvalue(L, -1);
+    if (lua_rawget(L, LISTED) != LUA_TNIL) {
+        lua_replace(L, -2);
+        return;
+    }
+    lua_pop(L, 1);
     lua_newtable(L);
+    lua_pushvalue(L, -2);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, LISTED);
     lua_insert(L, -2);
     add_boxes(L, lua_gettop(L) - 1, depth);
 }
@@ -250,6 +264,7 @@ static void list_trace(lua_State *L, tide_runtime *rt) {
         level = (int)tide_argument_integer(L, 2, (tide_range){0, INT_MAX});
     lua_settop(L, 2);
     lua_newtable(L);
+    lua_newtable(L);
     if (of_promise)
         add_promise(L, rt, 3);
     else
@@ -275,6 +290,18 @@ static int traceback(lua_State *L) {
     return 1;
 }
 
+/* source_line(path, number) -> that line of a source file, or nothing; a longer one tells no name
+ */
+static int source_line(lua_State *L) {
+    char line[1024];
+    const char *path = tide_argument_text(L, 1);
+    lua_Integer number = tide_argument_integer(L, 2, TIDE_NATURAL);
+    if (!tide_source_line(path, number, line, sizeof line))
+        return 0;
+    lua_pushstring(L, line);
+    return 1;
+}
+
 /* set_trace_format(f): f(reason, parts) -> string */
 static int set_trace_format(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
@@ -286,5 +313,6 @@ static int set_trace_format(lua_State *L) {
 
 const luaL_Reg tide_traceback_functions[] = {{"trace", trace},
                                              {"traceback", traceback},
+                                             {"source_line", source_line},
                                              {"set_trace_format", set_trace_format},
                                              {NULL, NULL}};

@@ -219,16 +219,27 @@ static char *follow_links(const char *path) {
     return NULL;
 }
 
+/* A pipe or a device is not its contents: a file in its place would be none. */
+static bool is_special(const char *target) {
+    uv_fs_t fs;
+    int status = uv_fs_stat(NULL, &fs, target, NULL);
+    mode_t mode = (mode_t)fs.statbuf.st_mode;
+    uv_fs_req_cleanup(&fs);
+    return status == 0 && !S_ISREG(mode) && !S_ISDIR(mode);
+}
+
 /* Links stay: what they lead to is replaced, or made. (libuv's realpath frees with the host's
  * allocator what libc has allocated.) */
 static void write_atomically(tide_job *job) {
     char *target = realpath(job->path, NULL);
     if (target == NULL && errno == ENOENT)
         target = follow_links(job->path);
-    if (target != NULL)
-        write_beside(job, target);
-    else
+    if (target == NULL)
         tide_job_failed(job, "open", -errno);
+    else if (is_special(target))
+        tide_job_failed(job, "open", UV_EINVAL);
+    else
+        write_beside(job, target);
     free(target);
 }
 

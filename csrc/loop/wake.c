@@ -7,16 +7,23 @@
 
 #include "core/argument.h"
 
-/* What the function raises must not become an error of whatever has called into moontide. */
+static int text_of(lua_State *L) {
+    luaL_tolstring(L, 1, NULL);
+    return 1;
+}
+
+/* What the function raises must not become an error of whatever has called into moontide, nor what
+ * the __tostring of that raises. */
 static void call_host(lua_State *L, tide_runtime *rt) {
+    lua_pushcfunction(L, text_of);
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_on_wake);
-    if (lua_pcall(L, 0, 0, 0) == LUA_OK)
-        return;
-    const char *message = luaL_tolstring(L, -1, NULL);
-    lua_warning(L, "error in on_wake (", 1);
-    lua_warning(L, message, 1);
-    lua_warning(L, ")", 0);
-    lua_pop(L, 2);
+    if (lua_pcall(L, 0, 0, -2) != LUA_OK) {
+        lua_warning(L, "error in on_wake (", 1);
+        lua_warning(L, lua_tostring(L, -1), 1);
+        lua_warning(L, ")", 0);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
 }
 
 /* For as long as the function runs, it is as if the loop ran: it cannot drive it. */

@@ -2,6 +2,7 @@
 -- luacheck: ignore 512 (loops that are left in the first round are the matter here)
 local tide = require "moontide"
 local allow_suspended = require("moontide.busted").allow_suspended
+local child = require "spec.support.child"
 local failure = require("spec.support.raised").failure
 local leak = require "spec.support.leak"
 local new_log = require("spec.support.log").new
@@ -319,6 +320,25 @@ describe("generator", function()
       assert.equal(0, select("#", await(second)))
     end)
 
+    it("close may be asked by a group that is over when its turn comes", function()
+      local closed
+      local g = (generator(function(yield)
+        local _ <close> = finally(function()
+          await(tide.sleep(1))
+          closed = true
+        end)
+        await(tide.sleep(1))
+        yield(1)
+      end)())
+      local first, closing = g:next(), nil
+      await(tide.group(function()
+        closing = g:close()
+      end))
+      assert.equal(1, await(first))
+      await(closing)
+      assert.is_true(closed)
+    end)
+
     it("is a <close> variable's value", function()
       local closed
       do
@@ -396,6 +416,104 @@ describe("generator", function()
     end)))
     await(g:next())
     assert.matches("yield outside its generator", failure(spawn(leaked, 2)))
+  end)
+
+  it("refuses a yield while its failure is on its way to who has asked", function()
+    for _, closing in ipairs({ false, true }) do
+      for ticks = 1, 4 do
+        local other
+        local g = (generator(function(yield)
+          local go, resolve = Promise.with_resolvers()
+          other = spawn(function()
+            await(go)
+            for _ = 1, ticks do
+              await()
+            end
+            yield(2)
+          end)
+          if closing then
+            pcall(yield, 1)
+          end
+          resolve()
+          error("failed", 0)
+        end)())
+        local promise = g:next()
+        if closing then
+          await(promise)
+          promise = g:close()
+        end
+        assert.equal("failed", failure(promise))
+        assert.matches("yield outside its generator", failure(other))
+        assert.equal(0, select("#", await(g:next())))
+      end
+    end
+  end)
+
+  describe("asked by a finalizer", function()
+    -- What allocates next after when_collected(f) collects garbage, and so calls f.
+    local WHEN_COLLECTED = [[
+      local tide = require "moontide"
+      local await = tide.await
+      local count = tide.generator(function(yield)
+        for i = 1, 10 do yield(i) end
+      end)
+
+      local armed
+      local function make_garbage(f)
+        setmetatable({}, { __gc = function()
+          if armed then
+            armed = false
+            f()
+          end
+        end })
+      end
+      local function when_collected(f)
+        collectgarbage("generational", 1, 100)
+        make_garbage(f)
+        local none = {}
+        for i = 1, 2 ^ 18 do none[i] = i end
+        armed = true
+      end
+    ]]
+
+    local function prints(expected, source)
+      local result = child.lua_source(WHEN_COLLECTED .. source)
+      assert.same({ code = 0, out = expected, err = "" }, result)
+    end
+
+    it("begins once", function()
+      prints("2\t1\n", [[
+        local g = count()
+        local first
+        when_collected(function() first = g:next() end)
+        print(await(g:next()), await(first))
+      ]])
+    end)
+
+    it("answers both", function()
+      -- Somewhere among so many requests the queue of jobs has to grow: nothing else allocates.
+      prints("1100\ttrue\n", [[
+        local go, resolve = tide.Promise.with_resolvers()
+        local current, heard, rounds = count(), nil, 0
+        go:next(function()
+          when_collected(function() heard = current:next() end)
+        end)
+        for _ = 1, 1100 do
+          tide.spawn(function()
+            local g = count()
+            await(g:next())
+            await(go)
+            current = g
+            g()
+            rounds = rounds + 1
+          end)
+        end
+        await(tide.sleep(1))
+        resolve()
+        await(tide.sleep(1))
+        print(rounds, await(heard) ~= nil)
+      ]])
+    end)
   end)
 
   it("refuses wrong arguments at once", function()

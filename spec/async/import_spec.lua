@@ -1,4 +1,5 @@
 local tide = require "moontide"
+local child = require "spec.support.child"
 local leak = require "spec.support.leak"
 
 local await, spawn, sleep = tide.await, tide.spawn, tide.sleep
@@ -56,6 +57,33 @@ describe("import", function()
     assert.is_false(ok)
     assert.equal(reason, err)
     assert.is_nil(package.loaded["spec.imported"])
+  end)
+
+  it("says like require where it has looked", function()
+    local _, expected = pcall(require, "spec.no_such_module")
+    local _, err = pcall(await, tide.import("spec.no_such_module"))
+    assert.equal(expected, err)
+  end)
+
+  it("can be tried again when it could not even begin", function()
+    local result = child.lua_source([[
+      local tide = require "moontide"
+      package.preload.imported = function() return {} end
+      tide.on_unhandled_rejection(function() end)
+      local function import_at(depth)
+        if depth > 0 then
+          return coroutine.wrap(import_at)(depth - 1)
+        end
+        tide.import("imported")
+      end
+      for depth = 150, 200 do
+        pcall(import_at, depth)
+        package.loaded.imported = nil
+        assert(type(tide.await(tide.import("imported"))) == "table")
+        package.loaded.imported = nil
+      end
+    ]])
+    assert.same({ code = 0, out = "", err = "" }, result)
   end)
 
   describe("in a cycle", function()

@@ -1,6 +1,7 @@
 -- Of: core/traceback, core/trace, async/traceback
 local tide = require "moontide"
 local child = require "spec.support.child"
+local files = require "spec.support.files"
 local leak = require "spec.support.leak"
 
 local async, await, spawn, sleep = tide.async, tide.await, tide.spawn, tide.sleep
@@ -31,6 +32,7 @@ end
 
 describe("traceback", function()
   after_each(leak.check)
+  after_each(files.remove)
 
   it("is like debug.traceback where no async function runs", function()
     local line = here() + 1
@@ -57,6 +59,10 @@ describe("traceback", function()
     assert.matches("^m\nstack traceback:\n[^\n]*traceback_spec%.lua:" .. line .. ":", trace)
   end)
 
+  it("has no frames beyond the last level", function()
+    assert.equal("m", tide.traceback("m", 0x7fffffff))
+  end)
+
   it("describes what is no text", function()
     assert.matches("^%(error object is a boolean value%) true\nstack", tide.traceback(true))
     assert.matches("^%(error object is a function value%) function: ", tide.traceback(print))
@@ -65,6 +71,43 @@ describe("traceback", function()
     assert.matches("^Odd: no luck\n  code = 7\n  detail = table: [^\n]+\nstack",
       tide.traceback(value))
     assert.same({ code = 7, detail = { 1 }, name = "Odd", message = "no luck" }, value)
+  end)
+
+  it("describes errors that do not let themselves be read", function()
+    local file <close> = assert(io.tmpfile())
+    local refusing = setmetatable({}, { __tostring = error, __index = error, __len = error })
+    local metatable = getmetatable(file)
+    debug.setmetatable(file, { __tostring = error })
+    for text, value in pairs({
+      ["m\n  field = userdata\nstack"] = { message = "m", field = file },
+      ["(error object is a userdata value) userdata\nstack"] = file,
+      ["m\nstack"] = { message = "m", errors = refusing },
+      ["n\nstack"] = { message = "n", errors = { n = "x" } },
+    }) do
+      assert.equal(text, tide.traceback(value):sub(1, #text))
+    end
+    debug.setmetatable(file, metatable)
+  end)
+
+  it("tells once what errors that contain one another consist of", function()
+    local value = { message = "m", errors = {} }
+    for i = 1, 16 do
+      value.errors[i] = value
+    end
+    value.cause = value
+    assert.matches("^m\nstack traceback:\n.-\n%[1%] m\n%[2%] m\n.*\n%[16%] m\ncaused by: m$",
+      tide.traceback(value))
+
+    local promise = Promise.reject("inner")
+    for _ = 1, 20 do
+      local list = {}
+      for i = 1, 100 do
+        list[i] = promise
+      end
+      promise = Promise.any(list)
+    end
+    local _, err = pcall(await, promise)
+    assert.is_true(#tide.traceback(err) < 1e6)
   end)
 
   it("shows both ends of a stack of more than 21 levels, and says how many are between", function()
@@ -92,6 +135,19 @@ describe("traceback", function()
       local source = "local o, trace = {}, ... function o:%s() return (trace()) end return (o:%s())"
       local trace = assert(load(source:format(name, name), "=chunk"))(tide.traceback)
       assert.matches("^stack traceback:\n\tchunk:1: in method '" .. name .. "'\n", trace)
+    end
+  end)
+
+  it("reads no source that is no plain file, and none without an end", function()
+    local directory = files.directory()
+    local pipe, huge = directory .. "/pipe", directory .. "/huge"
+    assert(os.execute("mkfifo '" .. pipe .. "' && truncate -s 64G '" .. huge .. "'"))
+    for _, path in ipairs({ pipe, huge, directory, "/dev/zero", "/dev/stdin", "/nowhere" }) do
+      local source = "local await, sleep = ... return function() await(sleep(1)) end"
+      local promise = spawn(assert(load(source, "@" .. path))(await, sleep))
+      local trace = tide.traceback(nil, promise)
+      await(promise)
+      assert.matches("in async function <" .. path .. ":1>", trace, 1, true)
     end
   end)
 

@@ -184,6 +184,18 @@ describe("moontide.fs", function()
       assert.equal("link\nloop", files.output("ls -A " .. dir))
     end)
 
+    it("replaces no pipe, nor anything else that is no file", function()
+      local dir = directory()
+      assert(os.execute("mkfifo '" .. dir .. "/pipe'"))
+      await(fs.symlink("pipe", dir .. "/link"))
+      for _, name in ipairs({ "pipe", "link" }) do
+        check_error(failure(fs.write_file(dir .. "/" .. name, "text", atomic)), "EINVAL", "open",
+          dir .. "/" .. name)
+      end
+      assert.equal("fifo", await(fs.lstat(dir .. "/pipe")).type)
+      assert.equal("link\npipe", files.output("ls -A " .. dir))
+    end)
+
     it("leaves nothing behind when it fails", function()
       local dir = directory()
       await(fs.mkdir(dir .. "/taken"))

@@ -228,6 +228,16 @@ describe("on_wake", function()
     assert.matches("^Lua warning: error in on_wake%s.*of the host", result.err)
   end)
 
+  it("is not ended by an error that has no text", function()
+    prints("queued\n", [[
+      tide.on_wake(function()
+        error(setmetatable({}, { __tostring = error }))
+      end)
+      tide.queue_microtask(print, "queued")
+      tide.run()
+    ]])
+  end)
+
   it("forgets its function", function()
     prints("0\n", [[
       tide.on_wake(wake)

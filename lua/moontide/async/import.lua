@@ -15,9 +15,10 @@ local Done = {
   end,
 }
 
--- What require does, but in an async function: the loader may await.
-local load_module = core.async(function(name)
+-- What require does, but in an async function: the loader may await. Under way is what has begun.
+local load_module = core.async(function(name, entry)
   local _ <close> = setmetatable({ name = name }, Done)
+  pending[name] = entry
   local reasons = {}
   for _, searcher in ipairs(package.searchers) do
     local loader, extra = searcher(name)
@@ -30,7 +31,7 @@ local load_module = core.async(function(name)
       end
       return package.loaded[name], extra
     elseif loader ~= nil then
-      reasons[#reasons + 1] = tostring(loader)
+      reasons[#reasons + 1] = "\n\t" .. tostring(loader)
     end
   end
   error(("module '%s' not found:%s"):format(name, table.concat(reasons)), 0)
@@ -76,8 +77,7 @@ end
 
 local function begin(name)
   local entry = { waiting = {} }
-  pending[name] = entry
-  entry.promise = load_module(name)
+  entry.promise = load_module(name, entry)
   for _, functions in ipairs(entry.waiting) do
     entry.promise:next(functions[1], functions[2])
   end

@@ -13,19 +13,6 @@ local FIELDS_MAX, VALUE_MAX, CAUSES_MAX = 16, 200, 8
 
 local SHORT_SOURCE = "^(.+):(%d+)$"
 
-local function read_line(path, number)
-  local file = io.open(path)
-  if not file then
-    return nil
-  end
-  local line
-  for _ = 1, number do
-    line = file:read("l")
-  end
-  file:close()
-  return line
-end
-
 --- What the line that a function begins in calls it: `function NAME(`, `NAME = function`,
 --- `NAME = async(function`, `["NAME"] = function`; nil where that is not sure.
 local function name_in(line)
@@ -44,7 +31,7 @@ function M.name_at(place)
   if not path or path:sub(1, 3) == "..." or path:sub(1, 8) == "[string " then
     return nil
   end
-  local line = read_line(path, tonumber(number))
+  local line = core.source_line(path, tonumber(number))
   return line and name_in(line)
 end
 
@@ -110,19 +97,24 @@ end
 
 ---- errors ----
 
+--- The text of a value, whatever its __tostring does.
+local function text_of(value)
+  local ok, text = pcall(tostring, value)
+  return ok and text or type(value)
+end
+
 local function show(value)
   if type(value) == "string" then
     local text = ("%q"):format(value:sub(1, VALUE_MAX)):gsub("\\\n", "\\n")
     return #value > VALUE_MAX and text .. "..." or text
   end
-  local ok, text = pcall(tostring, value)
-  return ok and tostring(text):sub(1, VALUE_MAX) or type(value)
+  return text_of(value):sub(1, VALUE_MAX)
 end
 
 local TOLD = { name = true, message = true, cause = true, errors = true, errno = true }
 
 local function is_told(text, field)
-  return type(field) ~= "table" and text:find(tostring(field), 1, true) ~= nil
+  return type(field) ~= "table" and text:find(text_of(field), 1, true) ~= nil
 end
 
 --- The fields of a table that its text has not told, a line each.
@@ -166,7 +158,7 @@ end
 
 local add_error
 
-local function add_cause(out, value, parts, depth)
+local function add_cause(out, value, parts, depth, told)
   local cause = rawget(value, "cause")
   if cause ~= nil and depth < CAUSES_MAX then
     local with_trace
@@ -174,11 +166,16 @@ local function add_cause(out, value, parts, depth)
       with_trace = with_trace or part.cause
     end
     out[#out + 1] = "caused by: "
-    add_error(out, cause, with_trace or {}, depth + 1)
+    add_error(out, cause, with_trace or {}, depth + 1, told)
   end
 end
 
-local function add_errors(out, value, parts, depth)
+local function count(list)
+  local n = rawget(list, "n")
+  return math.type(n) == "integer" and n or rawlen(list)
+end
+
+local function add_errors(out, value, parts, depth, told)
   local errors, traces = rawget(value, "errors"), {}
   if type(errors) ~= "table" or depth >= CAUSES_MAX then
     return
@@ -186,14 +183,15 @@ local function add_errors(out, value, parts, depth)
   for _, part in ipairs(parts) do
     traces = part.errors or traces
   end
-  for i = 1, math.min(errors.n or #errors, FIELDS_MAX) do
+  for i = 1, math.min(count(errors), FIELDS_MAX) do
     out[#out + 1] = ("[%d] "):format(i)
-    add_error(out, errors[i], traces[i] or {}, depth + 1)
+    add_error(out, rawget(errors, i), traces[i] or {}, depth + 1, told)
   end
 end
 
---- Adds the text of a value, fields and trace to the last line of the list and after it.
-function add_error(out, value, parts, depth)
+--- Adds the text of a value, fields and trace to the last line of the list and after it; what it
+--- consists of only once.
+function add_error(out, value, parts, depth, told)
   local text = headline(value)
   out[#out] = out[#out] .. text
   if type(value) == "table" then
@@ -204,9 +202,10 @@ function add_error(out, value, parts, depth)
     out[#out + 1] = "stack traceback:"
     append(out, lines)
   end
-  if type(value) == "table" then
-    add_errors(out, value, parts, depth)
-    add_cause(out, value, parts, depth)
+  if type(value) == "table" and not told[value] then
+    told[value] = true
+    add_errors(out, value, parts, depth, told)
+    add_cause(out, value, parts, depth, told)
   end
 end
 
@@ -219,7 +218,7 @@ end
 core.set_trace_format(function(value, parts)
   local out = { "" }
   if value ~= nil then
-    add_error(out, value, parts, 0)
+    add_error(out, value, parts, 0, {})
   else
     out[1] = "stack traceback:"
     append(out, lines_of(parts))
