@@ -149,7 +149,7 @@ local function set_collector()
 end
 
 --- Calls the function, then the loop until nothing is left, and leaves.
-local function run(tide, main, ...)
+local function run(tide, options, main, ...)
   local interruption = require "moontide.command.interruption"
   local handler = describe(tide, interruption)
   require("moontide.internal.report").print_at("SIGUSR1")
@@ -170,7 +170,8 @@ local function run(tide, main, ...)
       tell(tostring(failure))
     end)
   end
-  exit(code or 0)
+  local reports = code == nil and require("moontide.async.debug").finish() or 0
+  exit(code or options.debug == "error" and reports > 0 and EXIT_ERROR or 0)
 end
 
 --- The name of the script, or nil where there is only code.
@@ -209,11 +210,14 @@ function M.main(args, source)
   set_collector()
   require("moontide.core").hide_source(source)
   _G.arg = options.script and shift(args, options.script) or args
+  if options.debug then
+    tide.debug()
+  end
   local main = load_all(options, name)
   if options.unhandled == "warn" then
     warn_of_rejections(tide)
   end
-  run(tide, main, table.unpack(_G.arg))
+  run(tide, options, main, table.unpack(_G.arg))
 end
 
 return M

@@ -71,6 +71,49 @@ describe("bin/moontide:", function()
     end)
   end)
 
+  describe("--debug", function()
+    local FLOATING = [[
+local tide = require "moontide"
+local save = tide.async(function() tide.await(tide.sleep(1)) end)
+save()
+print("done")
+]]
+    local function report(result)
+      return (result.err:gsub("[^ \n(]*lua_%w+:", "app.lua:"))
+    end
+
+    it("reports what nobody awaited, and leaves the exit code alone", function()
+      local result = with_script(FLOATING, "--debug")
+      assert.equal(0, result.code)
+      assert.equal("done\n", result.out)
+      assert.equal("moontide: app.lua:3: nobody awaits this call of async function 'save' "
+        .. "(app.lua:2)\n", report(result))
+    end)
+
+    it("=error makes that exit code 1; without a report it is 0", function()
+      assert.equal(1, with_script(FLOATING, "--debug=error").code)
+      assert.same({ code = 0, out = "", err = "" }, with_script([[
+        local tide = require "moontide"
+        tide.await(tide.async(function() tide.await(nil) end)())
+      ]], "--debug=error"))
+    end)
+
+    it("reports who is still suspended at the end", function()
+      local result = with_script([[
+        local tide = require "moontide"
+        kept = tide.queue()
+        tide.spawn(function() tide.await(kept:pop()) end)
+      ]], "--debug")
+      assert.equal(0, result.code)
+      assert.matches("^moontide: still suspended at the end:\n.* waits for queue:pop", result.err)
+    end)
+
+    it("is off without it", function()
+      assert.equal("", with_script(FLOATING).err)
+      assert.equal(64, moontide("--debug=no").code)
+    end)
+  end)
+
   describe("--unhandled", function()
     local FLOATING = [[
       local tide = require "moontide"

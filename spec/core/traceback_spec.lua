@@ -1,4 +1,4 @@
--- Of: core/traceback, core/trace, async/traceback
+-- Of: core/traceback, core/trace, async/traceback, base/source
 local tide = require "moontide"
 local child = require "spec.support.child"
 local files = require "spec.support.files"

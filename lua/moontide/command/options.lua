@@ -11,6 +11,9 @@ so is no SCRIPT where that is a pipe or a file.
   -l NAME, -l G=NAME      requires NAME into a global of that name, or G, before SCRIPT
   --unhandled=raise|warn  what a rejection does that nothing handles: it ends the program, as is
                           usual; or it is printed with its trace, and the program goes on
+  --debug                 reports calls that nobody awaited, and what is still suspended at the end;
+                          so does MOONTIDE_DEBUG=1
+  --debug=error           the same, and the exit code is 1 if there was a report
   -v, --version           prints the version
   -h, --help              prints this text
   --                      ends the options
@@ -33,6 +36,7 @@ exit codes:
 ---@class moontide.command.Options
 ---@field steps { kind: "code"|"module", value: string }[] what is run before the script, in order
 ---@field unhandled "raise"|"warn"
+---@field debug "on"|"error"|nil
 ---@field answer "help"|"version"|nil what is printed instead of running anything
 ---@field script integer? where in the arguments the script's name is
 
@@ -52,6 +56,9 @@ local VALUED = {
     options.unhandled = value
   end,
 }
+
+-- Words of their own.
+local DEBUG = { ["--debug"] = "on", ["--debug=error"] = "error" }
 
 local ANSWERED = {
   ["-h"] = "help",
@@ -82,6 +89,8 @@ function M.parse(args)
       break
     elseif ANSWERED[name] and not value then
       options.answer = options.answer or ANSWERED[name]
+    elseif DEBUG[args[i]] then
+      options.debug = DEBUG[args[i]]
     elseif not VALUED[name] then
       return nil, ("unknown option '%s'"):format(args[i])
     else
