@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "core/objects.h"
+#include "loop/uverror.h"
 #include "stream/stream.h"
 
 bool tide_address_parse(const char *text, tide_address *address) {
@@ -74,6 +75,23 @@ void tide_address_push_name(lua_State *L, const struct sockaddr *a) {
     const char *form = tide_address_family(a) == 6 ? "[%s]:%d" : "%s:%d";
     lua_pushfstring(L, form, lua_tostring(L, -1), port_of(a));
     lua_remove(L, -2);
+}
+
+void tide_address_push_failure(lua_State *L, tide_runtime *rt, int status, const char *syscall,
+                               const tide_address *address) {
+    if (address == NULL) {
+        tide_uverror_push(L, rt, status, syscall, NULL);
+        return;
+    }
+    tide_address_push_name(L, &address->any);
+    tide_uverror_push(L, rt, status, syscall, lua_tostring(L, -1));
+    lua_replace(L, -2);
+    lua_pushnil(L);
+    lua_setfield(L, -2, "path");
+    tide_address_push(L, &address->any);
+    lua_setfield(L, -2, "address");
+    lua_pushinteger(L, port_of(&address->any));
+    lua_setfield(L, -2, "port");
 }
 
 int tide_address_share_port(const uv_handle_t *socket) {

@@ -45,6 +45,11 @@ int tide_address_share_port(const uv_handle_t *socket);
 /* Pushes "127.0.0.1:80" or "[::1]:80", for errors. [-0, +1, m] */
 void tide_address_push_name(lua_State *L, const struct sockaddr *address);
 
+/* Pushes a SystemError with the address, unless that is NULL: its fields are address and port.
+ * [-0, +1, m] */
+void tide_address_push_failure(lua_State *L, tide_runtime *rt, int status, const char *syscall,
+                               const tide_address *address);
+
 /* Pushes {address=, family=, port=} or {path=} of one end of a socket and returns 1, or 0: it has
  * none. [-0, +(0|1), m] */
 int tide_address_push_of(lua_State *L, const uv_handle_t *handle, bool peer);

@@ -58,7 +58,7 @@ static int pipe_listen(lua_State *L) {
         tide_handle_opened(&server->handle);
         status = uv_pipe_bind(&server->uv.pipe, path);
     }
-    tide_server_listen(L, server, status, (int)backlog, path);
+    tide_server_listen(L, server, status, (int)backlog, path, NULL);
     return 1;
 }
 

@@ -154,7 +154,7 @@ tide_server *tide_server_new(lua_State *L, tide_runtime *rt) {
 }
 
 void tide_server_listen(lua_State *L, tide_server *server, int status, int backlog,
-                        const char *name) {
+                        const char *path, const tide_address *address) {
     const char *syscall = "bind";
     if (status == 0) {
         syscall = "listen";
@@ -163,7 +163,10 @@ void tide_server_listen(lua_State *L, tide_server *server, int status, int backl
     if (status == 0)
         return;
     tide_handle_close(L, &server->handle, lua_gettop(L));
-    tide_uverror_push(L, server->handle.rt, status, syscall, name);
+    if (path != NULL)
+        tide_uverror_push(L, server->handle.rt, status, syscall, path);
+    else
+        tide_address_push_failure(L, server->handle.rt, status, syscall, address);
     lua_error(L);
 }
 

@@ -9,6 +9,7 @@
 
 #include <limits.h>
 
+#include "net/address.h"
 #include "core/option.h"
 #include "loop/handle.h"
 
@@ -34,9 +35,9 @@ tide_server *tide_server_new(lua_State *L, tide_runtime *rt);
 enum { TIDE_SERVER_BACKLOG = 511 };
 
 /* Has the server on top, bound with that status, listen; raises what has failed, in the name of
- * the address, after closing it. [-0, +0, e] */
+ * the path or the address, after closing it. [-0, +0, e] */
 void tide_server_listen(lua_State *L, tide_server *server, int status, int backlog,
-                        const char *name);
+                        const char *path, const tide_address *address);
 
 void tide_server_open(lua_State *L, tide_runtime *rt);
 

@@ -75,7 +75,6 @@ static int tcp_listen(lua_State *L) {
     tide_address_check(L, 1, 2, &local);
     listening options = {TIDE_SERVER_BACKLOG, false, false};
     tide_option_read(L, 3, list, &options);
-    tide_address_push_name(L, &local.any);
     tide_server *server = tide_server_new(L, rt);
     int status = uv_tcp_init_ex(&rt->loop, &server->uv.tcp, local.any.sa_family);
     if (status == 0)
@@ -84,7 +83,7 @@ static int tcp_listen(lua_State *L) {
         status = tide_address_share_port(&server->uv.handle);
     if (status == 0)
         status = uv_tcp_bind(&server->uv.tcp, &local.any, options.ipv6_only ? UV_TCP_IPV6ONLY : 0);
-    tide_server_listen(L, server, status, (int)options.backlog, lua_tostring(L, 4));
+    tide_server_listen(L, server, status, (int)options.backlog, NULL, &local);
     return 1;
 }
 

@@ -88,29 +88,9 @@ static void drop_all(udp *s) {
 
 /* ---- errors and settled promises ---- */
 
-/* Pushes a SystemError that names the address, which may be NULL. [-0, +1, m] */
-static void push_failure(lua_State *L, tide_runtime *rt, int status, const char *syscall,
-                         const tide_address *address) {
-    if (address == NULL) {
-        tide_uverror_push(L, rt, status, syscall, NULL);
-        return;
-    }
-    tide_address_push_name(L, &address->any);
-    tide_uverror_push(L, rt, status, syscall, lua_tostring(L, -1));
-    lua_replace(L, -2);
-    lua_pushnil(L);
-    lua_setfield(L, -2, "path");
-    tide_address_push_table(L, &address->any);
-    lua_getfield(L, -1, "address");
-    lua_setfield(L, -3, "address");
-    lua_getfield(L, -1, "port");
-    lua_setfield(L, -3, "port");
-    lua_pop(L, 1);
-}
-
 static int fail(lua_State *L, tide_runtime *rt, int status, const char *syscall,
                 const tide_address *address) {
-    push_failure(L, rt, status, syscall, address);
+    tide_address_push_failure(L, rt, status, syscall, address);
     return lua_error(L);
 }
 
@@ -178,7 +158,7 @@ static void on_receive(uv_udp_t *uv, ssize_t n, const uv_buf_t *buffer, const st
 /* Pushes what a receive is fulfilled with, or rejected: then returns -1. [-0, +(2|1), m] */
 static int push_datagram(lua_State *L, tide_runtime *rt, const datagram *d) {
     if (d->status < 0) {
-        push_failure(L, rt, d->status, "recvmsg", NULL);
+        tide_address_push_failure(L, rt, d->status, "recvmsg", NULL);
         return -1;
     }
     lua_pushlstring(L, d->data, d->length);
@@ -215,7 +195,7 @@ static int finish_receive(lua_State *L, tide_runtime *rt, tide_operation *operat
         return push_datagram(L, rt, r->datagram);
     if (r->wait.status == UV_ECANCELED) /* closed */
         return 0;
-    push_failure(L, rt, r->wait.status, "recvmsg", NULL);
+    tide_address_push_failure(L, rt, r->wait.status, "recvmsg", NULL);
     return -1;
 }
 
@@ -288,7 +268,7 @@ static int finish_send(lua_State *L, tide_runtime *rt, tide_operation *operation
     sending *o = (sending *)operation;
     if (o->status == 0)
         return 0;
-    push_failure(L, rt, o->status, "sendmsg", o->addressed ? &o->to : NULL);
+    tide_address_push_failure(L, rt, o->status, "sendmsg", o->addressed ? &o->to : NULL);
     return -1;
 }
 
@@ -351,7 +331,7 @@ static int udp_send(lua_State *L) {
         return queue_send(L, s, &data, to);
     if (status >= 0)
         return tide_promise_push_settled(L, rt, 0);
-    push_failure(L, rt, status, "sendmsg", to);
+    tide_address_push_failure(L, rt, status, "sendmsg", to);
     return tide_promise_push_settled(L, rt, -1);
 }
 

@@ -365,6 +365,8 @@ describe("net.listen", function()
     local port = server:address().port
     local err = failure(net.listen({ host = HOST, port = port }))
     assert.equal("EADDRINUSE", err.code)
+    assert.same({ HOST, port }, { err.address, err.port })
+    assert.is_nil(err.path)
     close(server)
     local one = await(net.listen({ host = HOST, reuse_port = true }))
     port = one:address().port

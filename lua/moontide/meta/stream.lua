@@ -2,8 +2,8 @@
 --- Streams. What holds everywhere is said in moontide.lua.
 
 ---@class moontide.Reading: moontide.Options
----@field limit? number bytes, else rejects LimitError; default 1 MiB for lines and delimiters, 64 MiB
----for read_all
+---@field limit? number bytes, those of the end of a line included, else rejects LimitError; default 1 MiB
+---for lines and delimiters, 64 MiB for read_all
 
 ---@class moontide.ReadingLines: moontide.Reading
 ---@field crlf? boolean lines end with "\r\n": a "\r" before the "\n" goes as well
