@@ -305,7 +305,7 @@ describe("moontide.coroutine", function()
   end)
 end)
 
-describe("an await in a coroutine", function()
+describe("S85 an await in a coroutine", function()
   after_each(leak.check)
 
   --- The values of `f` in so many coroutines around one another, in an async function.

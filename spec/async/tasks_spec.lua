@@ -46,7 +46,7 @@ local function prints(expected, source)
   assert.equal(0, result.code)
 end
 
-describe("a deadlock's report", function()
+describe("S82 a deadlock's report", function()
   after_each(leak.check)
 
   it("says where the top level waits, and for what", function()

@@ -48,7 +48,7 @@ local function interrupt(source)
   return interrupted(source, { "SIGINT", "SIGINT" })
 end
 
-describe("SIGINT and SIGTERM to bin/moontide", function()
+describe("S84 SIGINT and SIGTERM to bin/moontide", function()
   after_each(leak.check)
 
   it("interrupt a script where it awaits, and exit with 130 and 143", function()

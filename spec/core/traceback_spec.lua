@@ -395,7 +395,7 @@ describe("the trace of an error", function()
 end)
 
 -- Whole traces: what the command prints for a program, whose file is called app.lua here.
-describe("the whole trace", function()
+describe("S81 the whole trace", function()
   local function trace(source)
     return child.with_file(source, function(path)
       local result = child.shell(child.command("bin/moontide", path))
