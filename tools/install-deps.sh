@@ -3,8 +3,8 @@
 #   tools/install-deps.sh build    compiler, Lua 5.4 with headers, libuv, pkg-config
 #   tools/install-deps.sh test     that, OpenSSL with headers, busted, luasocket, luasec, luarocks,
 #                                  curl, socat, nginx, redis and lua-redis
-#   tools/install-deps.sh check    that, dkjson and LuaSQL for SQLite, the linters, sanitizers and
-#                                  valgrind
+#   tools/install-deps.sh check    that, dkjson and LuaSQL for SQLite, on Debian prosody, the linters,
+#                                  sanitizers and valgrind
 # DEPS=no: only say what is missing; the exit status is 1 when something is.
 
 set -u
@@ -21,6 +21,8 @@ check)
     wanted="cc pkg-config lua lua-headers libuv busted luasocket luarocks openssl libssl curl socat"
     wanted="$wanted nginx redis-server lua-redis luasec"
     wanted="$wanted dkjson luasql-sqlite3"
+    # where its package is one for Lua 5.4
+    if command -v apt-get >/dev/null; then wanted="$wanted prosody"; fi
     wanted="$wanted luacheck clang-format clang-tidy valgrind sanitizers"
     ;;
 *)
