@@ -1,5 +1,6 @@
 --- The command: reads its arguments, runs the script on the main thread, where await drives the
 --- loop, and leaves with an exit code.
+require "moontide.internal.version"()
 local options_of = require "moontide.command.options"
 
 local M = {}

@@ -710,6 +710,7 @@ local IS_NONE = {
   ["tls.listen"] = "what it reads is cancelled: fs.read_file",
   ["tls.server"] = not has_tls and "not built" or nil,
   ["tide.collect"] = "its function is cancelled: spec/async/generator_spec.lua",
+  ["tide.debug"] = "waits for nothing",
   ["tide.detach"] = "it is there not to be cancelled: spec/core/scope_spec.lua",
   ["tide.each"] = "its functions are cancelled: spec/async/group_spec.lua",
   ["tide.group"] = "its functions are cancelled: spec/async/group_spec.lua",

@@ -394,6 +394,45 @@ describe("a TLS handshake", function()
     assert.equal("EBADF", failure(a:read()).code)
   end)
 
+  -- OpenSSL has an allocator of its own: here what stores ciphertext fails for a certain byte.
+  it("says as Lua does that there is no memory for what has come", function()
+    local library = [[
+#include <dlfcn.h>
+int BIO_write(void *bio, const void *data, int length) {
+    int (*real)(void *, const void *, int);
+    void *openssl = dlopen("libcrypto.so.3", RTLD_LAZY); /* not among what is global */
+    if (openssl == 0)
+        openssl = dlopen("libcrypto.so.1.1", RTLD_LAZY);
+    *(void **)&real = dlsym(openssl, "BIO_write");
+    return length > 0 && *(const char *)data == '!' ? -1 : real(bio, data, length);
+}
+]]
+    local client = [[
+      local tide, net = require "moontide", require "moontide.net"
+      local await = tide.await
+      local server = await(net.listen { host = "127.0.0.1" })
+      local connecting = net.connect {
+        host = "127.0.0.1", port = server:address().port, tls = { verify = false },
+      }
+      local peer = await(server:accept())
+      peer:write("!")
+      print(pcall(await, connecting))
+      peer:destroy()
+      server:close()
+    ]]
+    child.with_file("", function(path)
+      local built = child.with_file(library, function(source)
+        local compile = "${CC:-cc} -shared -fPIC -x c -o %s - -ldl"
+        return child.shell(compile:format(child.quote(path)), source)
+      end)
+      assert.equal(0, built.code, built.err)
+      local result = child.with_file(client, function(script)
+        return child.shell(('LD_PRELOAD="$LD_PRELOAD:%s" '):format(path) .. child.command(script))
+      end)
+      assert.same({ code = 0, out = "false\tnot enough memory\n", err = "" }, result)
+    end)
+  end)
+
   it("fails when the peer speaks something else", function()
     local a, b = sockets.pair()
     local server = tls.server(b, server_options())
