@@ -51,15 +51,20 @@ work()
   end)
 
   it("S83 reports operations", function()
-    assert.equal(table.concat({
-      "app.lua:1: nobody awaits this call of an operation",
-      "app.lua:2: nobody awaits this call of an operation",
-      "app.lua:3: nobody awaits this call of an operation",
-    }, "\n") .. "\n", reports([[
+    local lines = {}
+    for line in reports([[
 tide.sleep(1)
 fs.stat("/")
 fs.read_file("/dev/null")
-]]))
+]]):gmatch("[^\n]+") do
+      lines[#lines + 1] = line
+    end
+    table.sort(lines) -- the collector finds them in any order
+    assert.same({
+      "app.lua:1: nobody awaits this call of an operation",
+      "app.lua:2: nobody awaits this call of an operation",
+      "app.lua:3: nobody awaits this call of an operation",
+    }, lines)
   end)
 
   it("S83 reports a call of the library that ends in a promise, at the program's line", function()
