@@ -86,8 +86,10 @@ static int mark_gc(lua_State *L) {
 /* watch_floating(f or nil): f(place, function or nil) is called by the collector */
 static int watch_floating(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    lua_settop(L, 1);
     rt->watches_floating = lua_toboolean(L, 1);
+    lua_settop(L, rt->watches_floating ? 1 : 0);
+    if (!rt->watches_floating)
+        lua_pushboolean(L, 0); /* nil would free the slot for others */
     lua_rawseti(L, LUA_REGISTRYINDEX, rt->ref_on_floating);
     return 0;
 }

@@ -52,6 +52,8 @@ static int on_wake(lua_State *L) {
         tide_argument_callable(L, 1);
     rt->host_listens = lua_gettop(L) > 0;
     rt->woken &= rt->host_listens;
+    if (!rt->host_listens)
+        lua_pushboolean(L, 0); /* nil would free the slot for others */
     lua_settop(L, 1);
     lua_rawseti(L, LUA_REGISTRYINDEX, rt->ref_on_wake);
     if (!rt->running)

@@ -167,4 +167,18 @@ describe("regression", function()
       assert.equal(20, log[20])
     end
   end)
+
+  it("what is taken back leaves no hole in the registry, which others would fill", function()
+    local registry, last = debug.getregistry(), 0
+    tide.on_wake(function() end)
+    tide.on_wake()
+    tide.debug({ floating = true })
+    tide.debug(false)
+    for key in pairs(registry) do
+      last = math.type(key) == "integer" and math.max(last, key) or last
+    end
+    for i = 1, last do
+      assert.is_true(registry[i] ~= nil, "slot " .. i)
+    end
+  end)
 end)
