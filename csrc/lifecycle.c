@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "core/event.h"
-#include "core/floating.h"
+#include "core/mark.h"
 #include "core/forgotten.h"
 #include "core/generator.h"
 #include "core/group.h"
@@ -31,6 +31,7 @@
 #include "loop/operation.h"
 #include "loop/poll.h"
 #include "loop/signal.h"
+#include "loop/stall.h"
 #include "loop/timer.h"
 #include "loop/wake.h"
 #include "net/address.h"
@@ -59,6 +60,7 @@ static int close_runtime(lua_State *L) {
     tide_runtime *rt = lua_touserdata(L, 1);
     rt->closed = rt->attention = true;
     tide_interruption_close(rt);
+    tide_stall_close(rt);
     if (rt->loop_open) {
         rt->loop_open = false;
         tide_fork_check(rt);
@@ -119,7 +121,7 @@ tide_runtime *tide_lifecycle_open(lua_State *L) {
     lua_getfield(L, -1, "__index");
     tide_objects_set_functions(L, rt, "promise:", tide_task_methods);
     lua_pop(L, 2);
-    tide_floating_open(L, rt);
+    tide_mark_open(L, rt);
     tide_forgotten_open(L, rt);
     tide_timer_open(L, rt);
     tide_poll_open(L, rt);

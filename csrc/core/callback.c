@@ -4,9 +4,14 @@
 
 #include "core/argument.h"
 #include "core/context.h"
+#include "core/place.h"
 #include "core/objects.h"
 
+/* In debug mode, the function that has made it stands behind the arguments. */
 enum { SLOT_FUNCTION = 1, SLOT_CONTEXT, SLOT_ARGUMENTS };
+
+static const char *const makers[] = {"queue_microtask", "set_timeout", "set_interval",
+                                     "set_immediate"};
 
 static void run_callback(lua_State *L, tide_runtime *rt, int job, void *self) {
     (void)self;
@@ -19,8 +24,13 @@ tide_callback *tide_callback_new(lua_State *L, tide_runtime *rt, tide_callback_k
                                  int n) {
     if (n > USHRT_MAX - SLOT_ARGUMENTS)
         luaL_error(L, "too many arguments");
-    tide_callback *c = lua_newuserdatauv(L, sizeof *c, SLOT_CONTEXT + n);
-    *c = (tide_callback){{&callback_type}, kind, n, false, true, LUA_NOREF, rt, 0};
+    bool has_origin = rt->reports != 0;
+    tide_callback *c = lua_newuserdatauv(L, sizeof *c, SLOT_CONTEXT + n + has_origin);
+    *c = (tide_callback){{&callback_type}, kind, n, 0, false, true, has_origin, LUA_NOREF, rt, 0};
+    if (has_origin) {
+        c->line = tide_place_push_caller(L, rt);
+        lua_setiuservalue(L, -2, SLOT_ARGUMENTS + n);
+    }
     if (kind != TIDE_MICROTASK) {
         lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_callback_meta);
         lua_setmetatable(L, -2);
@@ -46,6 +56,29 @@ void tide_callback_clear(lua_State *L, int callback) {
     }
 }
 
+static void set_origin(lua_State *L, const tide_runtime *rt) {
+    lua_rawseti(L, LUA_REGISTRYINDEX, rt->ref_origin);
+}
+
+void tide_callback_forget_origin(lua_State *L, const tide_runtime *rt) {
+    lua_pushboolean(L, 0);
+    set_origin(L, rt);
+}
+
+bool tide_callback_push_origin(lua_State *L, const tide_runtime *rt) {
+    int top = lua_gettop(L);
+    if (lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_origin) != LUA_TUSERDATA) {
+        lua_pop(L, 1);
+        return false;
+    }
+    const tide_callback *c = lua_touserdata(L, top + 1);
+    lua_getiuservalue(L, top + 1, SLOT_ARGUMENTS + c->nargs);
+    tide_place_push_origin(L, makers[c->kind], c->line);
+    lua_replace(L, top + 1);
+    lua_settop(L, top + 1);
+    return true;
+}
+
 void tide_callback_call(lua_State *L, tide_runtime *rt, int callback, bool last) {
     tide_callback *c = lua_touserdata(L, callback);
     tide_context_enter(L, rt, callback, SLOT_CONTEXT);
@@ -53,16 +86,22 @@ void tide_callback_call(lua_State *L, tide_runtime *rt, int callback, bool last)
     lua_getiuservalue(L, callback, SLOT_FUNCTION);
     for (int i = 1; i <= c->nargs; i++)
         lua_getiuservalue(L, callback, SLOT_CONTEXT + i);
+    if (c->has_origin) {
+        lua_pushvalue(L, callback);
+        set_origin(L, rt);
+    }
     if (last)
         tide_callback_clear(L, callback);
     lua_call(L, c->nargs, 0);
+    if (rt->reports != 0)
+        tide_callback_forget_origin(L, rt);
 }
 
 /* queue_microtask(f, ...) */
 static int queue_microtask(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     int nargs = lua_gettop(L) - 1;
-    if (nargs != 0 || rt->has_context || !lua_isfunction(L, 1)) {
+    if (nargs != 0 || rt->has_context || rt->reports != 0 || !lua_isfunction(L, 1)) {
         tide_argument_callable(L, 1);
         tide_callback_new(L, rt, TIDE_MICROTASK, 1, nargs);
     }

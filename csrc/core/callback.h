@@ -20,9 +20,11 @@ typedef struct tide_callback {
     tide_microtask job;
     tide_callback_kind kind;
     int nargs;
+    int line;    /* where it was made in debug mode */
     bool active; /* to be called; keeps the loop alive if refd */
     bool refd;
-    int slot; /* timers: of the anchor table */
+    bool has_origin; /* it was made in debug mode */
+    int slot;        /* timers: of the anchor table */
     tide_runtime *rt;
     uint64_t interval; /* timers: ns */
 } tide_callback;
@@ -38,6 +40,13 @@ void tide_callback_call(lua_State *L, tide_runtime *rt, int callback, bool last)
 
 /* Lets go of the function, the arguments and the context. [-0, +0, -] */
 void tide_callback_clear(lua_State *L, int callback);
+
+/* In debug mode: pushes by what the callback that runs was begun, and where; false: none runs, or
+ * it is not known. [-0, +(0|1), m] */
+bool tide_callback_push_origin(lua_State *L, const tide_runtime *rt);
+
+/* None runs any more. [-0, +0, -] */
+void tide_callback_forget_origin(lua_State *L, const tide_runtime *rt);
 
 extern const luaL_Reg tide_callback_functions[];
 

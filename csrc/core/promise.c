@@ -9,7 +9,6 @@
 
 #include "core/argument.h"
 #include "core/context.h"
-#include "core/floating.h"
 #include "core/objects.h"
 #include "core/trace.h"
 
@@ -28,8 +27,10 @@ static const tide_microtask_type plain_type = {"Promise", run_nothing, reject_wi
 
 void *tide_promise_new_struct(lua_State *L, tide_runtime *rt, const tide_microtask_type *type,
                               tide_promise_kind kind, size_t size, int user_values) {
-    tide_promise *p = lua_newuserdatauv(L, size, user_values);
+    bool markable = rt->reports != 0;
+    tide_promise *p = lua_newuserdatauv(L, size, user_values + markable);
     memset(p, 0, size);
+    p->flags = markable ? TIDE_MARKABLE : 0;
     p->job.type = type;
     p->rt = rt;
     p->kind = (uint8_t)kind;
@@ -307,7 +308,8 @@ void tide_promise_reserve(lua_State *L, tide_runtime *rt, int promise, tide_prom
 }
 
 void tide_promise_then(lua_State *L, tide_runtime *rt, int promise, tide_promise *p) {
-    tide_floating_used(L, rt, promise);
+    if (rt->reports != 0)
+        rt->look_after(L, promise);
     if (p->state == TIDE_PENDING && p->n == 1)
         make_list(L, p, promise);
     if (p->state == TIDE_PENDING) {

@@ -42,9 +42,10 @@ enum {
     TIDE_LATE = 256,     /* task: it was given a result that came before the cancellation */
     TIDE_CHILD = 512,    /* task: body or child of a group, which looks after what becomes of it */
     TIDE_STOPPED = 1024, /* child: its group has stopped it */
-    TIDE_PASSED_ON = 2048,  /* settled: rejected with the reason of its scope's cancellation */
-    TIDE_EXCUSED = 4096,    /* rejected by a cancellation: that nobody handles it is no matter */
-    TIDE_INTERRUPTED = 8192 /* task: a cancellation has ended its last await */
+    TIDE_PASSED_ON = 2048,   /* settled: rejected with the reason of its scope's cancellation */
+    TIDE_EXCUSED = 4096,     /* rejected by a cancellation: that nobody handles it is no matter */
+    TIDE_INTERRUPTED = 8192, /* task: a cancellation has ended its last await */
+    TIDE_MARKABLE = 16384 /* made in debug mode: behind its user values stands one for its mark */
 };
 
 typedef struct tide_promise {

@@ -8,6 +8,7 @@
 
 #include "core/argument.h"
 #include "core/context.h"
+#include "core/mark.h"
 #include "core/objects.h"
 #include "core/promise.h"
 #include "core/scope.h"
@@ -122,10 +123,23 @@ static bool notify(lua_State *L, tide_runtime *rt, int ref, int n) {
     return true;
 }
 
+/* Adds the words on top, popped, to the trace that is noted of the reason below. [-1, +0, m] */
+static void note_origin(lua_State *L, tide_runtime *rt) {
+    int words = lua_gettop(L), reason = words - 1, noted = words + 1;
+    tide_trace_push_noted(L, rt, L);
+    bool is_known = tide_trace_is_of(L, noted, reason);
+    lua_pushvalue(L, words);
+    tide_trace_push_hop(L, reason, is_known ? noted : 0, 0);
+    tide_trace_note(L, rt, L);
+    lua_settop(L, reason);
+}
+
 /* Pops a reported promise off the stack and raises its reason; traceback() finds its trace. */
 static void raise_reason(lua_State *L, tide_runtime *rt, int promise) {
     tide_promise_note_trace(L, rt, promise);
     tide_promise_push(L, promise);
+    if (tide_mark_push_origin(L, promise))
+        note_origin(L, rt);
     lua_error(L);
 }
 

@@ -50,6 +50,7 @@ static void open_tables(lua_State *L, tide_runtime *rt) {
     rt->ref_rejected = new_table_ref(L, 0);
     rt->test.ref_blocked = new_table_ref(L, 0);
     rt->ref_reported = new_table_ref(L, 0);
+    rt->ref_reports = new_table_ref(L, 0);
     rt->ref_late = new_table_ref(L, 0);
     rt->ref_calls = new_slot(L);
     rt->ref_cancel_policy = new_slot(L);
@@ -58,10 +59,10 @@ static void open_tables(lua_State *L, tide_runtime *rt) {
     rt->ref_on_handled = new_slot(L);
     rt->ref_on_unhandled = new_slot(L);
     rt->ref_on_wake = new_slot(L);
+    rt->ref_origin = new_slot(L);
     rt->ref_trace_format = new_slot(L);
     rt->ref_contexts = new_weak_table_ref(L);
-    rt->ref_floating = new_weak_table_ref(L);
-    rt->ref_on_floating = new_slot(L);
+    rt->ref_on_report = new_slot(L);
     rt->ref_relays = new_weak_table_ref(L);
     rt->ref_traces = new_weak_table_ref(L);
 }

@@ -73,10 +73,12 @@ struct tide_runtime {
     volatile sig_atomic_t interrupt; /* the drain must return to whoever drives the loop */
     bool stopped;                    /* stop() was called */
 
-    bool watches_floating; /* see floating.h */
-    bool attention;        /* closed, or the next call has to wake the host */
-    bool host_listens;     /* on_wake() has a function */
-    bool woken;            /* it was called since the last turn */
+    uint8_t reports;   /* what is looked for in debug mode, see report.h */
+    bool attention;    /* closed, or the next call has to wake the host */
+    bool host_listens; /* on_wake() has a function */
+    bool woken;        /* it was called since the last turn */
+
+    struct tide_stall *stall; /* who watches for jobs that take too long, or NULL; see stall.h */
 
     int ref_anchors;       /* table: slot -> what a timer or an operation keeps alive */
     int ref_cancel_policy; /* table of functions, see cancel.h, or false */
@@ -94,16 +96,20 @@ struct tide_runtime {
     int ref_on_handled;    /* callback of on_rejection_handled, or false */
     int ref_on_unhandled;  /* callback of on_unhandled_rejection, or false */
     int ref_on_wake;       /* callback of on_wake, or nil */
+    int ref_origin;        /* by what the running callback was begun, in debug mode, or false */
     int ref_polls;         /* table: file descriptor -> handle that polls it */
     int ref_promise_meta;  /* metatable of promises */
-    int ref_floating;      /* table, weak keys: promise -> its mark, see floating.h */
-    int ref_on_floating;   /* function that is told of those, or false */
+    int ref_mark_meta;     /* metatable of marks */
+    int ref_on_report;     /* function that is told of reports, or false */
+    int ref_reports;       /* table: reports to be told, see report.h */
     int ref_relays;        /* table, weak keys: coroutine -> the one inside, see relay.c */
     int ref_rejected;      /* table: rejected promises without a handler, in order */
     int ref_reported;      /* table: those of them that are being reported */
     int ref_late;          /* table: reported promises that got a handler since */
     int ref_trace_format;  /* function that makes a text of a trace, see traceback.c */
     int ref_traces;        /* table, weak keys: coroutine -> trace box, see trace.h */
+
+    unsigned report_count; /* of ref_reports */
 
     struct { /* microtask.c */
         struct tide_microtask_chunk *first, *last, *spare;
@@ -232,6 +238,8 @@ struct tide_runtime {
     void (*wake)(lua_State *L, tide_runtime *rt);
     /* HostPromiseRejectionTracker; set by rejection.c. */
     void (*track)(lua_State *L, tide_runtime *rt, int promise, bool handled);
+    /* In debug mode: somebody looks after the promise at the index; set by mark.c. */
+    void (*look_after)(lua_State *L, int promise);
     /* Streams that nobody reads from are nobody's but their users'; set by stream.c, called before
      * a poll. */
     void (*release_resting)(lua_State *L, tide_runtime *rt);

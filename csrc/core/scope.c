@@ -10,6 +10,7 @@
 
 #include "core/cancel.h"
 #include "core/context.h"
+#include "core/mark.h"
 #include "core/objects.h"
 #include "core/trace.h"
 
@@ -557,6 +558,12 @@ static void cancel_node(lua_State *L, tide_runtime *rt, tide_node *n, int reject
         n->promise.job.type->cancel(L, rt, lua_gettop(L), rejected);
 }
 
+/* The grace is over for the node on top. */
+static void report_overdue(lua_State *L, tide_runtime *rt, const tide_node *n) {
+    if (rt->reports & TIDE_REPORT_OVERDUE && n->promise.kind == TIDE_TASK && n->is.co != NULL)
+        tide_mark_overdue(L, rt, lua_gettop(L), n->is.co);
+}
+
 /* The cancellation comes to the members that are collected. */
 static void deliver(lua_State *L, tide_runtime *rt, const walk *w, int rejected) {
     for (lua_Integer i = 1; i <= w->member_count; i++) {
@@ -564,6 +571,8 @@ static void deliver(lua_State *L, tide_runtime *rt, const walk *w, int rejected)
         tide_node *n = lua_touserdata(L, -1);
         if (n->promise.state == TIDE_PENDING && tide_scope_is_due(n) &&
             n->member.scope->cancellation == w->cancellation) {
+            if (w->again)
+                report_overdue(L, rt, n);
             cancel_node(L, rt, n, rejected);
         }
         lua_pop(L, 1);
@@ -906,7 +915,7 @@ static const tide_microtask_type scope_type = {"group", run_scope, NULL, NULL};
 tide_scope *tide_scope_new(lua_State *L, tide_runtime *rt, tide_scope_kind kind, int parent) {
     tide_scope *s =
         tide_promise_new_struct(L, rt, &scope_type, TIDE_SCOPE, sizeof *s, TIDE_SLOT_RARE);
-    s->node.promise.flags = TIDE_MEMBER;
+    s->node.promise.flags |= TIDE_MEMBER;
     s->node.is.slot = LUA_NOREF;
     s->kind = (uint8_t)kind;
     s->grace = DEFAULT_GRACE;

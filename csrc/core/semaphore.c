@@ -10,13 +10,15 @@
 
 #include "core/argument.h"
 #include "core/line.h"
+#include "core/mark.h"
 #include "core/objects.h"
 
 #define CLASS "moontide.Semaphore"
 #define PERMIT_CLASS "moontide.Permit"
 
 enum { SLOT_WAITERS = 1 };
-enum { SLOT_SEMAPHORE = 1 }; /* of a permit, while it is held */
+/* Of a permit: while it is held; in debug mode, where it was acquired. */
+enum { SLOT_SEMAPHORE = 1, SLOT_PLACE };
 
 typedef struct semaphore {
     const void *tag;
@@ -54,8 +56,8 @@ static permit *check_permit(lua_State *L) {
 /* ---- handing over ---- */
 
 /* Pushes a permit of the semaphore at the index that is not held yet. [-0, +1, m] */
-static permit *new_permit(lua_State *L, int self) {
-    permit *p = lua_newuserdatauv(L, sizeof *p, SLOT_SEMAPHORE);
+static permit *new_permit(lua_State *L, const tide_runtime *rt, int self) {
+    permit *p = lua_newuserdatauv(L, sizeof *p, rt->reports != 0 ? SLOT_PLACE : SLOT_SEMAPHORE);
     *p = (permit){&permit_tag, false};
     lua_pushvalue(L, self);
     lua_setiuservalue(L, -2, SLOT_SEMAPHORE);
@@ -67,17 +69,25 @@ static bool is_due(const semaphore *s) {
     return s->free > 0 && tide_ring_length(&s->waiters) > 0;
 }
 
+/* In debug mode the permit at the index notes where the promise at the other, for which it is, was
+ * made. [-0, +0, -] */
+static void note_place(lua_State *L, tide_runtime *rt, int permit, int promise) {
+    if (rt->reports & TIDE_REPORT_UNRELEASED && tide_mark_push_place_of(L, promise))
+        lua_setiuservalue(L, permit, SLOT_PLACE);
+}
+
 /* Hands what is free to those who wait. Making a permit can run finalizers, which can give back and
  * take others. [-0, +0, m] */
 static void hand_over(lua_State *L, tide_runtime *rt, semaphore *s, int self) {
     int top = lua_gettop(L);
     while (is_due(s)) {
-        permit *p = new_permit(L, self);
+        permit *p = new_permit(L, rt, self);
         tide_microtask_reserve(L, rt);
         if (is_due(s)) {
             tide_line_take(L, self, &s->waiters);
             s->free--;
             p->held = true;
+            note_place(L, rt, top + 1, top + 2);
             lua_pushvalue(L, top + 1);
             tide_waiter_wake(L, rt, top + 2, 1);
         }
@@ -124,6 +134,8 @@ static int permit_gc(lua_State *L) {
     if (!p->held || rt->closed)
         return 0;
     tide_runtime_enter(L, rt);
+    if (lua_getiuservalue(L, 1, SLOT_PLACE) == LUA_TSTRING)
+        tide_report_add(L, rt, TIDE_REPORT_UNRELEASED, 1);
     give_back(L, rt, p);
     return 0;
 }
@@ -139,17 +151,20 @@ static int semaphore_acquire(lua_State *L) {
     hand_over(L, rt, s, 1);
     if (s->free > 0) {
         tide_promise_new(L, rt);
-        permit *p = new_permit(L, 1);
+        tide_mark_made(L, rt, 4, s->type->waiter.job.name, 0);
+        permit *p = new_permit(L, rt, 1);
         tide_microtask_reserve(L, rt);
         if (s->free > 0 && tide_ring_length(&s->waiters) == 0) {
             s->free--;
             p->held = true;
+            note_place(L, rt, 5, 4);
             tide_promise_fulfil(L, rt, 4, 1);
             return 1;
         }
         lua_settop(L, 3);
     }
     tide_line_wait(L, rt, s->type, 1, 3, 0);
+    tide_mark_made(L, rt, -1, s->type->waiter.job.name, 0);
     hand_over(L, rt, s, 1); /* what a finalizer has given back meanwhile */
     return 1;
 }

@@ -16,7 +16,7 @@
 #include "core/argument.h"
 #include "core/barrier.h"
 #include "core/context.h"
-#include "core/floating.h"
+#include "core/mark.h"
 #include "core/coroutine.h"
 #include "core/objects.h"
 #include "core/relay.h"
@@ -167,6 +167,12 @@ static bool reject_due(lua_State *L, tide_runtime *rt, int task, tide_node *t) {
     return true;
 }
 
+/* Whether the function, which has received a cancellation and now returns, was to pass it on. */
+static bool has_swallowed(const tide_runtime *rt, const tide_node *t) {
+    return rt->reports & TIDE_REPORT_SWALLOWED && t->promise.flags & TIDE_MEMBER &&
+           t->member.scope != NULL && t->member.scope->cancellation != 0;
+}
+
 /* Deals with a coroutine that has just been resumed; its task, t, stands on top, at the index.
  * [-0, +0, m] */
 static void task_resumed(lua_State *L, tide_runtime *rt, int task, tide_node *t, outcome o) {
@@ -203,6 +209,8 @@ static void task_resumed(lua_State *L, tide_runtime *rt, int task, tide_node *t,
         if (t->promise.flags & TIDE_NOTED)
             tide_trace_forget(L, rt, co);
         tide_coroutine_return(L, rt, co);
+        if (t->promise.flags & TIDE_RECEIVED && has_swallowed(rt, t))
+            tide_mark_swallowed(L, rt, task);
         if (o.n == 0 || !tide_scope_is_due(t) || !reject_due(L, rt, task, t))
             tide_promise_resolve(L, rt, task, o.n);
     }
@@ -327,8 +335,12 @@ void tide_task_run_job(lua_State *L, tide_runtime *rt, int job, void *self) {
         return;
     }
     t->promise.at.carrier = -1;
-    if (tide_scope_is_due(t) && !lua_isnil(L, job + 1))
+    if (tide_scope_is_due(t) && !lua_isnil(L, job + 1)) {
         rt->awaited(L, job, job + 1);
+        if (t->promise.flags & TIDE_RECEIVED &&
+            ((tide_promise *)lua_touserdata(L, job + 1))->state == TIDE_REJECTED)
+            tide_mark_cancelled(L, rt, job, t->is.co);
+    }
     lua_settop(L, job);
     task_run(L, rt, job, t, 0, true); /* what await is to return stands there already */
 }
@@ -351,10 +363,14 @@ static int start_done(lua_State *L, int status, lua_KContext context) {
 }
 
 /* Makes the task of a call: replaces the arguments and, on top, the function by the task, on whose
- * coroutine they are then. [-(nargs + 1), +1, m] */
-static tide_node *task_new(lua_State *L, tide_runtime *rt, int nargs, bool member,
-                           int user_values) {
+ * coroutine they are then. What has started it has that name; NULL: it was called.
+ * [-(nargs + 1), +1, m] */
+static tide_node *task_new(lua_State *L, tide_runtime *rt, const char *starter, int nargs,
+                           bool member, int user_values) {
     tide_node *t = tide_promise_new_node(L, rt, &task_type, TIDE_TASK, member, user_values);
+    tide_mark_made(L, rt, -1, starter, -2);
+    if (starter != NULL)
+        tide_mark_used(L, rt, -1);
     lua_State *co = tide_coroutine_take(L, rt, t);
     lua_setiuservalue(L, -2, SLOT_COROUTINE);
     if (nargs > LUA_MINSTACK / 2 && !lua_checkstack(co, nargs + LUA_MINSTACK))
@@ -394,31 +410,26 @@ static void set_context(lua_State *L, tide_node *t) {
     t->promise.flags |= TIDE_CONTEXT;
 }
 
-/* The same; as a call of the running function, that of an async one. */
-static inline int start_call(lua_State *L, tide_runtime *rt, bool is_call) {
+static inline int start_call(lua_State *L, tide_runtime *rt, const char *starter) {
     int nargs = lua_gettop(L) - 1;
     if (!rt->has_context) {
-        tide_node *t = task_new(L, rt, nargs, false, TIDE_SLOT_REACTIONS);
-        if (is_call)
-            tide_floating_made(L, rt, -1, lua_upvalueindex(2));
+        tide_node *t = task_new(L, rt, starter, nargs, false, TIDE_SLOT_REACTIONS);
         return start(L, rt, t, nargs, start_done);
     }
     tide_scope *s = tide_scope_push_current(L, rt);
     if (s != NULL)
         lua_insert(L, 1);
     tide_node *t =
-        task_new(L, rt, nargs, s != NULL, s != NULL ? TIDE_SLOT_EXTRA : TIDE_SLOT_CONTEXT);
+        task_new(L, rt, starter, nargs, s != NULL, s != NULL ? TIDE_SLOT_EXTRA : TIDE_SLOT_CONTEXT);
     tide_context_push(L, rt);
     set_context(L, t);
     if (s != NULL)
         tide_scope_enter(L, rt, 1, lua_gettop(L), tide_scope_child(rt, s));
-    if (is_call)
-        tide_floating_made(L, rt, -1, lua_upvalueindex(2));
     return start(L, rt, t, nargs, start_done);
 }
 
 int tide_task_start(lua_State *L, tide_runtime *rt) {
-    return start_call(L, rt, false);
+    return start_call(L, rt, "run");
 }
 
 static int start_body_done(lua_State *L, int status, lua_KContext context) {
@@ -429,8 +440,9 @@ static int start_body_done(lua_State *L, int status, lua_KContext context) {
 
 /* The task of the call that is on top, from the index 3 on, as a child of the scope at 1, in the
  * context at 2. [-(nargs + 1), +1, m] */
-static tide_node *new_child(lua_State *L, tide_runtime *rt, int nargs, uint64_t child) {
-    tide_node *t = task_new(L, rt, nargs, true, TIDE_SLOT_EXTRA);
+static tide_node *new_child(lua_State *L, tide_runtime *rt, const char *starter, int nargs,
+                            uint64_t child) {
+    tide_node *t = task_new(L, rt, starter, nargs, true, TIDE_SLOT_EXTRA);
     int task = lua_gettop(L);
     lua_pushvalue(L, 2);
     set_context(L, t);
@@ -444,7 +456,7 @@ static tide_node *new_child(lua_State *L, tide_runtime *rt, int nargs, uint64_t 
 
 int tide_task_start_body(lua_State *L, tide_runtime *rt) {
     int nargs = lua_gettop(L) - 3;
-    tide_node *t = new_child(L, rt, nargs, 0);
+    tide_node *t = new_child(L, rt, "group", nargs, 0);
     lua_pushvalue(L, -1);
     lua_setiuservalue(L, 1, TIDE_SLOT_VALUE);
     tide_scope_begin(L, rt, 1);
@@ -456,7 +468,7 @@ int tide_task_start_body(lua_State *L, tide_runtime *rt) {
 int tide_task_start_child(lua_State *L, tide_runtime *rt) {
     int nargs = lua_gettop(L) - 3;
     tide_scope *s = lua_touserdata(L, 1);
-    tide_node *t = new_child(L, rt, nargs, s->children + 1);
+    tide_node *t = new_child(L, rt, "group:spawn", nargs, s->children + 1);
     s->children++;
     if (s->cancellation != 0) { /* it is of the group, whoever spawns it */
         t->promise.flags &= (uint16_t)~TIDE_RECEIVED;
@@ -471,7 +483,7 @@ static int detach(lua_State *L) {
     tide_argument_callable(L, 1);
     lua_rotate(L, 1, -1);
     int nargs = lua_gettop(L) - 1;
-    tide_node *t = task_new(L, rt, nargs, false, TIDE_SLOT_CONTEXT);
+    tide_node *t = task_new(L, rt, "detach", nargs, false, TIDE_SLOT_CONTEXT);
     tide_context_push(L, rt);
     tide_scope_push_context(L, -1, 0);
     lua_replace(L, -2);
@@ -480,7 +492,7 @@ static int detach(lua_State *L) {
 }
 
 tide_node *tide_task_new_movable(lua_State *L, tide_runtime *rt, int nargs, int context) {
-    tide_node *t = task_new(L, rt, nargs, true, TIDE_SLOT_EXTRA);
+    tide_node *t = task_new(L, rt, "generator", nargs, true, TIDE_SLOT_EXTRA);
     if (lua_toboolean(L, context)) {
         lua_pushvalue(L, context);
         set_context(L, t);
@@ -497,7 +509,7 @@ int tide_task_begin(lua_State *L, tide_runtime *rt, tide_node *t, int nargs, lua
 static int async_call(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     lua_pushvalue(L, lua_upvalueindex(2));
-    return start_call(L, rt, true);
+    return start_call(L, rt, NULL);
 }
 
 static int async(lua_State *L) {
@@ -514,13 +526,13 @@ static int spawn(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     tide_argument_callable(L, 1);
     lua_rotate(L, 1, -1);
-    return tide_task_start(L, rt);
+    return start_call(L, rt, "spawn");
 }
 
 /* ---- await ---- */
 
 int tide_task_outcome(lua_State *L, tide_runtime *rt, int promise) {
-    tide_floating_used(L, rt, promise);
+    tide_mark_used(L, rt, promise);
     tide_promise *p = lua_touserdata(L, promise);
     if (p->state == TIDE_FULFILLED && p->n == 1) {
         lua_getiuservalue(L, promise, TIDE_SLOT_VALUE);
@@ -692,6 +704,7 @@ static int raise_reason(lua_State *L, tide_runtime *rt) {
         return luaL_error(L, "the function was cancelled");
     tide_scope_receive(rt->tasks.running.task);
     rt->tasks.running.task->promise.flags |= TIDE_INTERRUPTED;
+    tide_mark_cancelled(L, rt, task, L);
     tide_scope_push_of(L, task);
     tide_scope_push_reason(L, task + 1);
     return lua_error(L);
@@ -909,6 +922,7 @@ static void go_on_rejected(lua_State *L, tide_runtime *rt, tide_node *t, int tas
     tide_microtask_reserve(L, rt);
     tide_scope_receive(t);
     t->promise.flags |= TIDE_INTERRUPTED;
+    tide_mark_cancelled(L, rt, task, t->is.co);
     lua_settop(t->is.co, 0);
     lua_pushvalue(L, rejected);
     lua_xmove(L, t->is.co, 1);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/argument.h"
+#include "core/callback.h"
 
 /* The user values of a box; behind its kind stands its text. */
 enum { BOX_REASON = 1, BOX_INNER, BOX_MORE };
@@ -95,6 +96,15 @@ static int last_level(lua_State *co) {
     return high - 1;
 }
 
+/* Appends by what the callback that the loop has called was begun. */
+static void add_origin(lua_State *L, const tide_runtime *rt, luaL_Buffer *b) {
+    if (!tide_callback_push_origin(L, rt))
+        return;
+    lua_pushfstring(L, "\n\t[%s]", lua_tostring(L, -1));
+    lua_remove(L, -2);
+    luaL_addvalue(b);
+}
+
 /* Appends the frames from the level on; only where there are many, it is counted how many. */
 static tide_trace_kind add_frames(lua_State *L, const tide_runtime *rt, luaL_Buffer *b,
                                   lua_State *co, int level) {
@@ -112,8 +122,11 @@ static tide_trace_kind add_frames(lua_State *L, const tide_runtime *rt, luaL_Buf
             continue;
         }
         place found = look_at(co, rt, &ar);
-        if (found == LOOP)
+        if (found == LOOP) {
+            if (rt->reports != 0)
+                add_origin(L, rt, b);
             return TIDE_TRACE_LOOP;
+        }
         if (found == BODY)
             kind = TIDE_TRACE_ASYNC;
         if (found == HIDDEN && *ar.what != 'C')

@@ -7,10 +7,12 @@
 #include "base/source.h"
 #include "core/argument.h"
 #include "core/combinator.h"
+#include "core/mark.h"
 #include "core/relay.h"
 #include "core/scope.h"
 #include "core/task.h"
 #include "core/trace.h"
+#include "core/traceback.h"
 
 /* What a trace says is a list of parts, the innermost first. A part is a table: kind, one of a
  * box's ("frames", "async", "loop", "hop"), or "skipped", or "more"; text, lines or words; count,
@@ -214,8 +216,13 @@ static void add_promise(lua_State *L, tide_runtime *rt, int list) {
         add_part(L, list, kind_name(kind));
         lua_pop(L, 1);
     }
+    lua_Integer count = (lua_Integer)lua_rawlen(L, list);
     lua_pushvalue(L, 2);
     add_waiters(L, rt, list);
+    if (count == (lua_Integer)lua_rawlen(L, list) && tide_mark_push_origin(L, 2)) {
+        add_part(L, list, "hop");
+        lua_pop(L, 1);
+    }
 }
 
 /* Pushes the box of the reason at 1 that is noted for the running coroutine, or for who runs it:
@@ -288,6 +295,14 @@ static int traceback(lua_State *L) {
     lua_insert(L, 1);
     lua_call(L, 2, 1);
     return 1;
+}
+
+void tide_traceback_push(lua_State *L, tide_runtime *rt) {
+    lua_pushlightuserdata(L, rt);
+    lua_pushcclosure(L, traceback, 1);
+    lua_pushnil(L);
+    lua_pushinteger(L, 2); /* whoever has called the caller of this one */
+    lua_call(L, 2, 1);
 }
 
 /* source_line(path, number) -> that line of a source file, or nothing; a longer one tells no name

@@ -338,11 +338,11 @@ static void run_copy(tide_job *job) {
 /* ---- functions ---- */
 
 static const tide_job_kind read_kind = {
-    .name = "read_file", .run = run_read, .finish = finish_read};
-static const tide_job_kind write_kind = {.name = "write_file", .run = run_write};
-static const tide_job_kind append_kind = {.name = "append_file", .run = run_write};
-static const tide_job_kind copy_kind = {.name = "copy_file", .run = run_copy, .has_dest = true};
-static const tide_job_kind truncate_kind = {.name = "truncate", .run = run_truncate};
+    .name = "fs.read_file", .run = run_read, .finish = finish_read};
+static const tide_job_kind write_kind = {.name = "fs.write_file", .run = run_write};
+static const tide_job_kind append_kind = {.name = "fs.append_file", .run = run_write};
+static const tide_job_kind copy_kind = {.name = "fs.copy_file", .run = run_copy, .has_dest = true};
+static const tide_job_kind truncate_kind = {.name = "fs.truncate", .run = run_truncate};
 
 /* read_file(path, [options]) -> promise */
 static int read_file(lua_State *L) {

@@ -1,8 +1,10 @@
 #include "fs/job.h"
 
+#include <string.h>
+
 #include <stdlib.h>
 
-#include "core/floating.h"
+#include "core/mark.h"
 #include "core/waiter.h"
 #include "loop/uverror.h"
 #include "loop/pool.h"
@@ -17,10 +19,14 @@ int tide_job_failed(tide_job *job, const char *syscall, ssize_t status) {
     return -1;
 }
 
+static void fail(tide_job *job, int status) {
+    tide_job_failed(job, strchr(job->kind->name, '.') + 1, status);
+}
+
 bool tide_job_aborted(tide_job *job) {
     bool aborted = tide_operation_aborted(&job->operation);
     if (aborted)
-        tide_job_failed(job, job->kind->name, UV_ECANCELED);
+        fail(job, UV_ECANCELED);
     return aborted;
 }
 
@@ -32,7 +38,7 @@ static void on_work(uv_work_t *uv) {
 static void on_done(uv_work_t *uv, int status) {
     tide_job *job = uv->data;
     if (status < 0)
-        tide_job_failed(job, job->kind->name, status);
+        fail(job, status);
     tide_operation_complete(&job->operation);
 }
 
@@ -53,7 +59,7 @@ static void release_job(tide_operation *operation) {
 static void describe_job(lua_State *L, const tide_operation *operation, int index) {
     const tide_job *job = (const tide_job *)operation;
     (void)index;
-    lua_pushfstring(L, "fs.%s '%s'", job->kind->name, job->path);
+    lua_pushfstring(L, "%s '%s'", job->kind->name, job->path);
 }
 
 static const tide_operation_type job_type = {finish_job, release_job, "fs", NULL, describe_job};
@@ -87,6 +93,6 @@ int tide_job_start(lua_State *L, const tide_job *checked, int options, int data)
     else
         job->operation.request = (uv_req_t *)&job->uv;
     tide_operation_attach(L, rt, signal);
-    tide_floating_made(L, rt, -1, 0);
+    tide_mark_made(L, rt, -1, job->kind->name, 0);
     return 1;
 }

@@ -13,7 +13,7 @@
 typedef struct tide_job tide_job;
 
 typedef struct tide_job_kind {
-    const char *name;
+    const char *name; /* in public: "fs.read_file" */
     void (*run)(tide_job *job);
     /* Pushes the results, how many; NULL: there are none. */
     int (*finish)(lua_State *L, tide_runtime *rt, tide_job *job);

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/floating.h"
+#include "core/mark.h"
 #include "core/waiter.h"
 #include "core/option.h"
 #include "loop/uverror.h"
@@ -216,7 +216,7 @@ static int request(lua_State *L) {
     tide_operation_begin(L, &r->operation, self);
     start(L, r);
     tide_operation_attach(L, rt, options + 1);
-    tide_floating_made(L, rt, -1, 0);
+    tide_mark_made(L, rt, -1, r->kind->name, 0);
     return 1;
 }
 

@@ -113,8 +113,8 @@ static void run_rm(tide_job *job) {
 
 /* ---- functions ---- */
 
-static const tide_job_kind mkdir_kind = {.name = "mkdir", .run = run_mkdir};
-static const tide_job_kind rm_kind = {.name = "rm", .run = run_rm};
+static const tide_job_kind mkdir_kind = {.name = "fs.mkdir", .run = run_mkdir};
+static const tide_job_kind rm_kind = {.name = "fs.rm", .run = run_rm};
 
 typedef struct options {
     lua_Integer mode;

@@ -4,6 +4,7 @@
 
 #include "loop/operation.h"
 #include "loop/pool.h"
+#include "loop/stall.h"
 
 void tide_fork_open(tide_runtime *rt) {
     rt->process = getpid();
@@ -35,6 +36,7 @@ static void note_lost(tide_runtime *rt) {
 
 static int make_own(tide_runtime *rt) {
     note_lost(rt);
+    tide_stall_forked(rt);
     int status = uv_loop_fork(&rt->loop);
     if (status == 0)
         tide_pool_forked(rt);

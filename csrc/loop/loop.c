@@ -11,6 +11,8 @@
 #include "base/sigpipe.h"
 #include "core/argument.h"
 #include "core/context.h"
+#include "core/callback.h"
+#include "core/report.h"
 #include "core/microtask.h"
 #include "core/objects.h"
 #include "core/promise.h"
@@ -23,6 +25,7 @@
 #include "loop/immediate.h"
 #include "loop/interruption.h"
 #include "loop/poll.h"
+#include "loop/stall.h"
 #include "loop/timer.h"
 #include "loop/uverror.h"
 #include "loop/wake.h"
@@ -95,13 +98,14 @@ static void make_own(lua_State *L, tide_runtime *rt) {
 /* libuv writes what streams have queued while it polls. */
 static void run_uv(tide_runtime *rt, uv_run_mode mode) {
     tide_sigpipe held;
-    if (rt->writes == 0) {
-        uv_run(&rt->loop, mode);
-        return;
-    }
-    tide_sigpipe_hold(&held);
+    bool writes = rt->writes > 0;
+    tide_stall_rest(rt, true);
+    if (writes)
+        tide_sigpipe_hold(&held);
     uv_run(&rt->loop, mode);
-    tide_sigpipe_release(&held);
+    if (writes)
+        tide_sigpipe_release(&held);
+    tide_stall_rest(rt, false);
 }
 
 /* libuv polls only while something counts for it. A host's turn has to in any case: what has come
@@ -197,8 +201,11 @@ static bool settle_down(lua_State *L, tide_runtime *rt) {
     for (;;) {
         tide_microtask_drain(L, rt);
         if (rt->interrupt) {
-            if (!tide_interruption_take(L, rt))
+            tide_stall_answer(L, rt);
+            if (rt->interrupt && !tide_interruption_take(L, rt))
                 return false;
+        } else if (rt->report_count > 0) {
+            tide_report_tell(L, rt);
         } else if (!tide_rejection_report(L, rt)) {
             return true;
         }
@@ -211,6 +218,8 @@ static int drive_body(lua_State *L) {
     drive *d = lua_touserdata(L, 1);
     tide_runtime *rt = d->rt;
     d->entered = true;
+    if (rt->reports != 0)
+        tide_callback_forget_origin(L, rt);
     if (lua_gettop(L) > 1 && !tide_microtask_recover(L, rt)) {
         tide_timer_rearm(L, rt);
         d->failed = true;
@@ -255,8 +264,10 @@ static void drive_loop(lua_State *L, drive *d) {
     tide_context_push(L, rt);
     rt->running = true;
     tide_wake_rest(rt);
+    tide_stall_begin(L, rt);
     drive_protected(L, d);
     rt->running = false;
+    tide_stall_end(rt, d->mode == DRIVE_ALL && alive(rt));
     tide_wake_watch(rt);
     rt->interrupt = rt->interruption.stage == TIDE_SIGNALLED;
     rt->tasks.waiter = NULL;

@@ -5,7 +5,7 @@
  */
 #include "loop/timer.h"
 
-#include "core/floating.h"
+#include "core/mark.h"
 #include "core/argument.h"
 #include "core/callback.h"
 #include "core/objects.h"
@@ -226,7 +226,7 @@ static int sleep_for(lua_State *L) {
     if (heeds)
         lua_setiuservalue(L, 4, TIDE_SLOT_EXTRA);
     lua_settop(L, 4);
-    tide_floating_made(L, rt, -1, 0);
+    tide_mark_made(L, rt, -1, "sleep", 0);
     return 1;
 }
 

@@ -1,4 +1,4 @@
--- Of: async/debug, core/floating
+-- Of: async/debug, core/mark, core/place, core/report
 local child = require "spec.support.child"
 local leak = require "spec.support.leak"
 
@@ -6,7 +6,7 @@ local PRELUDE = [[
 local tide = require "moontide"
 local fs = require "moontide.fs"
 local await, async, spawn, Promise = tide.await, tide.async, tide.spawn, tide.Promise
-tide.debug({ floating = true, report = print })
+tide.debug({ floating = true, permits = true, report = print, swallowed = true })
 local save = async(function(n) await(tide.sleep(1)) return n end)
 local fail = async(function() await(nil) error("oops", 0) end)
 ]]
@@ -61,9 +61,9 @@ fs.read_file("/dev/null")
     end
     table.sort(lines) -- the collector finds them in any order
     assert.same({
-      "app.lua:1: nobody awaits this call of an operation",
-      "app.lua:2: nobody awaits this call of an operation",
-      "app.lua:3: nobody awaits this call of an operation",
+      "app.lua:1: nobody awaits this call of sleep",
+      "app.lua:2: nobody awaits this call of fs.stat",
+      "app.lua:3: nobody awaits this call of fs.read_file",
     }, lines)
   end)
 
@@ -102,6 +102,8 @@ print("end")
     for options, text in pairs({
       [ { flaoting = true } ] = "field 'flaoting': there is no such option",
       [ { floating = 1 } ] = "field 'floating': boolean expected, got number",
+      [ { slow = true } ] = "field 'slow': number of at least 1 expected",
+      [ { slow = 0.5 } ] = "field 'slow': number of at least 1 expected",
       [ 5 ] = "table expected, got number",
     }) do
       local ok, err = pcall(tide.debug, options)
@@ -110,8 +112,179 @@ print("end")
     end
   end)
 
+  describe("S83 of cancellations", function()
+    it("reports a function that catches its own and returns", function()
+      local text = "app.lua:2: async function <app.lua:1> was cancelled here and did not pass "
+        .. "that on (after the clean-up, raise the error again)\n"
+      assert.equal(text, reports([[
+await(tide.move_on_after(1, function()
+  pcall(await, tide.sleep(1000))
+end))]]))
+    end)
+
+    it("reports a loop that tries again", function()
+      local text = "^app.lua:4: async function 'fetch' %(app.lua:2%) was cancelled here"
+      assert.matches(text, reports([[
+local tries = 0
+local fetch = async(function()
+  for _ = 1, 3 do
+    local ok = pcall(await, tide.sleep(1000))
+    if ok then return "got" end
+    tries = tries + 1
+  end
+end)
+pcall(await, tide.timeout(5, fetch))]]))
+    end)
+
+    it("reports one that catches what comes from its callee", function()
+      local text = "^app.lua:5: async function 'outer' %(app.lua:4%) was cancelled here"
+      assert.matches(text, reports([[
+local inner = async(function()
+  await(tide.sleep(1000))
+end)
+local outer = async(function()
+  pcall(function() await(inner()) end)
+end)
+pcall(await, tide.group(function(g)
+  g:spawn(outer)
+  await(nil)
+  g:cancel("stop")
+end))]]))
+    end)
+
+    it("reports a function that waits on after the grace", function()
+      local text = "app.lua:3: async function 'stubborn' %(app.lua:1%) still waits here, though "
+        .. "the grace of its cancellation is over"
+      assert.matches(text, reports([[
+local stubborn = async(function()
+  pcall(await, tide.sleep(1000))
+  await(tide.sleep(1000))
+end)
+pcall(await, tide.group(function(g)
+  g:spawn(stubborn)
+  g:cancel("stop")
+end, { grace = 5 }))]]))
+    end)
+  end)
+
+  it("S83 reports a permit that was dropped, with the line that acquired it", function()
+    assert.equal("app.lua:3: the permit that was acquired here was dropped and never released\n",
+      reports([[
+local mutex = tide.mutex()
+await(spawn(function()
+  local permit = await(mutex:acquire())
+  permit = nil
+end))
+collectgarbage()
+collectgarbage()
+await(mutex:acquire()):release()]]))
+  end)
+
+  it("S83 reports a permit that was waited for, likewise", function()
+    assert.equal("app.lua:3: the permit that was acquired here was dropped and never released\n",
+      reports([[
+local pool = tide.semaphore(1)
+local held = await(pool:acquire())
+local waits = spawn(function() local p = await(pool:acquire()) return p ~= nil end)
+await(nil)
+held:release()
+await(waits)]]))
+  end)
+
+  describe("S81 says in a trace by what was begun", function()
+    local begun = {
+      ["a timer's callback"] = { "tide.set_timeout(function() error('x') end, 1)", "set_timeout" },
+      ["an interval's"] = { "local t t = tide.set_interval(function() t:close() "
+        .. "error('x') end, 1)", "set_interval" },
+      ["an immediate's"] = { "tide.set_immediate(function() error('x') end)", "set_immediate" },
+      ["a microtask"] = { "tide.queue_microtask(function() error('x') end)", "queue_microtask" },
+      ["a microtask with arguments"] = { "tide.queue_microtask(error, 'x')", "queue_microtask" },
+      ["what spawn calls"] = { "spawn(function() await(nil) error('x') end)", "spawn" },
+      ["a call"] = { "fail()", "the call" },
+      ["an operation"] = { "fs.stat('/no/such/file')", "fs.stat" },
+      ["work on a file"] = { "fs.write_file('/no/such/directory/file', '')", "fs.write_file" },
+    }
+    for what, case in pairs(begun) do
+      it(what, function()
+        local out = reports(([[
+local ok, trace = xpcall(function() %s tide.run() end, tide.traceback)
+print(ok, trace)]]):format(case[1]))
+        assert.matches("^false\t", out)
+        assert.matches("\n\t[from " .. case[2] .. " at app.lua:1]", out, 1, true)
+      end)
+    end
+
+    it("but not in the trace of a reaction that follows", function()
+      assert.not_matches("from ", reports([[
+local ok, trace = xpcall(function()
+  tide.set_timeout(function() end, 1)
+  tide.sleep(1):next(function() error("x") end)
+  tide.run()
+end, tide.traceback)
+print(ok, trace)]]))
+    end)
+  end)
+
   describe("says nothing of", function()
     local innocent = {
+      ["a function that passes its cancellation on"] = [[
+await(tide.move_on_after(1, function()
+  local ok, err = pcall(await, tide.sleep(1000))
+  await(tide.sleep(1))
+  error(err, 0)
+end))]],
+      ["a variable that is closed"] = [[
+await(tide.move_on_after(1, function()
+  local _ <close> = setmetatable({}, { __close = function() await(tide.sleep(1)) end })
+  await(tide.sleep(1000))
+end))]],
+      ["who catches what a timeout raises"] = [[
+pcall(await, tide.timeout(1, function() await(tide.sleep(1000)) end))]],
+      ["who catches that inside a group"] = [[
+await(tide.group(function(g)
+  g:spawn(function()
+    pcall(await, tide.timeout(1, function() await(tide.sleep(1000)) end))
+  end)
+end))]],
+      ["a shield"] = [[
+await(tide.move_on_after(1, function()
+  await(tide.shield(function() await(tide.sleep(10)) end))
+  await(nil)
+end))]],
+      ["a child that is stopped"] = [[
+await(tide.group(function(g)
+  local child = g:spawn(function() await(tide.sleep(1000)) end)
+  await(nil)
+  g:stop(child)
+end))]],
+      ["siblings of a failure"] = [[
+pcall(await, tide.group(function(g)
+  g:spawn(function() await(tide.sleep(1000)) end)
+  g:spawn(fail)
+end))]],
+      ["a function that ends in time although it is cancelled"] = [[
+await(tide.group(function(g)
+  g:spawn(function() g:cancel("stop") end)
+end):catch(function() end))]],
+      ["clean-up that catches errors of its own"] = [[
+await(tide.move_on_after(1, function()
+  local _ <close> = setmetatable({}, { __close = function() pcall(await, fail()) end })
+  await(tide.sleep(1000))
+end))]],
+      ["a service that closes with connections open"] = [[
+local net = require "moontide.net"
+local service = await(net.serve({ host = "127.0.0.1" }, function(stream)
+  for line in stream:lines() do stream:write(line, "\n") end
+end))
+local stream = await(net.connect({ host = "127.0.0.1", port = service:address().port }))
+await(stream:write("hello\n"))
+await(stream:read_line())
+pcall(await, service:close({ grace = 1 }))]],
+      ["a permit that is released, kept, or closed"] = [[
+local mutex, pool = tide.mutex(), tide.semaphore(3)
+kept = await(pool:acquire())
+await(pool:acquire()):release()
+do local _ <close> = await(mutex:acquire()) end]],
       ["an await"] = "await(save(1))",
       ["an await of what has settled"] = [[
 local p = save(1)

@@ -123,6 +123,23 @@ describe("a fork", function()
     ]])
   end)
 
+  it("leaves the child with the watch over its jobs", function()
+    prints("a job holds the loop for more than 20 ms\n0\n", [[
+      tide.debug({ slow = 20, report = function(text) print((text:match("a job[^\n]*"))) end })
+      tide.await(tide.sleep(1))
+      local pid = process.fork()
+      if pid == 0 then
+        tide.set_timeout(function()
+          local since = os.clock()
+          while os.clock() - since < 0.3 do end
+        end, 1)
+        tide.run()
+        os.exit(0, true)
+      end
+      print(process.wait(pid))
+    ]])
+  end)
+
   it("lets the child end when the parent has used threads", function()
     prints("0\n", [[
       tide.await(fs.stat("/"))

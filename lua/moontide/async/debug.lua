@@ -1,7 +1,7 @@
 --- Debug mode: mistakes are reported that show in nothing else, one report for a line of code.
 ---
---- What the collector finds is told in a microtask, or at the end: a state that is being closed
---- collects everything, which is nobody's mistake.
+--- What the core finds it notes, and tells when no job runs, or at the end: a state that is being
+--- closed collects everything, which is nobody's mistake.
 local core = require "moontide.core"
 local argument = require "moontide.internal.argument"
 local tasks = require "moontide.async.tasks"
@@ -10,18 +10,30 @@ local traceback = require "moontide.async.traceback"
 local M = {}
 
 local REPORTS_MAX = 20
-local FIELDS = { { "floating", "boolean" }, { "report", "callable" }, { "unsettled", "boolean" } }
+local FIELDS = {
+  { "floating", "boolean" }, { "permits", "boolean" }, { "report", "callable" },
+  { "swallowed", "boolean" }, { "unsettled", "boolean" },
+}
+local DEFAULT = { floating = true, permits = true, slow = 100, swallowed = true, unsettled = true }
 
 local options = {} -- of the last call; empty where debug mode is off
-local reported, waiting = {}, {} -- texts: set of those that were told, list of those to be told
+local reported = {} -- set of texts
 local count = 0
+
+---- telling ----
 
 local function print_report(text)
   io.stdout:flush()
   io.stderr:write("moontide: ", text, "\n")
 end
 
+--- One report for a line of code: what follows its first line may differ.
 local function tell(text)
+  local line = text:match("^[^\n]*")
+  if reported[line] then
+    return
+  end
+  reported[line] = true
   count = count + 1
   if count <= REPORTS_MAX then
     options.report(text)
@@ -30,71 +42,120 @@ local function tell(text)
   end
 end
 
-local function flush()
-  local list = waiting
-  waiting = {}
-  table.sort(list) -- finalizers run in the opposite order
-  for _, text in ipairs(list) do
-    tell(text)
-  end
-end
+---- what the core has found ----
 
-local function describe(f)
-  local info = f and debug.getinfo(f, "S")
-  if not info or info.what == "C" then
-    return f and "a function" or "an operation"
+--- What was called: the name of an operation, or a function.
+local function describe(called)
+  local info = type(called) == "function" and debug.getinfo(called, "S")
+  if not info then
+    return tostring(called)
+  elseif info.what == "C" then
+    return "a function"
   end
   return "async " .. traceback.describe_function(info.short_src .. ":" .. info.linedefined)
 end
 
-local function on_floating(place, f)
-  local text = ("%s: nobody awaits this call of %s"):format(place, describe(f))
-  if reported[text] then
-    return
+local function at(place)
+  return place and place ~= "" and place .. ": " or ""
+end
+
+local texts = {}
+
+function texts.floating(place, called)
+  return ("%snobody awaits this call of %s"):format(at(place), describe(called))
+end
+
+function texts.swallowed(place, called)
+  return ("%s%s was cancelled here and did not pass that on (after the clean-up, raise the error "
+    .. "again)"):format(at(place), describe(called))
+end
+
+function texts.overdue(place, called)
+  return ("%s%s still waits here, though the grace of its cancellation is over"):format(at(place),
+    describe(called))
+end
+
+function texts.unreleased(place)
+  return at(place) .. "the permit that was acquired here was dropped and never released"
+end
+
+function texts.slow(place, trace)
+  local text = ("a job holds the loop for more than %g ms"):format(options.slow)
+  return at(place) .. (trace and text .. "\n" .. trace or text .. ", in a function of C")
+end
+
+--- Reports of the core's, in their order; but finalizers run in any.
+local function tell_all(reports)
+  local floating = {}
+  for _, report in ipairs(reports) do
+    local text = texts[report[1]](report[2], report[3])
+    if report[1] == "floating" then
+      floating[#floating + 1] = text
+    else
+      tell(text)
+    end
   end
-  reported[text] = true
-  waiting[#waiting + 1] = text
-  if #waiting == 1 then
-    core.queue_microtask(flush)
+  table.sort(floating)
+  for _, text in ipairs(floating) do
+    tell(text)
   end
 end
 
+---- debug mode ----
+
 local function check_fields(given)
   argument.check_options(given, FIELDS, 1, "debug")
-  local known = {}
+  local known = { slow = true }
   for _, field in ipairs(FIELDS) do
     known[field[1]] = true
   end
-  for key in pairs(given or {}) do
+  for key, value in pairs(given or {}) do
     if not known[key] then
       argument.fail(("field '%s': there is no such option"):format(tostring(key)), 1, "debug")
+    elseif key == "slow" and value and not (type(value) == "number" and value >= 1) then
+      argument.fail("field 'slow': number of at least 1 expected", 1, "debug")
     end
   end
+end
+
+--- The names of what the core is to look for.
+local function wanted(given)
+  local names = {}
+  local function add(is_wanted, name)
+    names[#names + 1] = is_wanted and name or nil
+  end
+  add(given.floating, "floating")
+  add(given.swallowed, "swallowed")
+  add(given.swallowed, "overdue")
+  add(given.permits, "unreleased")
+  add(given.slow, "slow")
+  return names
 end
 
 function M.debug(given)
   if given == false then
     options = {}
-    core.watch_floating(nil)
+    core.watch_jobs()
+    core.look_for()
     return
   end
   check_fields(given)
-  given = given or { floating = true, unsettled = true }
-  options = {
-    floating = given.floating,
-    report = given.report or print_report,
-    unsettled = given.unsettled,
-  }
-  core.watch_floating(options.floating and on_floating or nil)
+  options = {}
+  for name, value in pairs(given or DEFAULT) do
+    options[name] = value
+  end
+  options.report = options.report or print_report
+  core.look_for(tell_all, table.unpack(wanted(options)))
+  core.watch_jobs(options.slow or nil)
 end
 
 --- The program is over: tells what is left to tell. Returns how many reports there were.
 function M.finish()
-  if options.floating then
+  if options.floating or options.permits then
     collectgarbage() -- promises, and their marks
     collectgarbage()
-    flush()
   end
+  tell_all(core.take_reports())
   local suspended = options.unsettled and tasks.tasks() or {}
   if #suspended > 0 then
     tell("still suspended at the end:\n" .. tostring(suspended))
@@ -104,8 +165,8 @@ function M.finish()
 end
 
 --- MOONTIDE_DEBUG, unless it is empty or 0.
-local wanted = os.getenv("MOONTIDE_DEBUG") or ""
-if wanted ~= "" and wanted ~= "0" then
+local environment = os.getenv("MOONTIDE_DEBUG") or ""
+if environment ~= "" and environment ~= "0" then
   M.debug()
 end
 

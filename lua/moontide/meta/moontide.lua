@@ -296,12 +296,19 @@ function tide.traceback(reason, where) end
 ---@field floating? boolean reports calls of async functions, and operations on files and sleeps, whose
 ---promise was dropped, and that nobody had awaited, chained or collected. `spawn` and `detach` are meant
 ---so. A report comes when the collector finds the promise
+---@field permits? boolean reports permits of semaphores and mutexes that were dropped without a release,
+---with the line that acquired them
 ---@field report? fun(text: string) default: prints to stderr
+---@field slow? number|false ms, at least 1: reports a job that holds the loop for longer, with its stack.
+---What counts is its time on the processor; where it waits in a function of C, three times as long
+---@field swallowed? boolean reports functions that catch the error of their cancellation and return as if
+---nothing had been, and those that still wait when the grace is over
 ---@field unsettled? boolean the command reports which async functions are still suspended at its end
 
 --- Debug mode, also by MOONTIDE_DEBUG in the environment, unless that is empty or 0. One report for each
---- line of code, 20 at most. It is for development: a call costs two to three times as much.
----@param options? moontide.Debugging|false default: floating and unsettled; false: off
+--- line of code, 20 at most; traces say by what a callback, a background function or an operation that
+--- failed was begun. It is for development: a call costs twice as much.
+---@param options? moontide.Debugging|false default: all, with 100 ms for slow; false: off
 function tide.debug(options) end
 
 --- Makes a function that returns a promise from one that takes a callback `(err, ...)` as its last

@@ -1,0 +1,60 @@
+/*
+ * Stalls, for debug mode: jobs that hold the loop for longer than they may.
+ *
+ * A thread asks the loop again and again, by the flag that makes the drain return, whether it comes
+ * to the end of a job. If there is no answer, what counts is how long the thread that runs Lua has
+ * used the processor meanwhile, not what the system gave to others; a job that waits in a function
+ * of C has three times as long, in turns of the thread that asks. Then that sends a signal to the
+ * other one. Its handler sets a hook, as that of an interruption does, and in the hook the report
+ * is made, with the stack. A job that does not come back to Lua is reported when it is over.
+ *
+ * Who waits for events holds nothing, nor does a host that does something else between two turns.
+ * What runs at top level does if something else could go on meanwhile.
+ */
+#ifndef TIDE_STALL_H
+#define TIDE_STALL_H
+
+#include <pthread.h>
+#include <signal.h>
+
+#include "core/runtime.h"
+
+#pragma GCC visibility push(hidden)
+
+typedef struct tide_stall {
+    tide_runtime *rt;
+    lua_State *L;   /* what drives the loop, or did last */
+    uint64_t pause; /* ns between two questions */
+    pthread_t thread, watched;
+    pthread_mutex_t lock; /* of over */
+    pthread_cond_t ended;
+    bool over;
+    volatile bool busy;                /* somebody may hold the loop */
+    volatile unsigned answers;         /* jobs that came to an end after a question */
+    volatile sig_atomic_t due;         /* the signal is on its way */
+    volatile sig_atomic_t found, told; /* the job that runs is one; it was reported */
+} tide_stall;
+
+/* The drive begins, is about to wait for events, goes on, has ended; the last one tells whether
+ * anything is left that would go on. Cannot fail. */
+void tide_stall_begin(lua_State *L, tide_runtime *rt);
+void tide_stall_end(tide_runtime *rt, bool alive);
+
+static inline void tide_stall_rest(const tide_runtime *rt, bool rests) {
+    if (rt->stall != NULL)
+        rt->stall->busy = !rests;
+}
+
+/* The drain has returned early, between two jobs: answers, if it was for that. Whether there is
+ * another reason is then again in rt->interrupt. [-0, +0, -] */
+void tide_stall_answer(lua_State *L, tide_runtime *rt);
+
+/* The runtime is being closed; the process has forked, and has no such thread. */
+void tide_stall_close(tide_runtime *rt);
+void tide_stall_forked(tide_runtime *rt);
+
+extern const luaL_Reg tide_stall_functions[];
+
+#pragma GCC visibility pop
+
+#endif
