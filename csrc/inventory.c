@@ -12,6 +12,7 @@
 #include "loop/operation.h"
 #include "net/address.h"
 #include "stream/reader.h"
+#include "stream/stream.h"
 
 /* Indices of the stack of inventory(). */
 enum { LIST = 1, WAITS };
@@ -264,10 +265,8 @@ static void push_handle(lua_State *L, const uv_handle_t *uv) {
 static void set_waiting(lua_State *L, tide_runtime *rt, const uv_handle_t *uv) {
     int entry = lua_gettop(L);
     if (lua_rawgetp(L, WAITS, uv->data) == LUA_TNIL && is_stream(uv) && uv->data != NULL) {
-        const tide_handle *handle = uv->data;
-        lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_anchors);
-        lua_rawgeti(L, -1, handle->slot);
-        if (lua_touserdata(L, -1) == handle)
+        tide_handle_push_anchored(L, uv->data);
+        if (tide_stream_test(L, -1) != NULL)
             lua_getiuservalue(L, -1, TIDE_SLOT_PENDING);
     }
     if (tide_promise_test(L, rt, -1) != NULL)

@@ -1,6 +1,9 @@
 /*
  * A runtime is made by the first who asks for it, and closed by its __gc. Closing runs no Lua:
  * handles are closed, the loop runs dry, what libuv gives back is freed.
+ *
+ * Lua drops a finalizer for which it has no memory. This one needs none: lua_close calls it on the
+ * main thread, which has had calls before, unless a host has left the stack of that full.
  */
 #include "lifecycle.h"
 
@@ -25,6 +28,7 @@
 #include "fs/watch.h"
 #include "loop/completion.h"
 #include "loop/fork.h"
+#include "loop/handle.h"
 #include "loop/immediate.h"
 #include "loop/interruption.h"
 #include "loop/loop.h"
@@ -65,6 +69,7 @@ static int close_runtime(lua_State *L) {
         rt->loop_open = false;
         tide_fork_check(rt);
         tide_operation_cancel_all(rt);
+        tide_handle_release_all(L, rt);
         uv_walk(&rt->loop, on_walk_close, NULL);
         run_dry(rt);
         tide_completion_discard_all(rt);

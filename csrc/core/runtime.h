@@ -80,7 +80,7 @@ struct tide_runtime {
 
     struct tide_stall *stall; /* who watches for jobs that take too long, or NULL; see stall.h */
 
-    int ref_anchors;       /* table: slot -> what a timer or an operation keeps alive */
+    int ref_anchors;       /* table: slot -> what a timer, an operation or a handle keeps alive */
     int ref_cancel_policy; /* table of functions, see cancel.h, or false */
     int ref_calls;         /* table: number of a call -> how many have not returned, or false */
     int ref_carriers;      /* table: idle coroutines, parallel to carriers.idle */

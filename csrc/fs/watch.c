@@ -45,6 +45,12 @@ typedef struct watch {
     char queue[QUEUE_SIZE];
 } watch;
 
+static const tide_handle_type handle_type = {.class = METATABLE,
+                                             .size = sizeof(watch),
+                                             .first = offsetof(watch, uv),
+                                             .uv_size = sizeof(uv_fs_event_t),
+                                             .user_values = SLOT_PATH};
+
 /* ---- the queue ---- */
 
 static bool is_queued(const watch *w, char kind, const char *name) {
@@ -167,7 +173,7 @@ static int push_now(lua_State *L, tide_runtime *rt, watch *w) {
 
 static watch *check_watch(lua_State *L) {
     tide_runtime_here(L);
-    return tide_argument_self(L, METATABLE);
+    return tide_handle_check(L, 1, &handle_type);
 }
 
 /* w:next([options]) -> promise of an event, or of nothing; the options of the watch are the
@@ -228,8 +234,7 @@ static int new_watch(lua_State *L) {
     const char *path = tide_argument_text(L, 1);
     tide_option_read(L, 2, list, &recursive);
     lua_settop(L, 2);
-    watch *w =
-        tide_handle_new(L, rt, sizeof *w, SLOT_PATH, METATABLE, offsetof(watch, uv), sizeof w->uv);
+    watch *w = tide_handle_new(L, rt, &handle_type, 0);
     lua_pushvalue(L, 2);
     lua_setiuservalue(L, 3, SLOT_OPTIONS);
     lua_pushvalue(L, 1);

@@ -33,6 +33,11 @@ typedef struct poll_wait {
     poll *poll;
 } poll_wait;
 
+static const tide_handle_type handle_type = {.class = METATABLE,
+                                             .size = sizeof(poll),
+                                             .first = offsetof(poll, uv),
+                                             .uv_size = sizeof(uv_poll_t)};
+
 static void on_poll(uv_poll_t *uv, int status, int events);
 
 /* ---- the handle ---- */
@@ -91,11 +96,11 @@ static void on_poll(uv_poll_t *uv, int status, int events) {
 static int push_poll(lua_State *L, tide_runtime *rt, int fd) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_polls);
     int polls = lua_gettop(L);
-    poll *before = lua_rawgeti(L, polls, fd) == LUA_TNIL ? NULL : lua_touserdata(L, -1);
+    poll *before = lua_rawgeti(L, polls, fd) == LUA_TNIL ? NULL : tide_handle_of(L, -1);
     if (before == NULL || tide_list_empty(&before->handle.waits)) {
         if (before != NULL)
             tide_handle_close(L, &before->handle, polls + 1);
-        poll *p = tide_handle_new(L, rt, sizeof *p, 0, METATABLE, offsetof(poll, uv), sizeof p->uv);
+        poll *p = tide_handle_new(L, rt, &handle_type, 0);
         int status = uv_poll_init(&rt->loop, &p->uv, fd);
         if (status < 0) {
             lua_settop(L, polls - 1);
@@ -118,14 +123,13 @@ static void leave(lua_State *L, tide_runtime *rt, poll *p) {
     if (!tide_list_empty(&p->handle.waits))
         return;
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_polls);
-    if (lua_rawgeti(L, -1, p->fd) != LUA_TNIL && lua_touserdata(L, -1) == p) {
+    if (lua_rawgeti(L, -1, p->fd) != LUA_TNIL && tide_handle_of(L, -1) == p) {
         lua_pushnil(L);
         lua_rawseti(L, -3, p->fd);
     }
     lua_pop(L, 2);
     tide_handle_push_of_wait(L, 1);
     tide_handle_close(L, &p->handle, lua_gettop(L));
-    tide_handle_anchor(L, &p->handle, lua_gettop(L));
     lua_pop(L, 1);
 }
 
@@ -157,7 +161,7 @@ static void cancel_poll(tide_operation *operation) {
         return;
     tide_handle_complete_wait(&w->wait, UV_ECANCELED);
     if (tide_list_empty(&w->poll->handle.waits))
-        tide_handle_close_held(&w->poll->handle);
+        tide_handle_begin_close(&w->poll->handle);
     else
         update(w->poll);
 }
@@ -180,7 +184,7 @@ static int poll_fd(lua_State *L) {
         tide_uverror_push(L, rt, status, "poll", NULL);
         return tide_promise_push_settled(L, rt, -1);
     }
-    poll *p = lua_touserdata(L, 5);
+    poll *p = tide_handle_of(L, 5);
     poll_wait *w = tide_handle_new_wait(L, &p->handle, 5, sizeof *w, &poll_type);
     w->wait.operation.cancel = cancel_poll;
     w->events = events;

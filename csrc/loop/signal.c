@@ -30,6 +30,11 @@ typedef struct signals {
     watched list[];
 } signals;
 
+static const tide_handle_type handle_type = {.class = METATABLE,
+                                             .size = sizeof(signals),
+                                             .first = offsetof(signals, list),
+                                             .uv_size = sizeof(watched)};
+
 /* ---- names ---- */
 
 /* Whether it tells of a fault: that comes again and again while nobody dies of it. */
@@ -51,7 +56,7 @@ static const tide_signame *check_name(lua_State *L, int argument) {
 
 static signals *check_signals(lua_State *L) {
     tide_runtime_here(L);
-    return tide_argument_self(L, METATABLE);
+    return tide_handle_check(L, 1, &handle_type);
 }
 
 /* A signal is for whoever has waited longest, or for the next who asks. */
@@ -148,9 +153,7 @@ static int new_signal(lua_State *L) {
     for (int i = 1; i <= n || i == 1; i++)
         check_name(L, i);
     rt->interruption.has_signals = true;
-    size_t size = sizeof(signals) + sizeof(watched) * (size_t)n;
-    signals *s =
-        tide_handle_new(L, rt, size, 0, METATABLE, offsetof(signals, list), sizeof(watched));
+    signals *s = tide_handle_new(L, rt, &handle_type, sizeof(watched) * (size_t)n);
     for (int i = 0; i < n; i++) {
         const tide_signame *name = check_name(L, i + 1);
         s->list[i].name = name->name;

@@ -10,6 +10,15 @@
 
 #define METATABLE "moontide.Server"
 
+enum { SLOT_CLOSED = 1 };
+
+static const tide_handle_type handle_type = {.class = METATABLE,
+                                             .size = sizeof(tide_server),
+                                             .first = offsetof(tide_server, uv),
+                                             .uv_size = sizeof((tide_server *)NULL)->uv,
+                                             .user_values = SLOT_CLOSED,
+                                             .closed_slot = SLOT_CLOSED};
+
 /* ---- accepting ---- */
 
 /* Errors of one connection, or of a lack that will pass: the next one may be accepted. */
@@ -96,7 +105,7 @@ static const tide_operation_type accept_type = {finish_accept, tide_operation_re
 
 static tide_server *check_server(lua_State *L) {
     tide_runtime_here(L);
-    return tide_argument_self(L, METATABLE);
+    return tide_handle_check(L, 1, &handle_type);
 }
 
 /* s:accept([options]) -> promise of a stream, or of nothing when the server is closed */
@@ -147,10 +156,7 @@ static int server_address(lua_State *L) {
 }
 
 tide_server *tide_server_new(lua_State *L, tide_runtime *rt) {
-    tide_server *server = tide_handle_new(L, rt, sizeof *server, 1, METATABLE,
-                                          offsetof(tide_server, uv), sizeof server->uv);
-    server->handle.closed_slot = 1;
-    return server;
+    return tide_handle_new(L, rt, &handle_type, 0);
 }
 
 void tide_server_listen(lua_State *L, tide_server *server, int status, int backlog,

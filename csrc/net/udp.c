@@ -86,6 +86,18 @@ static void drop_all(udp *s) {
         drop_first(s);
 }
 
+/* ---- the handle ---- */
+
+static void release(tide_handle *handle) {
+    drop_all((udp *)handle);
+}
+
+static const tide_handle_type handle_type = {.class = METATABLE,
+                                             .size = sizeof(udp),
+                                             .first = offsetof(udp, uv),
+                                             .uv_size = sizeof(uv_udp_t),
+                                             .release = release};
+
 /* ---- errors and settled promises ---- */
 
 static int fail(lua_State *L, tide_runtime *rt, int status, const char *syscall,
@@ -96,7 +108,7 @@ static int fail(lua_State *L, tide_runtime *rt, int status, const char *syscall,
 
 static udp *check_udp(lua_State *L) {
     tide_runtime_here(L);
-    return tide_argument_self(L, METATABLE);
+    return tide_handle_check(L, 1, &handle_type);
 }
 
 /* The same for what cannot be done any more when it is closed. */
@@ -451,11 +463,6 @@ static int udp_close(lua_State *L) {
     return 0;
 }
 
-static int udp_gc(lua_State *L) {
-    drop_all(tide_argument_self(L, METATABLE));
-    return tide_handle_gc(L);
-}
-
 /* ---- making ---- */
 
 typedef struct udp_options {
@@ -525,7 +532,7 @@ static const char *open_socket(tide_runtime *rt, udp *s, const udp_options *opti
 static int new_udp(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     udp_options options = check_options(L);
-    udp *s = tide_handle_new(L, rt, sizeof *s, 0, METATABLE, offsetof(udp, uv), sizeof s->uv);
+    udp *s = tide_handle_new(L, rt, &handle_type, 0);
     s->length_max = (size_t)options.max_length;
     int status;
     const char *call = open_socket(rt, s, &options, &status);
@@ -537,7 +544,7 @@ static int new_udp(lua_State *L) {
 
 void tide_udp_open(lua_State *L, tide_runtime *rt) {
     static const luaL_Reg metamethods[] = {
-        {"__call", udp_call}, {"__close", udp_close}, {"__gc", udp_gc}, {NULL, NULL}};
+        {"__call", udp_call}, {"__close", udp_close}, {"__gc", tide_handle_gc}, {NULL, NULL}};
     static const luaL_Reg methods[] = {{"address", udp_address},
                                        {"close", udp_close},
                                        {"connect", udp_connect},

@@ -16,22 +16,14 @@
 #define LINE_LIMIT ((size_t)1 << 20) /* unless the caller says another one */
 #define ALL_LIMIT ((size_t)64 << 20)
 
-static const char tag = 0;
-
-void tide_reader_init(tide_reader *reader, const tide_source *source) {
-    reader->tag = &tag;
-    reader->source = source;
-}
+const tide_handle_type tide_reader_type = {.class = "stream"};
 
 tide_reader *tide_reader_check(lua_State *L, int argument) {
-    tide_reader *reader = lua_touserdata(L, argument);
-    if (reader == NULL || lua_rawlen(L, argument) < sizeof *reader || reader->tag != &tag)
-        tide_argument_expected(L, argument, "stream");
-    return reader;
+    return tide_handle_check(L, argument, &tide_reader_type);
 }
 
-void tide_reader_free(tide_reader *reader) {
-    tide_bytes_clear(&reader->bytes, &reader->handle.rt->blocks);
+void tide_reader_release(tide_handle *handle) {
+    tide_bytes_clear(&((tide_reader *)handle)->bytes, &handle->rt->blocks);
 }
 
 /* ---- outcomes ---- */
@@ -172,7 +164,7 @@ static void end_pending(lua_State *L, tide_reader *r, int self) {
 }
 
 static int call_outcome(lua_State *L) {
-    int n = push_outcome(L, lua_touserdata(L, 1), 1);
+    int n = push_outcome(L, tide_handle_of(L, 1), 1);
     lua_pushboolean(L, n >= 0);
     lua_replace(L, 1);
     return lua_gettop(L);
@@ -216,7 +208,7 @@ static bool forget(lua_State *L, tide_runtime *rt, int waiter) {
     lua_getiuservalue(L, self, TIDE_SLOT_PENDING);
     bool asleep = lua_rawequal(L, -1, waiter);
     if (asleep)
-        end_pending(L, lua_touserdata(L, self), self);
+        end_pending(L, tide_handle_of(L, self), self);
     lua_settop(L, self - 1);
     return asleep;
 }
@@ -239,7 +231,7 @@ static void push_read(lua_State *L, tide_reader *r, int heeded) {
 }
 
 void tide_reader_close(lua_State *L, tide_reader *r, int self) {
-    tide_reader_free(r);
+    tide_reader_release(&r->handle);
     r->found = r->scanned = 0;
     r->status = UV_ECANCELED;
     if (r->pending)
@@ -385,7 +377,7 @@ static int iterate_by_promise(lua_State *L, tide_reader *r, tide_read_mode mode,
 
 /* A cancellation reaches the held task: all bytes stay. */
 static void forget_held(lua_State *L, tide_runtime *rt, int holder, lua_Integer place) {
-    tide_reader *r = lua_touserdata(L, holder);
+    tide_reader *r = tide_handle_of(L, holder);
     (void)rt, (void)place;
     if (r->held)
         end_pending(L, r, holder);
@@ -397,7 +389,7 @@ static const tide_hold_type hold_type = {TIDE_HOLD_JOB("stream:read"), forget_he
  * awaited as a value, which takes as long as a settled promise, and otherwise the task is held. */
 static int iterate(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
-    tide_reader *r = lua_touserdata(L, lua_upvalueindex(UP_READER));
+    tide_reader *r = tide_handle_of(L, lua_upvalueindex(UP_READER));
     tide_read_mode mode = (tide_read_mode)lua_tointeger(L, lua_upvalueindex(UP_MODE));
     size_t wanted = (size_t)lua_tointeger(L, lua_upvalueindex(UP_WANTED));
     tide_task_check_await(L, rt);
@@ -501,9 +493,15 @@ static void stop_asking(lua_State *L, tide_reader *r, int self) {
 
 static const tide_source fed_source = {go_on, stop_asking, true};
 
+static const tide_handle_type handle_type = {.class = METATABLE,
+                                             .base = &tide_reader_type,
+                                             .size = sizeof(tide_reader),
+                                             .user_values = SLOT_PULL,
+                                             .release = tide_reader_release};
+
 static tide_reader *check_fed(lua_State *L) {
     tide_runtime_here(L);
-    return tide_argument_self(L, METATABLE);
+    return tide_handle_check(L, 1, &handle_type);
 }
 
 /* r:feed(data) */
@@ -535,13 +533,6 @@ static int reader_close(lua_State *L) {
     return 0;
 }
 
-static int reader_gc(lua_State *L) {
-    tide_reader *r = tide_argument_self(L, METATABLE);
-    if (r->tag != NULL)
-        tide_reader_free(r);
-    return tide_handle_gc(L);
-}
-
 /* reader([pull]) -> a reader; pull() is called when a read waits, and has to bring about one feed
  * or finish */
 static int new_reader(lua_State *L) {
@@ -549,8 +540,8 @@ static int new_reader(lua_State *L) {
     if (!lua_isnoneornil(L, 1))
         tide_argument_callable(L, 1);
     lua_settop(L, 1);
-    tide_reader *r = tide_handle_new(L, rt, sizeof *r, SLOT_PULL, METATABLE, 0, 0);
-    tide_reader_init(r, &fed_source);
+    tide_reader *r = tide_handle_new(L, rt, &handle_type, 0);
+    r->source = &fed_source;
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, -2, SLOT_PULL);
     return 1;
@@ -559,7 +550,7 @@ static int new_reader(lua_State *L) {
 void tide_reader_open(lua_State *L, tide_runtime *rt) {
     static const luaL_Reg methods[] = {
         {"close", reader_close}, {"feed", reader_feed}, {"finish", reader_finish}, {NULL, NULL}};
-    static const luaL_Reg metamethods[] = {{"__gc", reader_gc}, {NULL, NULL}};
+    static const luaL_Reg metamethods[] = {{"__gc", tide_handle_gc}, {NULL, NULL}};
     tide_objects_open_class(L, rt, METATABLE, "stream:", metamethods, tide_reader_methods);
     tide_objects_push_methods(L, METATABLE);
     tide_objects_set_functions(L, rt, "stream:", methods);

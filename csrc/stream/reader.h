@@ -35,7 +35,6 @@ typedef enum tide_read_mode {
 
 struct tide_reader {
     tide_handle handle; /* without anything open where Lua feeds it */
-    const void *tag;    /* tells readers from other userdata */
     const tide_source *source;
     tide_bytes bytes;
     int status;   /* 0, or why no more will come: UV_EOF, another error of libuv's, TIDE_FAILED */
@@ -58,8 +57,8 @@ enum { TIDE_SLOT_PENDING = 1, TIDE_SLOT_DELIMITER, TIDE_SLOT_FAILURE, TIDE_SLOT_
 /* A status: the reason is the user value FAILURE. */
 enum { TIDE_FAILED = 1 };
 
-/* Completes a reader that tide_handle_new has made. */
-void tide_reader_init(tide_reader *reader, const tide_source *source);
+/* The base of all types of readers, whose blocks begin with tide_reader. */
+extern const tide_handle_type tide_reader_type;
 
 /* The reader at the argument; raises when it is none. */
 tide_reader *tide_reader_check(lua_State *L, int argument);
@@ -73,8 +72,8 @@ void tide_reader_settle(lua_State *L, tide_reader *reader, int self);
 /* Nothing is read any more: what is there is dropped, a pending read rejected. [-0, +0, m] */
 void tide_reader_close(lua_State *L, tide_reader *reader, int self);
 
-/* __gc of what has been received. */
-void tide_reader_free(tide_reader *reader);
+/* Drops what has been received; of a type: how it releases that. Cannot fail. */
+void tide_reader_release(tide_handle *handle);
 
 /* Registers what is fed from Lua. */
 void tide_reader_open(lua_State *L, tide_runtime *rt);

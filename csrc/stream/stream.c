@@ -79,8 +79,7 @@ static void on_read(uv_stream_t *uv, ssize_t n, const uv_buf_t *buffer) {
 static void wanted(lua_State *L, tide_reader *r, int self) {
     tide_stream *s = (tide_stream *)r;
     if (!s->anchored) {
-        lua_pushvalue(L, self);
-        tide_handle_set_slot(L, &r->handle);
+        tide_handle_anchor(L, &r->handle, self);
         s->anchored = true;
     }
     tide_list_remove(&s->resting);
@@ -103,16 +102,15 @@ static void over(lua_State *L, tide_reader *r, int self) {
     tide_list_append(&r->handle.rt->resting, &s->resting);
 }
 
-static void release(lua_State *L, tide_stream *s) {
+static void unanchor(lua_State *L, tide_stream *s) {
     tide_list_remove(&s->resting);
     s->anchored = false;
-    lua_pushboolean(L, 0);
-    tide_handle_set_slot(L, &s->reader.handle);
+    tide_handle_unanchor(L, &s->reader.handle);
 }
 
 static void release_resting(lua_State *L, tide_runtime *rt) {
     while (!tide_list_empty(&rt->resting))
-        release(L, tide_list_entry(rt->resting.next, tide_stream, resting));
+        unanchor(L, tide_list_entry(rt->resting.next, tide_stream, resting));
 }
 
 static const tide_source source = {wanted, over, false};
@@ -120,8 +118,7 @@ static const tide_source source = {wanted, over, false};
 static void deliver_readable(lua_State *L, tide_runtime *rt, tide_completion *completion) {
     tide_stream *s = tide_list_entry(completion, tide_stream, readable);
     tide_completion_add(rt, completion); /* until it is settled */
-    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_anchors);
-    lua_rawgeti(L, -1, s->reader.handle.slot);
+    tide_handle_push_anchored(L, &s->reader.handle);
     tide_reader_settle(L, &s->reader, lua_gettop(L));
 }
 
@@ -139,6 +136,21 @@ static void leave_tty(tide_stream *s) {
         uv_tty_set_mode(&s->uv.tty, UV_TTY_MODE_NORMAL);
 }
 
+static void release(tide_handle *handle) {
+    if (tide_handle_is_open(handle))
+        leave_tty((tide_stream *)handle);
+    tide_reader_release(handle);
+}
+
+static const tide_handle_type handle_type = {.class = METATABLE,
+                                             .base = &tide_reader_type,
+                                             .size = sizeof(tide_stream),
+                                             .first = offsetof(tide_stream, uv),
+                                             .uv_size = sizeof((tide_stream *)NULL)->uv,
+                                             .user_values = SLOT_CLOSED,
+                                             .closed_slot = SLOT_CLOSED,
+                                             .release = release};
+
 void tide_stream_destroy(lua_State *L, tide_stream *s, int index) {
     index = lua_absindex(L, index);
     bool open = tide_handle_is_open(&s->reader.handle);
@@ -149,7 +161,7 @@ void tide_stream_destroy(lua_State *L, tide_stream *s, int index) {
     }
     tide_reader_close(L, &s->reader, index);
     if (s->anchored)
-        release(L, s); /* the slot is the handle's from here on */
+        unanchor(L, s); /* the slot is the handle's from here on */
     if (open)
         tide_handle_close(L, &s->reader.handle, index);
 }
@@ -518,10 +530,8 @@ static int stream_shutdown(lua_State *L) {
 
 /* ---- methods ---- */
 
-/* Much called: only streams have this source. */
 tide_stream *tide_stream_test(lua_State *L, int index) {
-    tide_stream *s = lua_touserdata(L, index);
-    return s != NULL && lua_rawlen(L, index) == sizeof *s && s->reader.source == &source ? s : NULL;
+    return tide_handle_test(L, index, &handle_type);
 }
 
 tide_stream *tide_stream_check(lua_State *L, int argument) {
@@ -562,23 +572,11 @@ static int stream_leave(lua_State *L) {
     return 0;
 }
 
-static int stream_gc(lua_State *L) {
-    tide_stream *s = tide_argument_self(L, METATABLE);
-    const tide_handle *handle = &s->reader.handle;
-    if (handle->rt != NULL && !handle->rt->closed && tide_handle_is_open(handle))
-        leave_tty(s);
-    if (s->reader.tag != NULL)
-        tide_reader_free(&s->reader);
-    return tide_handle_gc(L);
-}
-
 tide_stream *tide_stream_new(lua_State *L, tide_runtime *rt) {
-    tide_stream *s = tide_handle_new(L, rt, sizeof *s, SLOT_CLOSED, METATABLE,
-                                     offsetof(tide_stream, uv), sizeof s->uv);
+    tide_stream *s = tide_handle_new(L, rt, &handle_type, 0);
     tide_completion_init(&s->readable, &readable_type);
     tide_list_init(&s->resting);
-    s->reader.handle.closed_slot = SLOT_CLOSED;
-    tide_reader_init(&s->reader, &source);
+    s->reader.source = &source;
     return s;
 }
 
@@ -589,7 +587,7 @@ void tide_stream_push_methods(lua_State *L) {
 void tide_stream_open(lua_State *L, tide_runtime *rt) {
     rt->release_resting = release_resting;
     static const luaL_Reg metamethods[] = {
-        {"__close", stream_leave}, {"__gc", stream_gc}, {NULL, NULL}};
+        {"__close", stream_leave}, {"__gc", tide_handle_gc}, {NULL, NULL}};
     static const luaL_Reg methods[] = {{"close", stream_close},
                                        {"destroy", stream_destroy},
                                        {"shutdown", stream_shutdown},

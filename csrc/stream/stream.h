@@ -13,7 +13,7 @@ typedef struct tide_stream {
     tide_reader reader;
     tide_completion readable; /* the pending read can be settled */
     tide_list resting;        /* of the runtime, while it is anchored and no read waits */
-    bool anchored;            /* in the handle's slot */
+    bool anchored;            /* the handle's slot holds the object */
     bool flowing;             /* libuv reads */
     bool connecting;          /* not there yet */
     bool full;                /* more was there than is to be read for now */

@@ -1,4 +1,4 @@
--- Of: loop/poll, loop/handle
+-- Of: loop/poll
 local core = require "moontide.core"
 local failure = require("spec.support.raised").failure
 local leak = require "spec.support.leak"
