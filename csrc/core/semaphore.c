@@ -127,7 +127,8 @@ static int permit_close(lua_State *L) {
     return 0;
 }
 
-/* One that was dropped: the runtime may be closed by now. */
+/* One that was dropped: the runtime may be closed by now. Where Lua has no memory to call this, the
+ * permit stays held for good. */
 static int permit_gc(lua_State *L) {
     tide_runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
     permit *p = check_permit(L);

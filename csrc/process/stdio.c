@@ -28,6 +28,7 @@ typedef struct keeper {
 
 /* ---- opening ---- */
 
+/* Where Lua has no memory to call this, the descriptor stays non-blocking. */
 static int restore_flags(lua_State *L) {
     keeper *k = tide_argument_self(L, KEEPER);
     if (k->fd >= 0)

@@ -248,6 +248,8 @@ int tls_context_new(lua_State *L) {
     return failed == NULL ? 1 : tls_failure_queued(L, failed);
 }
 
+/* Where Lua has no memory to call this, OpenSSL's context stays for good, and with it a pointer to
+ * ours: only the handshakes of sessions follow that, which hold both. */
 static int context_gc(lua_State *L) {
     tls_context *c = luaL_checkudata(L, 1, TYPE);
     SSL_CTX_free(c->ctx);

@@ -316,7 +316,8 @@ int tls_session_new(lua_State *L) {
     return configure(s, c, host) ? 1 : tls_failure_queued(L, "cannot make a session");
 }
 
-/* close(): gives its memory back */
+/* close(): gives its memory back; as __gc too, and where Lua has no memory to call that, it stays
+ * for good */
 static int session_close(lua_State *L) {
     tls_session *s = luaL_checkudata(L, 1, TYPE);
     SSL_free(s->ssl);

@@ -37,7 +37,7 @@ local Signal = {
   methods = methods,
 }
 
--- For signals with a timer: it goes when they go.
+-- For signals with a timer: it goes when they go, or, where Lua has no memory for that, in time.
 local TimeoutSignal = {
   __index = index,
   __newindex = newindex,
