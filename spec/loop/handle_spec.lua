@@ -1,4 +1,11 @@
 local child = require "spec.support.child"
+local core = require "moontide.core"
+local leak = require "spec.support.leak"
+local net = require "moontide.net"
+local sockets = require "spec.support.sockets"
+local tide = require "moontide"
+
+local await = tide.await
 
 -- Lua drops the finalizer of an object when it has no memory to call it, and frees the object all
 -- the same. Here it is as if that came to pass for each handle.
@@ -137,5 +144,56 @@ describe("a handle whose finalizer was lost #closing", function()
       end)
       await(closed)
     ]]
+  end)
+end)
+
+describe("the memory of handles", function()
+  after_each(leak.check)
+
+  --- Kilobytes in use after a hundred calls of `f`, when all has come to rest.
+  local function after(f)
+    for _ = 1, 100 do
+      f()
+    end
+    leak.check()
+    return collectgarbage "count"
+  end
+
+  --- The first calls have made the tables as large as they have to be.
+  local function stays(f)
+    after(f)
+    local before = after(f)
+    local grown = after(f) - before
+    assert.is_true(grown < 10, grown .. " KB")
+  end
+
+  it("is free when they were closed", function()
+    stays(function()
+      net.udp():close()
+    end)
+  end)
+
+  it("is free when they were collected", function()
+    stays(function()
+      net.udp()
+      tide.signal "SIGUSR1"
+    end)
+  end)
+
+  it("is free when nothing was ever open", function()
+    stays(function()
+      core.reader():feed "text"
+    end)
+  end)
+
+  it("is free when something was read from them", function()
+    stays(function()
+      local a, b = sockets.pair "pipe"
+      await(a:write "text")
+      await(b:read())
+      await(b:write "text")
+      await(a:read())
+      b:close()
+    end)
   end)
 end)
