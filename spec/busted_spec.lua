@@ -172,6 +172,7 @@ end)
 ]]
       outcome("*", result)
       has("SPEC:2: DeadlockError", result)
+      has("the top level, at SPEC:2, waits for a promise", result)
     end)
 
     it("is set for a block, for a test, and back", function()
@@ -267,6 +268,15 @@ end)
     has("SPEC:2: equal compares a promise with what is none (did you forget await?)", result)
     has("SPEC:3: equal compares a promise with what is none (did you forget await?)", result)
     has("SPEC:4: same compares a promise with what is none (did you forget await?)", result)
+  end)
+
+  it("S80 leaves an await of an async function that was not called an error", function()
+    local result = run([[
+local f = tide.async(function() return 1 end)
+it("forgets the parentheses", function() await(f) end)
+]])
+    outcome("*", result)
+    has("await of an async function that was not called: function <SPEC:1>", result)
   end)
 
   describe("what nobody awaited", function()

@@ -19,6 +19,7 @@ typedef struct settings {
     tide_scope_kind kind;
     lua_Number deadline; /* ms, or 0 */
     lua_Number grace;    /* ms, or negative for the usual one */
+    int name;            /* a place in tide_scope_names */
 } settings;
 
 /* Opens a scope for the call that is the stack, function first; leaves its promise. To be called
@@ -28,6 +29,7 @@ static int open_scope(lua_State *L, tide_runtime *rt, settings how, bool has_han
     if (inside)
         lua_insert(L, 1);
     tide_scope *s = tide_scope_new(L, rt, how.kind, inside ? 1 : 0);
+    s->name = (uint8_t)how.name;
     if (how.grace >= 0)
         s->grace = how.grace;
     lua_insert(L, inside ? 2 : 1);
@@ -57,10 +59,21 @@ static int group(lua_State *L) {
     static const tide_option list[] = {
         {"grace", TIDE_KIND_NUMBER, TIDE_NATURAL, offsetof(settings, grace)}, {.name = NULL}};
     tide_runtime *rt = tide_runtime_here(L);
-    settings how = {TIDE_SCOPE_GROUP, 0, -1};
+    settings how = {TIDE_SCOPE_GROUP, 0, -1, TIDE_SCOPE_GROUP};
     tide_argument_callable(L, 1);
     tide_option_read(L, 2, list, &how);
     lua_settop(L, 1);
+    return open_scope(L, rt, how, true);
+}
+
+/* group_of(name, f) -> promise: a group that traces call so */
+static int group_of(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    settings how = {TIDE_SCOPE_GROUP, 0, -1, 0};
+    how.name = tide_argument_choice(L, 1, tide_scope_names);
+    tide_argument_callable(L, 2);
+    lua_settop(L, 2);
+    lua_remove(L, 1);
     return open_scope(L, rt, how, true);
 }
 
@@ -69,7 +82,7 @@ static int open_with_deadline(lua_State *L, tide_scope_kind kind) {
     lua_Number ms = tide_argument_number(L, 1);
     tide_argument_callable(L, 2);
     lua_remove(L, 1);
-    return open_scope(L, rt, (settings){kind, ms >= 1 ? ms : 1, -1}, false);
+    return open_scope(L, rt, (settings){kind, ms >= 1 ? ms : 1, -1, kind}, false);
 }
 
 /* timeout(ms, f, ...) -> promise */
@@ -86,7 +99,7 @@ static int move_on_after(lua_State *L) {
 static int shield(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     tide_argument_callable(L, 1);
-    return open_scope(L, rt, (settings){TIDE_SCOPE_SHIELD, 0, -1}, false);
+    return open_scope(L, rt, (settings){TIDE_SCOPE_SHIELD, 0, -1, TIDE_SCOPE_SHIELD}, false);
 }
 
 /* ---- methods ---- */
@@ -316,6 +329,7 @@ static int throw_if_cancelled(lua_State *L) {
 }
 
 const luaL_Reg tide_group_functions[] = {{"group", group},
+                                         {"group_of", group_of},
                                          {"timeout", timeout},
                                          {"move_on_after", move_on_after},
                                          {"shield", shield},

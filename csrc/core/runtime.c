@@ -64,6 +64,7 @@ static void open_tables(lua_State *L, tide_runtime *rt) {
     rt->ref_contexts = new_weak_table_ref(L);
     rt->ref_on_report = new_slot(L);
     rt->ref_relays = new_weak_table_ref(L);
+    rt->ref_stand_ins = new_weak_table_ref(L);
     rt->ref_traces = new_weak_table_ref(L);
 }
 

@@ -106,6 +106,7 @@ struct tide_runtime {
     int ref_rejected;      /* table: rejected promises without a handler, in order */
     int ref_reported;      /* table: those of them that are being reported */
     int ref_late;          /* table: reported promises that got a handler since */
+    int ref_stand_ins;     /* table, weak keys: function -> the async one that it stands for */
     int ref_trace_format;  /* function that makes a text of a trace, see traceback.c */
     int ref_traces;        /* table, weak keys: coroutine -> trace box, see trace.h */
 

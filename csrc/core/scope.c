@@ -712,10 +712,8 @@ static void child_failed(lua_State *L, tide_runtime *rt, int scope, int child) {
     }
 }
 
-const char *tide_scope_name(const tide_scope *s) {
-    static const char *const names[] = {"group", "timeout", "move_on_after", "shield", "stop"};
-    return names[s->kind];
-}
+const char *const tide_scope_names[] = {"group", "timeout", "move_on_after", "shield", "stop",
+                                        "map",   "each",    "net.serve",     NULL};
 
 /* Pushes by way of what the failure of the promise on top, the body or a child, has come. [-0, +1,
  * m]
@@ -917,7 +915,7 @@ tide_scope *tide_scope_new(lua_State *L, tide_runtime *rt, tide_scope_kind kind,
         tide_promise_new_struct(L, rt, &scope_type, TIDE_SCOPE, sizeof *s, TIDE_SLOT_RARE);
     s->node.promise.flags |= TIDE_MEMBER;
     s->node.is.slot = LUA_NOREF;
-    s->kind = (uint8_t)kind;
+    s->kind = s->name = (uint8_t)kind;
     s->grace = DEFAULT_GRACE;
     lua_createtable(L, 4, 0);
     lua_setiuservalue(L, -2, TIDE_SLOT_MEMBERS);

@@ -37,6 +37,7 @@ typedef struct tide_scope {
     uint32_t lingering;        /* operations that are given up, but a thread still works for them */
     uint32_t walk;             /* how far a walk over the list has come */
     uint8_t kind;
+    uint8_t name;      /* a place in tide_scope_names */
     bool over;         /* nothing is running, the rest is being ended */
     bool closed;       /* settled */
     bool from_outside; /* the cancellation in force is that of a scope around it */
@@ -72,8 +73,13 @@ enum {
 /* How often a function may catch the reason after the grace. */
 enum { TIDE_SCOPE_PATIENCE = 1000 };
 
-/* What a scope is called in traces: by the function that opens it. */
-const char *tide_scope_name(const tide_scope *s);
+/* What scopes are called in traces: by the function that opens them. The first ones in the order of
+ * the kinds; then groups in the service of others. */
+extern const char *const tide_scope_names[];
+
+static inline const char *tide_scope_name(const tide_scope *s) {
+    return tide_scope_names[s->name];
+}
 
 /* Pushes a new scope of the kind, inside the one at the index, or of none where that is 0.
  * [-0, +1, m] */

@@ -554,12 +554,32 @@ static int await_done(lua_State *L, int status, lua_KContext of_promise) {
     return of_promise ? tide_task_outcome(L, rt, 1) : lua_gettop(L);
 }
 
+/* stands_for(f, call): the function f calls call, which is what async() has returned, and is taken
+ * for it */
+static int stands_for(lua_State *L) {
+    const tide_runtime *rt = tide_runtime_here(L);
+    tide_argument_callable(L, 1);
+    tide_argument_callable(L, 2);
+    lua_settop(L, 2);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_stand_ins);
+    lua_insert(L, 1);
+    lua_rawset(L, 1);
+    return 0;
+}
+
 /* Raises if the function at 1 is an async one: its call is awaited, not itself. */
-static void check_called(lua_State *L) {
+static void check_called(lua_State *L, const tide_runtime *rt) {
     lua_Debug ar;
-    if (lua_tocfunction(L, 1) != async_call)
+    int top = lua_gettop(L);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_stand_ins);
+    lua_pushvalue(L, 1);
+    if (lua_rawget(L, -2) == LUA_TNIL)
+        lua_pushvalue(L, 1);
+    if (lua_tocfunction(L, -1) != async_call) {
+        lua_settop(L, top);
         return;
-    lua_getupvalue(L, 1, 2);
+    }
+    lua_getupvalue(L, -1, 2);
     lua_getinfo(L, ">S", &ar);
     if (*ar.what == 'C')
         luaL_error(L, "await of an async function that was not called");
@@ -572,7 +592,7 @@ static void check_called(lua_State *L) {
 static bool await_thenable(lua_State *L, tide_runtime *rt) {
     int type = lua_type(L, 1), n = lua_gettop(L);
     if (type == LUA_TFUNCTION)
-        check_called(L);
+        check_called(L, rt);
     if ((type != LUA_TTABLE && type != LUA_TUSERDATA) || tide_promise_is_plain(L, 1))
         return false;
     tide_promise_new(L, rt);
@@ -1142,6 +1162,7 @@ const luaL_Reg tide_task_functions[] = {{"async", async},
                                         {"receive", receive},
                                         {"watch_calls", watch_calls},
                                         {"announce_call", announce_call},
+                                        {"stands_for", stands_for},
                                         {NULL, NULL}};
 
 const luaL_Reg tide_task_methods[] = {{"await", promise_await}, {NULL, NULL}};

@@ -412,6 +412,7 @@ end
 for _, name in ipairs({ "spawn", "detach", "group", "shield" }) do
   watch_spawn(core, name, 1)
 end
+watch_spawn(core, "group_of", 2)
 watch_spawn(core, "timeout", 2)
 watch_spawn(core, "move_on_after", 2)
 watch_spawn(core.Group, "spawn", 2)
@@ -422,13 +423,15 @@ replace(core, "async", function(async)
       return finish_call(nil, pcall(async, ...))
     end
     local call = async(...)
-    return function(...)
+    local function stand_in(...)
       if window then
         announce()
         return started(call(...))
       end
       return call(...)
     end
+    core.stands_for(stand_in, call)
+    return stand_in
   end
 end)
 
@@ -883,23 +886,34 @@ local function complete_trace(_, _, _, trace)
   trace.traceback = "\nstack traceback:" .. lines .. "\n"
 end
 
---- A shuffled test that fails says how to have the same order again.
-local function add_seed(kind, element, parent, message, trace)
+--- What a report of a failed test says besides: who waits for whom, in a deadlock; of a shuffled
+--- test, how to have the same order again.
+local function addition(trace)
+  local reason = trace and trace.message
+  local is_deadlock = type(reason) == "table" and rawget(reason, "name") == "DeadlockError"
+  local tasks = is_deadlock and rawget(reason, "tasks")
   local seed = window and window.seed
-  if not seed then
+  return (tasks and "\n" .. tostring(tasks) or "")
+    .. (seed and "\nShuffled with the seed " .. seed .. "." or "")
+end
+
+local adding = false
+
+local function add(kind, element, parent, message, trace)
+  local more = not adding and addition(trace) or ""
+  if more == "" then
     return true
   end
-  window.seed = nil
-  local more = "\nShuffled with the seed " .. seed .. "."
+  adding = true
   busted.publish({ kind, "it" }, element, parent, tostring(message) .. more, trace)
-  window.seed = seed
+  adding = false
   return false
 end
 
 for _, kind in ipairs({ "failure", "error" }) do
   on({ kind, "it" }, complete_trace)
   on({ kind, "it" }, function(...)
-    return add_seed(kind, ...)
+    return add(kind, ...)
   end)
   on({ kind }, function(element, parent, message, trace)
     if element.descriptor ~= "it" then

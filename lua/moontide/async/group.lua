@@ -18,10 +18,11 @@ local function check(list, f, options, name)
 end
 
 --- Calls f(item, index) for each of the list, at most limit at a time; store(index, results...).
---- The group gives result. Once it is cancelled no more is called, whatever f makes of that.
-local function for_all(list, f, limit, store, result)
+--- The group, which traces call by the name, gives result. Once it is cancelled no more is called,
+--- whatever f makes of that.
+local function for_all(name, list, f, limit, store, result)
   local n = list.n or #list
-  return core.group(function(group)
+  return core.group_of(name, function(group)
     local next_index = 0
     local function work()
       while next_index < n do
@@ -41,14 +42,14 @@ end
 function M.map(list, f, options)
   local limit = check(list, f, options, "map")
   local results = { n = list.n or #list }
-  return for_all(list, f, limit, function(i, value)
+  return for_all("map", list, f, limit, function(i, value)
     results[i] = value
   end, { results })
 end
 
 function M.each(list, f, options)
   local limit = check(list, f, options, "each")
-  return for_all(list, f, limit, function() end, {})
+  return for_all("each", list, f, limit, function() end, {})
 end
 
 --- Who is cancelled waits for those of the arguments that belong to the scope, so that what they

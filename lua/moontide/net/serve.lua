@@ -211,7 +211,7 @@ local function serve_one(self, stream, permit)
   local connection = { stream = stream, permit = permit }
   self._connections[connection] = true
   self._count = self._count + 1
-  local promise = core.group(function(g)
+  local promise = core.group_of("net.serve", function(g)
     if self._tls then
       connection.stream = await(require("moontide.tls").server(stream, self._tls))
     end
@@ -281,7 +281,7 @@ local function start(server, options, handler, tls)
     _count = 0,
   }, Service)
   local signal, around = options.signal, core.hold()
-  local done = core.group(function(g)
+  local done = core.group_of("net.serve", function(g)
     self._group = g
     g.signal:on_abort(function()
       drop_flushing(self)
