@@ -492,7 +492,7 @@ moontide: app.lua:5: no user 6
 stack traceback:
 	[C]: in global 'error'
 	app.lua:5: in upvalue 'f'
-	[group child]
+	[map child]
 	app.lua:7: in main chunk
 ]==] },
     ["several children"] = { [==[
