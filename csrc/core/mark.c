@@ -1,5 +1,8 @@
 #include "core/mark.h"
 
+#include <string.h>
+
+#include "core/heap.h"
 #include "core/objects.h"
 #include "core/place.h"
 
@@ -8,12 +11,13 @@
 /* User values of a mark. PLACE is where its promise was made, or the text of where the function has
  * been cancelled; of the former it is the function there, with the line in the mark, and worked out
  * when somebody asks. */
-enum { SLOT_PLACE = 1, SLOT_FUNCTION };
+enum { SLOT_PLACE = 1, SLOT_FUNCTION, SLOT_PROMISE };
 
 typedef struct mark {
     const char *maker; /* an operation, or what has called the function; NULL: the program has */
     int line;
     bool cancelled;
+    bool used; /* somebody looks after the promise */
 } mark;
 
 /* Pushes the place of the mark at the index, or nil. [-0, +1, m] */
@@ -43,14 +47,17 @@ void tide_mark_make(lua_State *L, tide_runtime *rt, int promise, const char *mak
     function = function != 0 ? lua_absindex(L, function) : 0;
     luaL_checkstack(L, LUA_MINSTACK, NULL);
     const tide_promise *p = lua_touserdata(L, promise);
-    mark *m = lua_newuserdatauv(L, sizeof *m, SLOT_FUNCTION);
-    *m = (mark){maker, 0, false};
+    mark *m = lua_newuserdatauv(L, sizeof *m, SLOT_PROMISE);
+    *m = (mark){.maker = maker};
     m->line = tide_place_push_caller(L, rt);
+    m->used = lua_isnil(L, -1); /* a function that the loop calls is left alone */
     lua_setiuservalue(L, -2, SLOT_PLACE);
     if (function != 0) {
         lua_pushvalue(L, function);
         lua_setiuservalue(L, -2, SLOT_FUNCTION);
     }
+    lua_pushvalue(L, promise);
+    lua_setiuservalue(L, -2, SLOT_PROMISE);
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->ref_mark_meta);
     lua_setmetatable(L, -2);
     lua_setiuservalue(L, promise, p->user_values + 1);
@@ -68,12 +75,31 @@ static bool push_mark(lua_State *L, int promise) {
     return false;
 }
 
+/* The collector finds nothing to tell of the mark on top, popped, if it is used, and its promise
+ * settled. [-1, +0, -] */
+static void retire(lua_State *L, const tide_promise *p) {
+    if (((mark *)lua_touserdata(L, -1))->used && p->state != TIDE_PENDING) {
+        lua_pushnil(L);
+        lua_setmetatable(L, -2);
+    }
+    lua_pop(L, 1);
+}
+
 void tide_mark_use(lua_State *L, int promise) {
     if (!push_mark(L, promise))
         return;
-    lua_pushnil(L);
-    lua_setmetatable(L, -2); /* the collector finds nothing to tell */
-    lua_pop(L, 1);
+    ((mark *)lua_touserdata(L, -1))->used = true;
+    retire(L, lua_touserdata(L, promise));
+}
+
+static void settled(lua_State *L, int promise) {
+    if (push_mark(L, promise))
+        retire(L, lua_touserdata(L, promise));
+}
+
+static void made(lua_State *L, tide_runtime *rt, int promise) {
+    tide_mark_make(L, rt, promise, "Promise", 0);
+    tide_mark_use(L, promise);
 }
 
 /* ---- origins ---- */
@@ -91,18 +117,100 @@ bool tide_mark_push_origin(lua_State *L, int promise) {
     return true;
 }
 
-/* ---- floating promises ---- */
+/* ---- what the collector finds ---- */
 
-/* The promise of a mark is gone, and nobody has looked after it. */
+/* Whether a promise, not only a combinator, waits for the one at the index; a function does only if
+ * that is wanted. [-0, +0, m] */
+static bool has_waiter(lua_State *L, const tide_runtime *rt, int promise, bool or_task) {
+    const tide_promise *p = lua_touserdata(L, promise);
+    int top = lua_gettop(L);
+    bool found = false;
+    lua_getiuservalue(L, promise, TIDE_SLOT_REACTIONS);
+    bool is_list = lua_istable(L, top + 1);
+    for (int i = 1; i <= p->n && !found; i++) {
+        if (is_list)
+            lua_rawgeti(L, top + 1, i);
+        const tide_promise *waiter = tide_promise_test(L, rt, -1);
+        found = waiter != NULL && (or_task || waiter->kind != TIDE_TASK);
+        lua_settop(L, top + 1);
+    }
+    lua_settop(L, top);
+    return found;
+}
+
+/* Whether the suspended function of a task awaits another one, which tells more. [-0, +0, m] */
+static bool awaits_task(lua_State *L, const tide_runtime *rt, const tide_node *t) {
+    const tide_promise *p = NULL;
+    if (lua_gettop(t->is.co) > 0 && lua_checkstack(t->is.co, 1)) {
+        lua_pushvalue(t->is.co, 1);
+        lua_xmove(t->is.co, L, 1);
+        p = tide_promise_test(L, rt, -1);
+        lua_pop(L, 1);
+    }
+    return p != NULL && p->kind == TIDE_TASK;
+}
+
+/* Whether somebody waits for the promise at the index, which can be reached by nobody else, or its
+ * function would go on if it was settled. A generator may be left alone. [-0, +0, m] */
+static bool is_missed(lua_State *L, const tide_runtime *rt, int promise, const mark *m) {
+    const tide_promise *p = lua_touserdata(L, promise);
+    const tide_node *t = (const tide_node *)p;
+    if (p->state != TIDE_PENDING || p->kind == TIDE_SCOPE)
+        return false;
+    if (p->kind != TIDE_TASK)
+        return has_waiter(L, rt, promise, false);
+    bool suspended = t->is.co != NULL && lua_status(t->is.co) == LUA_YIELD;
+    return suspended && (m->maker == NULL || strcmp(m->maker, "generator") != 0) &&
+           !awaits_task(L, rt, t) && (p->n == 0 || has_waiter(L, rt, promise, true));
+}
+
+/* Reports what the mark at the index tells of its promise, at the other one. [-0, +0, m] */
+static void report(lua_State *L, tide_runtime *rt, tide_report report, int index, int promise) {
+    push_place(L, index);
+    push_called(L, index);
+    lua_pushvalue(L, promise);
+    tide_report_add(L, rt, report, 3);
+}
+
+/* The promise of a mark is gone, and the mark is not retired. */
 static int mark_gc(lua_State *L) {
     tide_runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
-    if (rt->closed || !(rt->reports & TIDE_REPORT_FLOATING) || luaL_testudata(L, 1, CLASS) == NULL)
+    if (rt->closed || rt->reports == 0 || luaL_testudata(L, 1, CLASS) == NULL)
         return 0;
-    push_place(L, 1);
-    push_called(L, 1);
-    tide_report_add(L, rt, TIDE_REPORT_FLOATING, 2);
+    const mark *m = lua_touserdata(L, 1);
+    lua_getiuservalue(L, 1, SLOT_PROMISE);
+    if (!m->used)
+        report(L, rt, TIDE_REPORT_FLOATING, 1, 2);
+    else if (rt->reports & TIDE_REPORT_UNSETTLED && is_missed(L, rt, 2, m))
+        report(L, rt, TIDE_REPORT_UNSETTLED, 1, 2);
     return 0;
 }
+
+/* A promise of the program's, not of an async function, that is pending while others wait. */
+static bool is_left(lua_State *L, const tide_runtime *rt, int index) {
+    const tide_promise *p = tide_promise_test(L, rt, index);
+    bool left = p != NULL && p->kind == TIDE_PLAIN && push_mark(L, index);
+    if (left) {
+        left = is_missed(L, rt, index, lua_touserdata(L, -1));
+        lua_pop(L, 1);
+    }
+    return left;
+}
+
+/* report_left(): the program is over; what can be reached of it is looked for as well */
+static int report_left(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    lua_settop(L, 0);
+    tide_heap_push_list(L, rt, is_left);
+    for (lua_Integer i = 1; lua_rawgeti(L, 1, i) != LUA_TNIL; i++) {
+        if (push_mark(L, 2))
+            report(L, rt, TIDE_REPORT_UNSETTLED, 3, 2);
+        lua_settop(L, 1);
+    }
+    return 0;
+}
+
+const luaL_Reg tide_mark_functions[] = {{"report_left", report_left}, {NULL, NULL}};
 
 /* ---- cancellations ---- */
 
@@ -197,5 +305,7 @@ void tide_mark_open(lua_State *L, tide_runtime *rt) {
     tide_objects_open_class(L, rt, CLASS, "", metamethods, none);
     luaL_getmetatable(L, CLASS);
     rt->look_after = tide_mark_use;
+    rt->mark_settled = settled;
+    rt->mark_made = made;
     rt->ref_mark_meta = luaL_ref(L, LUA_REGISTRYINDEX);
 }

@@ -57,6 +57,8 @@ void tide_mark_swallowed(lua_State *L, tide_runtime *rt, int task);
 /* It still runs though its grace is over. [-0, +0, -] */
 void tide_mark_overdue(lua_State *L, tide_runtime *rt, int task, lua_State *co);
 
+extern const luaL_Reg tide_mark_functions[];
+
 void tide_mark_open(lua_State *L, tide_runtime *rt);
 
 #pragma GCC visibility pop

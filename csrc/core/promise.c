@@ -95,6 +95,8 @@ static void settle(lua_State *L, tide_runtime *rt, int promise, tide_promise *p,
     }
     if (p->flags & TIDE_MEMBER)
         rt->leave(L, rt, promise);
+    if (p->flags & TIDE_MARKABLE)
+        rt->mark_settled(L, promise);
     if (p->user_values >= TIDE_SLOT_EXTRA && p->kind != TIDE_TASK) {
         lua_pushnil(L);
         lua_setiuservalue(L, promise, TIDE_SLOT_EXTRA);
@@ -760,6 +762,8 @@ static int new_promise(lua_State *L) {
     tide_argument_callable(L, 1);
     lua_settop(L, 1);
     tide_promise *p = tide_promise_new(L, rt);
+    if (rt->reports != 0)
+        rt->mark_made(L, rt, 2);
     lua_pushcfunction(L, tide_trace_capture);
     lua_pushvalue(L, 1);
     tide_promise_functions(L, p, 2);
@@ -818,6 +822,8 @@ static int promise_reject(lua_State *L) {
 static int with_resolvers(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     tide_promise *p = tide_promise_new(L, rt);
+    if (rt->reports != 0)
+        rt->mark_made(L, rt, lua_gettop(L));
     tide_promise_functions(L, p, -1);
     return 3;
 }

@@ -2,7 +2,8 @@
 
 #include "core/argument.h"
 
-static const char *const names[] = {"floating", "swallowed", "overdue", "unreleased", "slow", NULL};
+static const char *const names[] = {"floating",  "swallowed", "overdue", "unreleased",
+                                    "unsettled", "slow",      NULL};
 
 static const char *name_of(tide_report report) {
     int i = 0;

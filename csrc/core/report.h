@@ -17,7 +17,9 @@ typedef enum tide_report {
     TIDE_REPORT_OVERDUE = 4,    /* of a function that runs when its grace is over: place, the
                                    function */
     TIDE_REPORT_UNRELEASED = 8, /* of a permit that was dropped: place */
-    TIDE_REPORT_SLOW = 16 /* of a job that holds the loop: place and trace, if they are known */
+    TIDE_REPORT_UNSETTLED = 16, /* of a promise that nothing can settle, though somebody waits:
+                                   place, what was called, the promise */
+    TIDE_REPORT_SLOW = 32 /* of a job that holds the loop: place and trace, if they are known */
 } tide_report;
 
 /* Notes what has been found, with the n values on top, unless there is no memory for that.

@@ -239,8 +239,11 @@ struct tide_runtime {
     void (*wake)(lua_State *L, tide_runtime *rt);
     /* HostPromiseRejectionTracker; set by rejection.c. */
     void (*track)(lua_State *L, tide_runtime *rt, int promise, bool handled);
-    /* In debug mode: somebody looks after the promise at the index; set by mark.c. */
+    /* In debug mode: the program has made the promise at the index; somebody looks after it; it has
+     * settled. Set by mark.c. */
+    void (*mark_made)(lua_State *L, struct tide_runtime *rt, int promise);
     void (*look_after)(lua_State *L, int promise);
+    void (*mark_settled)(lua_State *L, int promise);
     /* Streams that nobody reads from are nobody's but their users'; set by stream.c, called before
      * a poll. */
     void (*release_resting)(lua_State *L, tide_runtime *rt);

@@ -169,8 +169,9 @@ static bool reject_due(lua_State *L, tide_runtime *rt, int task, tide_node *t) {
 
 /* Whether the function, which has received a cancellation and now returns, was to pass it on. */
 static bool has_swallowed(const tide_runtime *rt, const tide_node *t) {
-    return rt->reports & TIDE_REPORT_SWALLOWED && t->promise.flags & TIDE_MEMBER &&
-           t->member.scope != NULL && t->member.scope->cancellation != 0;
+    const tide_scope *s = t->promise.flags & TIDE_MEMBER ? t->member.scope : NULL;
+    return rt->reports & TIDE_REPORT_SWALLOWED && s != NULL && s->cancellation != 0 &&
+           s->kind != TIDE_SCOPE_STOP; /* that one may end as it likes */
 }
 
 /* Deals with a coroutine that has just been resumed; its task, t, stands on top, at the index.
@@ -620,15 +621,26 @@ static void run_waiter(lua_State *L, tide_runtime *rt, int job, void *self) {
 
 static const tide_microtask_type waiter_type = {"await", run_waiter, NULL, NULL};
 
+/* Drives the loop until the waiter is told that the promise at the index has settled, or nothing is
+ * left. [-0, +0, e] */
+static void drive_for(lua_State *L, tide_runtime *rt, waiter *w, int promise) {
+    rt->tasks.waiter = w;
+    rt->tasks.driver = L;
+    rt->tasks.awaited = lua_touserdata(L, promise);
+    rt->drive(L, rt);
+}
+
 bool tide_task_drive(lua_State *L, tide_runtime *rt, int promise) {
     waiter *w = lua_newuserdatauv(L, sizeof *w, 1);
     *w = (waiter){{&waiter_type}, false};
     lua_pushvalue(L, -1);
     tide_promise_then(L, rt, promise, lua_touserdata(L, promise));
-    rt->tasks.waiter = w;
-    rt->tasks.driver = L;
-    rt->tasks.awaited = lua_touserdata(L, promise);
-    rt->drive(L, rt);
+    drive_for(L, rt, w, promise);
+    if (!w->done && !rt->stopped && !rt->interruption.due) {
+        lua_gc(L, LUA_GCCOLLECT, 0); /* permits that were dropped may be what all wait for */
+        if (rt->jobs.count > 0)
+            drive_for(L, rt, w, promise);
+    }
     lua_pop(L, 1);
     return w->done;
 }

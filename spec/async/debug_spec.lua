@@ -6,7 +6,8 @@ local PRELUDE = [[
 local tide = require "moontide"
 local fs = require "moontide.fs"
 local await, async, spawn, Promise = tide.await, tide.async, tide.spawn, tide.Promise
-tide.debug({ floating = true, permits = true, report = print, swallowed = true })
+tide.debug({ floating = true, permits = true, report = print, swallowed = true,
+  unsettled = true })
 local save = async(function(n) await(tide.sleep(1)) return n end)
 local fail = async(function() await(nil) error("oops", 0) end)
 ]]
@@ -32,8 +33,8 @@ describe("debug mode", function()
   after_each(leak.check)
 
   it("S83 reports a call whose promise was dropped, once for a line, and which function", function()
-    assert.equal("app.lua:2: nobody awaits this call of async function 'save' (app.lua:-1)\n",
-      reports([[
+    local text = "app.lua:2: nobody awaits this call of async function 'save' (app.lua:-1) (3 times)"
+    assert.equal(text .. "\n", reports([[
 for i = 1, 3 do
   save(i)
 end
@@ -167,6 +168,44 @@ end, { grace = 5 }))]]))
     end)
   end)
 
+  describe("S83 of what stays pending", function()
+    it("reports a function that nothing can wake", function()
+      assert.equal("app.lua:1: nothing can settle what this call of async function <app.lua:1> "
+        .. "waits for\nstack traceback:\n\tapp.lua:2: in async function <app.lua:1>\n"
+        .. "\t[from spawn at app.lua:1]\n", reports([[
+spawn(function()
+  await(Promise(function() end))
+end)]]))
+    end)
+
+    it("reports the innermost of those that await one another", function()
+      local out = reports([[
+local never = Promise(function() end)
+local ask = async(function() await(never) end)
+local outer = async(function() await(ask()) end)
+spawn(outer)
+never, ask, outer = nil, nil, nil]])
+      assert.matches("^app.lua:3: nothing can settle what this call of async function 'ask'", out)
+      assert.equal(1, select(2, out:gsub("nothing can", "")))
+    end)
+
+    it("reports a promise with a handler, whether it is kept or not", function()
+      assert.equal([[
+app.lua:1: nothing can settle this promise any more, and others wait for it
+app.lua:2: nothing can settle this promise any more, and others wait for it
+]], reports([[
+kept = Promise(function() end) kept:next(print)
+Promise.with_resolvers():next(print)]]))
+    end)
+
+    it("tells the reason of what nobody awaited", function()
+      assert.matches("app.lua:2: nobody awaits this call of async function 'fail' %b()\n"
+        .. "  it was rejected: oops\n", reports([[
+tide.on_unhandled_rejection(function() end)
+fail()]]))
+    end)
+  end)
+
   it("S83 reports a permit that was dropped, with the line that acquired it", function()
     assert.equal("app.lua:3: the permit that was acquired here was dropped and never released\n",
       reports([[
@@ -227,6 +266,17 @@ print(ok, trace)]]))
 
   describe("says nothing of", function()
     local innocent = {
+      ["a race against what never comes"] = [[
+local event = tide.event()
+await(Promise.race({ event:wait(), tide.sleep(1) }))
+await(Promise.race({ Promise(function() end), tide.sleep(1) }))
+await(Promise.race({ spawn(function() await(Promise(function() end)) end), tide.sleep(1) }))]],
+      ["a promise on which nobody waits"] = "pending = Promise(function() end)",
+      ["a generator that is left in the middle"] = [[
+local numbers = tide.generator(function(yield) for i = 1, 3 do yield(i) await(nil) end end)
+for i in numbers() do if i == 2 then break end end
+local unfinished = numbers()
+await(unfinished:next())]],
       ["a function that passes its cancellation on"] = [[
 await(tide.move_on_after(1, function()
   local ok, err = pcall(await, tide.sleep(1000))

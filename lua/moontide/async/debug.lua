@@ -28,12 +28,15 @@ local function print_report(text)
 end
 
 --- One report for a line of code: what follows its first line may differ.
-local function tell(text)
-  local line = text:match("^[^\n]*")
+local function tell(text, times)
+  local line, rest = text:match("^([^\n]*)(.*)$")
   if reported[line] then
     return
   end
   reported[line] = true
+  if times and times > 1 then
+    text = ("%s (%d times)%s"):format(line, times, rest)
+  end
   count = count + 1
   if count <= REPORTS_MAX then
     options.report(text)
@@ -61,8 +64,13 @@ end
 
 local texts = {}
 
-function texts.floating(place, called)
-  return ("%snobody awaits this call of %s"):format(at(place), describe(called))
+function texts.floating(place, called, promise)
+  local text = ("%snobody awaits this call of %s"):format(at(place), describe(called))
+  local state, reason = promise:state()
+  if state == "rejected" then
+    text = ("%s\n  it was rejected: %s"):format(text, tostring(reason))
+  end
+  return text
 end
 
 function texts.swallowed(place, called)
@@ -79,25 +87,56 @@ function texts.unreleased(place)
   return at(place) .. "the permit that was acquired here was dropped and never released"
 end
 
+function texts.unsettled(place, called, promise)
+  if called == "Promise" then
+    return at(place) .. "nothing can settle this promise any more, and others wait for it"
+  end
+  return ("%snothing can settle what this call of %s waits for\n%s"):format(at(place),
+    describe(called), traceback.traceback(nil, promise))
+end
+
 function texts.slow(place, trace)
   local text = ("a job holds the loop for more than %g ms"):format(options.slow)
   return at(place) .. (trace and text .. "\n" .. trace or text .. ", in a function of C")
 end
 
---- Reports of the core's, in their order; but finalizers run in any.
+--- How often each text is there.
+local function count_all(list)
+  local counts = {}
+  for _, text in ipairs(list) do
+    counts[text] = (counts[text] or 0) + 1
+  end
+  return counts
+end
+
+--- Reports of the core's, in their order; what the collector has found, which is in none, by lines,
+--- with a count.
 local function tell_all(reports)
-  local floating = {}
+  local found = {}
   for _, report in ipairs(reports) do
-    local text = texts[report[1]](report[2], report[3])
-    if report[1] == "floating" then
-      floating[#floating + 1] = text
+    local text = texts[report[1]](table.unpack(report, 2, 4))
+    if report[1] == "floating" or report[1] == "unsettled" then
+      found[#found + 1] = text
     else
       tell(text)
     end
   end
-  table.sort(floating)
-  for _, text in ipairs(floating) do
-    tell(text)
+  local counts = count_all(found)
+  table.sort(found)
+  for _, text in ipairs(found) do
+    tell(text, counts[text])
+  end
+end
+
+--- A generator in the middle of its values waits for nothing but who asks.
+local function tell_suspended(list)
+  for i = #list, 1, -1 do
+    if list[i].waits_for == "yield" then
+      table.remove(list, i)
+    end
+  end
+  if #list > 0 then
+    tell("still suspended at the end:\n" .. tostring(list))
   end
 end
 
@@ -128,6 +167,7 @@ local function wanted(given)
   add(given.swallowed, "swallowed")
   add(given.swallowed, "overdue")
   add(given.permits, "unreleased")
+  add(given.unsettled, "unsettled")
   add(given.slow, "slow")
   return names
 end
@@ -151,14 +191,14 @@ end
 
 --- The program is over: tells what is left to tell. Returns how many reports there were.
 function M.finish()
-  if options.floating or options.permits then
-    collectgarbage() -- promises, and their marks
-    collectgarbage()
+  if options.unsettled then
+    core.report_left()
   end
+  collectgarbage() -- promises, and their marks
+  collectgarbage()
   tell_all(core.take_reports())
-  local suspended = options.unsettled and tasks.tasks() or {}
-  if #suspended > 0 then
-    tell("still suspended at the end:\n" .. tostring(suspended))
+  if options.unsettled then
+    tell_suspended(tasks.tasks())
   end
   M.debug(false)
   return count
