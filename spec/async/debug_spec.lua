@@ -33,8 +33,8 @@ describe("debug mode", function()
   after_each(leak.check)
 
   it("S83 reports a call whose promise was dropped, once for a line, and which function", function()
-    local text = "app.lua:2: nobody awaits this call of async function 'save' (app.lua:-1) (3 times)"
-    assert.equal(text .. "\n", reports([[
+    assert.equal("app.lua:2: nobody awaits this call of async function 'save' (app.lua:-1) "
+      .. "(3 times)\n", reports([[
 for i = 1, 3 do
   save(i)
 end
