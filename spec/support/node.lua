@@ -35,6 +35,10 @@ local version = child.shell("env -u LD_PRELOAD node --version")
 --- Whether there is a node to ask.
 M.available = version.code == 0
 
+--- The first part of its version.
+---@type integer?
+M.version = tonumber(version.out:match("^v(%d+)"))
+
 M.absent = "node is not installed: the order is asserted, but not compared with node's"
 
 --- The lines that an ES module logs, with `log`, `sleep`, `busy` and top-level await at hand.

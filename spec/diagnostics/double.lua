@@ -1,0 +1,24 @@
+-- A list of promises is made, and only its length is used.
+-- Line 14, seen by `moontide --debug`.
+local tide = require "moontide"
+local async, await = tide.async, tide.await
+
+local resize = async(function(image)
+  await(tide.sleep(1))
+  return image .. " (small)"
+end)
+
+local function map(list, f)
+  local results = {}
+  for i, item in ipairs(list) do
+    results[i] = f(item)
+  end
+  return results
+end
+
+local resize_all = async(function(images)
+  local small = map(images, resize)
+  return #small .. " images are small"
+end)
+
+print(await(resize_all { "sun.png", "moon.png" }))

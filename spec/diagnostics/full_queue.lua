@@ -1,0 +1,23 @@
+-- The queue is full before anybody takes something out of it.
+-- Line 17, seen by `moontide`.
+local tide = require "moontide"
+local async, await = tide.async, tide.await
+
+local plates = tide.queue(2)
+
+local wash = async(function()
+  for plate in plates do
+    await(tide.sleep(1))
+    print("washed " .. plate)
+  end
+end)
+
+local main = async(function()
+  for plate = 1, 3 do
+    await(plates:push(plate))
+  end
+  plates:close()
+  await(wash())
+end)
+
+await(main())

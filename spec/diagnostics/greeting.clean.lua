@@ -1,0 +1,17 @@
+-- greeting.lua without the mistake.
+local tide = require "moontide"
+local async, await = tide.async, tide.await
+
+local NAMES = { [7] = "Ada" }
+
+local load_name = async(function(id)
+  await(tide.sleep(1))
+  return NAMES[id] or error("no user " .. id)
+end)
+
+local greet = async(function(id)
+  local name = await(load_name(id))
+  return "Hello, " .. name .. "!"
+end)
+
+print(await(greet(7)))

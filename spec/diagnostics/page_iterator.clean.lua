@@ -1,0 +1,24 @@
+-- page_iterator.lua without the mistake.
+local tide = require "moontide"
+local async, await = tide.async, tide.await
+
+local load_page = async(function(number)
+  await(tide.sleep(1))
+  return number <= 2 and "page " .. number or nil
+end)
+
+local pages = tide.generator(function(yield)
+  local number = 1
+  while true do
+    local page = await(load_page(number))
+    if not page then return end
+    yield(page)
+    number = number + 1
+  end
+end)
+
+await(tide.spawn(function()
+  for page in pages() do
+    print(page)
+  end
+end))

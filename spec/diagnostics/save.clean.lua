@@ -1,0 +1,17 @@
+-- save.lua without the mistake.
+local tide = require "moontide"
+local async, await = tide.async, tide.await
+
+local orders = {}
+
+local save = async(function(order)
+  await(tide.sleep(5))
+  orders[#orders + 1] = order
+end)
+
+local place_order = async(function(order)
+  await(save(order))
+  return #orders .. " orders are safe"
+end)
+
+print(await(place_order { article = "tea" }))

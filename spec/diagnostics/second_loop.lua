@@ -1,0 +1,17 @@
+-- Run is called again, inside an async function.
+-- Line 13, seen by `moontide`.
+local tide = require "moontide"
+local async, await = tide.async, tide.await
+
+local migrate = async(function(table_name)
+  await(tide.sleep(1))
+  print("migrated " .. table_name)
+end)
+
+local migrate_all = async(function(names)
+  for _, name in ipairs(names) do
+    tide.run(migrate, name)
+  end
+end)
+
+await(migrate_all { "users", "orders" })

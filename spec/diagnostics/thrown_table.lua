@@ -1,0 +1,21 @@
+-- A table without a text is raised: which fields has it?.
+-- Line 11, seen by `moontide`.
+local tide = require "moontide"
+local async, await = tide.async, tide.await
+
+local ACCOUNTS = { ada = 5 }
+
+local withdraw = async(function(account, amount)
+  await(tide.sleep(1))
+  if ACCOUNTS[account] < amount then
+    error({ code = "INSUFFICIENT", account = account, missing = amount - ACCOUNTS[account] })
+  end
+  ACCOUNTS[account] = ACCOUNTS[account] - amount
+end)
+
+local pay = async(function(account, amount)
+  await(withdraw(account, amount))
+  print("paid " .. amount)
+end)
+
+await(pay("ada", 100))

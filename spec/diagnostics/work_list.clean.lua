@@ -1,0 +1,17 @@
+-- work_list.lua without the mistake.
+local tide = require "moontide"
+local async, await = tide.async, tide.await
+
+local jobs = tide.queue()
+
+local work = async(function()
+  while #jobs > 0 do
+    local job = await(jobs:pop())
+    print(job.kind .. " for " .. job.customer)
+    await(tide.sleep(1))
+  end
+end)
+
+jobs:push { kind = "invoice", customer = "Ada" }
+jobs:push { kind = "reminder", customer = "Bob" }
+await(work())
