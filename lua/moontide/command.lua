@@ -10,10 +10,12 @@ local EXIT_ERROR, EXIT_DEADLOCK, EXIT_USAGE = 1, 13, 64
 
 ---- leaving ----
 
+local leave = os.exit
+
 --- Leaves through the state's closing, which closes what is still open.
 local function exit(code)
   io.stdout:flush()
-  os.exit(code, true)
+  leave(code, true)
 end
 
 --- What the script printed comes before what is said about it.
@@ -149,6 +151,22 @@ local function set_collector()
   end
 end
 
+--- The exit code, after the last reports of debug mode.
+local function code_after_reports(options, code, was_cut_short)
+  local reports = require("moontide.async.debug").finish(was_cut_short)
+  return code == 0 and reports > 0 and options.debug == "error" and EXIT_ERROR or code
+end
+
+--- A script that leaves by os.exit is told of its mistakes as well.
+local function report_at_exit(options)
+  function os.exit(code, close)
+    if code == nil or code == true then
+      code = 0
+    end
+    leave(code_after_reports(options, code, true), close)
+  end
+end
+
 --- Calls the function, then the loop until nothing is left, and leaves.
 local function run(tide, options, main, ...)
   local interruption = require "moontide.command.interruption"
@@ -161,8 +179,8 @@ local function run(tide, options, main, ...)
       tide.run()
     end
   end, handler, ...)
-  local code = interruption.code()
-  if not ok and not interruption.is_reason(err) then
+  local code, failed = interruption.code(), not ok and not interruption.is_reason(err)
+  if failed then
     tell(text_of(err))
     code = code or is_deadlock(err) and EXIT_DEADLOCK or EXIT_ERROR
   end
@@ -171,8 +189,10 @@ local function run(tide, options, main, ...)
       tell(tostring(failure))
     end)
   end
-  local reports = code == nil and require("moontide.async.debug").finish() or 0
-  exit(code or options.debug == "error" and reports > 0 and EXIT_ERROR or 0)
+  if not interruption.code() then
+    code = code_after_reports(options, code or 0, failed)
+  end
+  exit(code)
 end
 
 --- The name of the script, or nil where there is only code.
@@ -213,6 +233,7 @@ function M.main(args, source)
   _G.arg = options.script and shift(args, options.script) or args
   if options.debug then
     tide.debug()
+    report_at_exit(options)
   end
   local main = load_all(options, name)
   if options.unhandled == "warn" then

@@ -189,8 +189,12 @@ function M.debug(given)
   core.watch_jobs(options.slow or nil)
 end
 
---- The program is over: tells what is left to tell. Returns how many reports there were.
-function M.finish()
+--- The program is over: tells what is left to tell, and what stays pending, unless it was cut
+--- short. Returns how many reports there were.
+function M.finish(was_cut_short)
+  if was_cut_short then
+    options.unsettled = false
+  end
   if options.unsettled then
     core.report_left()
   end
