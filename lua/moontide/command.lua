@@ -159,12 +159,12 @@ end
 
 --- A script that leaves by os.exit is told of its mistakes as well.
 local function report_at_exit(options)
-  function os.exit(code, close)
+  rawset(os, "exit", function(code, close)
     if code == nil or code == true then
       code = 0
     end
     leave(code_after_reports(options, code, true), close)
-  end
+  end)
 end
 
 --- Calls the function, then the loop until nothing is left, and leaves.

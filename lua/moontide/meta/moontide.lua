@@ -303,8 +303,8 @@ function tide.traceback(reason, where) end
 ---What counts is its time on the processor; where it waits in a function of C, three times as long
 ---@field swallowed? boolean reports functions that catch the error of their cancellation and return as if
 ---nothing had been, and those that still wait when the grace is over
----@field unsettled? boolean reports functions and promises that wait for what nothing can settle any more,
----when the collector finds them; the command reports as well which are still suspended at its end
+---@field unsettled? boolean reports functions and promises that wait for what nothing can settle any
+---more, when the collector finds them; the command reports as well which are still suspended at its end
 
 --- Debug mode, also by MOONTIDE_DEBUG in the environment, unless that is empty or 0. One report for each
 --- line of code, 20 at most; traces say by what a callback, a background function or an operation that
