@@ -156,8 +156,14 @@ local RIGHT = {
   number = function() return 1 end,
   boolean = function() return true end,
   ["any[]|moontide.List"] = function() return {} end,
-  ["moontide.Callable"] = function() return M.nothing end,
 }
+
+-- What the annotations call a function; of `async fun(...)` the first word.
+local FUNCTIONS = { ["moontide.Callable"] = true, ["moontide.AsyncCallable"] = true, async = true }
+
+local function is_function(kind)
+  return FUNCTIONS[kind] or kind:find("^fun%(") ~= nil
+end
 
 --- A right value for the parameter, or nil; and what closes it.
 function M.right(parameter)
@@ -166,7 +172,7 @@ function M.right(parameter)
   end
   local make = RIGHT[parameter.name] or RIGHT[parameter.type]
     or parameter.type == "string|number" and RIGHT.string
-    or parameter.type:match("^fun%(") and RIGHT["moontide.Callable"]
+    or is_function(parameter.type) and function() return M.nothing end
     or parameter.type:match("%[%]$") and RIGHT["any[]|moontide.List"]
   if make then
     return make()
@@ -185,7 +191,6 @@ local IS = {
   number = function(value) return type(value) == "number" end,
   string = function(value) return type(value) == "string" end,
   table = function(value) return type(value) == "table" end,
-  ["moontide.Callable"] = core.callable,
   ["moontide.AbortSignal"] = function() return false end,
   ["moontide.PollEvents"] = function() return false end,
   ["moontide.Promise"] = function() return false end,
@@ -196,7 +201,7 @@ local IS = {
 
 --- Whether a value that is not nil may be of one of the types.
 function M.may_be(types, value)
-  if types:match("^fun%(") then
+  if is_function(types) then
     return core.callable(value)
   end
   for kind in types:gmatch("[^|]+") do

@@ -21,10 +21,12 @@ local dns = {}
 ---@param host string a name, or an address: "127.0.0.1", "::1", "fe80::1%eth0"
 ---@param options? moontide.dns.Options
 ---@return moontide.Promise # the first address and its family, or a moontide.dns.Address[]
+---@nodiscard
 function dns.lookup(host, options) end
 
 --- The name of an address. Raises for what is no address.
 ---@param address string
 ---@param options? moontide.Options
 ---@return moontide.Promise<string>
+---@nodiscard
 function dns.reverse(address, options) end

@@ -11,6 +11,7 @@ local fs = {}
 ---@param path string
 ---@param options? moontide.Options
 ---@return moontide.Promise<string>
+---@nodiscard
 function fs.read_file(path, options) end
 
 ---@class moontide.fs.Making: moontide.Options
@@ -27,6 +28,7 @@ function fs.read_file(path, options) end
 ---@param options? moontide.fs.Writing an abort meanwhile leaves the file as far as it was written;
 ---if atomic, as it was, or whole
 ---@return moontide.Promise
+---@nodiscard
 function fs.write_file(path, data, options) end
 
 --- Makes the file, unless there is one, and adds data at its end. Source: Node, fs.appendFile.
@@ -34,6 +36,7 @@ function fs.write_file(path, data, options) end
 ---@param data string|number
 ---@param options? moontide.fs.Making
 ---@return moontide.Promise
+---@nodiscard
 function fs.append_file(path, data, options) end
 
 --- Cuts the file, or fills it up with zeros. Source: POSIX, truncate.
@@ -41,6 +44,7 @@ function fs.append_file(path, data, options) end
 ---@param size? integer default 0
 ---@param options? moontide.Options
 ---@return moontide.Promise
+---@nodiscard
 function fs.truncate(path, size, options) end
 
 --- `for line in fs.lines(path) do` awaits each line, without its "\n". Reads a chunk at a time;
@@ -81,12 +85,14 @@ function fs.lines(path, options) end
 ---@param path string
 ---@param options? moontide.Options
 ---@return moontide.Promise<moontide.fs.Stat>
+---@nodiscard
 function fs.stat(path, options) end
 
 --- The same, of a link itself. Source: Node, fs.lstat.
 ---@param path string
 ---@param options? moontide.Options
 ---@return moontide.Promise<moontide.fs.Stat>
+---@nodiscard
 function fs.lstat(path, options) end
 
 --- Sizes are in blocks of bsize bytes.
@@ -103,6 +109,7 @@ function fs.lstat(path, options) end
 ---@param path string
 ---@param options? moontide.Options
 ---@return moontide.Promise<moontide.fs.FileSystem>
+---@nodiscard
 function fs.statfs(path, options) end
 
 --- Rejects unless the file is there and allows what is asked. Source: POSIX, access.
@@ -110,6 +117,7 @@ function fs.statfs(path, options) end
 ---@param what? string any of "r", "w" and "x"; default: only that it is there
 ---@param options? moontide.Options
 ---@return moontide.Promise
+---@nodiscard
 function fs.access(path, what, options) end
 
 ---@class moontide.fs.Entry
@@ -121,12 +129,14 @@ function fs.access(path, what, options) end
 ---@param path string
 ---@param options? moontide.Options
 ---@return moontide.Promise<moontide.fs.Entry[]>
+---@nodiscard
 function fs.scandir(path, options) end
 
 --- Opens a directory, to read its entries in parts. Source: Node, fs.opendir.
 ---@param path string
 ---@param options? moontide.Options
 ---@return moontide.Promise<moontide.fs.Directory>
+---@nodiscard
 function fs.opendir(path, options) end
 
 ---@class moontide.fs.Mkdir: moontide.fs.Making
@@ -136,6 +146,7 @@ function fs.opendir(path, options) end
 ---@param path string
 ---@param options? moontide.fs.Mkdir
 ---@return moontide.Promise
+---@nodiscard
 function fs.mkdir(path, options) end
 
 ---@class moontide.fs.Rm: moontide.Options
@@ -147,18 +158,21 @@ function fs.mkdir(path, options) end
 ---@param path string
 ---@param options? moontide.fs.Rm
 ---@return moontide.Promise
+---@nodiscard
 function fs.rm(path, options) end
 
 --- Removes a name that is no directory's. Source: POSIX, unlink.
 ---@param path string
 ---@param options? moontide.Options
 ---@return moontide.Promise
+---@nodiscard
 function fs.unlink(path, options) end
 
 --- Removes an empty directory. Source: POSIX, rmdir.
 ---@param path string
 ---@param options? moontide.Options
 ---@return moontide.Promise
+---@nodiscard
 function fs.rmdir(path, options) end
 
 --- Moves, and replaces what dest is. Source: POSIX, rename.
@@ -166,6 +180,7 @@ function fs.rmdir(path, options) end
 ---@param dest string
 ---@param options? moontide.Options
 ---@return moontide.Promise
+---@nodiscard
 function fs.rename(path, dest, options) end
 
 ---@class moontide.fs.Copying: moontide.Options
@@ -177,6 +192,7 @@ function fs.rename(path, dest, options) end
 ---@param dest string
 ---@param options? moontide.fs.Copying an abort meanwhile removes dest, as a failure does
 ---@return moontide.Promise
+---@nodiscard
 function fs.copy_file(path, dest, options) end
 
 --- Makes dest another name of the file. Source: POSIX, link.
@@ -184,6 +200,7 @@ function fs.copy_file(path, dest, options) end
 ---@param dest string
 ---@param options? moontide.Options
 ---@return moontide.Promise
+---@nodiscard
 function fs.link(path, dest, options) end
 
 --- Makes dest a link with that text. Source: POSIX, symlink.
@@ -191,18 +208,21 @@ function fs.link(path, dest, options) end
 ---@param dest string
 ---@param options? moontide.Options
 ---@return moontide.Promise
+---@nodiscard
 function fs.symlink(text, dest, options) end
 
 --- The text of a link. Source: POSIX, readlink.
 ---@param path string
 ---@param options? moontide.Options
 ---@return moontide.Promise<string>
+---@nodiscard
 function fs.readlink(path, options) end
 
 --- The absolute path without links, "." and "..". Source: POSIX, realpath.
 ---@param path string
 ---@param options? moontide.Options
 ---@return moontide.Promise<string>
+---@nodiscard
 function fs.realpath(path, options) end
 
 --- Sets permissions. Source: POSIX, chmod.
@@ -210,6 +230,7 @@ function fs.realpath(path, options) end
 ---@param mode integer
 ---@param options? moontide.Options
 ---@return moontide.Promise
+---@nodiscard
 function fs.chmod(path, mode, options) end
 
 --- Sets the owner; -1 leaves what is there. Source: POSIX, chown.
@@ -218,6 +239,7 @@ function fs.chmod(path, mode, options) end
 ---@param gid integer
 ---@param options? moontide.Options
 ---@return moontide.Promise
+---@nodiscard
 function fs.chown(path, uid, gid, options) end
 
 --- The same, of a link itself. Source: POSIX, lchown.
@@ -226,6 +248,7 @@ function fs.chown(path, uid, gid, options) end
 ---@param gid integer
 ---@param options? moontide.Options
 ---@return moontide.Promise
+---@nodiscard
 function fs.lchown(path, uid, gid, options) end
 
 --- Sets the times of access and change. Source: Node, fs.utimes.
@@ -234,6 +257,7 @@ function fs.lchown(path, uid, gid, options) end
 ---@param mtime number seconds since 1970
 ---@param options? moontide.Options
 ---@return moontide.Promise
+---@nodiscard
 function fs.utime(path, atime, mtime, options) end
 
 --- The same, of a link itself. Source: Node, fs.lutimes.
@@ -242,6 +266,7 @@ function fs.utime(path, atime, mtime, options) end
 ---@param mtime number seconds since 1970
 ---@param options? moontide.Options
 ---@return moontide.Promise
+---@nodiscard
 function fs.lutime(path, atime, mtime, options) end
 
 --- Makes a directory of its own, whose name is the prefix and six letters.
@@ -249,6 +274,7 @@ function fs.lutime(path, atime, mtime, options) end
 ---@param prefix string
 ---@param options? moontide.Options
 ---@return moontide.Promise<string> path
+---@nodiscard
 function fs.mkdtemp(prefix, options) end
 
 --- Makes a file of its own, whose name is the prefix and six letters, and opens it for reading and
@@ -256,6 +282,7 @@ function fs.mkdtemp(prefix, options) end
 ---@param prefix string
 ---@param options? moontide.Options
 ---@return moontide.Promise<moontide.fs.File>
+---@nodiscard
 function fs.mkstemp(prefix, options) end
 
 --- Opens a file.
@@ -263,6 +290,7 @@ function fs.mkstemp(prefix, options) end
 ---@param how? string as C's fopen has it: "r" (default), "w" or "a", with "+", "b" and "x" after it
 ---@param options? moontide.fs.Making
 ---@return moontide.Promise<moontide.fs.File>
+---@nodiscard
 function fs.open(path, how, options) end
 
 --- An open file. As a `<close>` variable's value it is closed at the end of the scope, without being
@@ -277,6 +305,7 @@ local File = {}
 ---@param offset? integer default: the position, which moves on
 ---@param options? moontide.Options
 ---@return moontide.Promise<string?>
+---@nodiscard
 function File:read(n, offset, options) end
 
 --- Writes all of data.
@@ -284,6 +313,7 @@ function File:read(n, offset, options) end
 ---@param offset? integer default: the position, which moves on
 ---@param options? moontide.Options an abort meanwhile may leave a part
 ---@return moontide.Promise
+---@nodiscard
 function File:write(data, offset, options) end
 
 --- `for line in file:lines() do`: as `fs.lines`, from the position; leaves the file open. Reads
@@ -300,38 +330,45 @@ function File:chunks(size, options) end
 
 ---@param options? moontide.Options
 ---@return moontide.Promise<moontide.fs.Stat>
+---@nodiscard
 function File:stat(options) end
 
 --- Waits until the disk has data and attributes. Source: POSIX, fsync.
 ---@param options? moontide.Options
 ---@return moontide.Promise
+---@nodiscard
 function File:sync(options) end
 
 --- Waits until the disk has the data. Source: POSIX, fdatasync.
 ---@param options? moontide.Options
 ---@return moontide.Promise
+---@nodiscard
 function File:datasync(options) end
 
 ---@param size? integer default 0
 ---@param options? moontide.Options
 ---@return moontide.Promise
+---@nodiscard
 function File:truncate(size, options) end
 
 ---@param mode integer
 ---@param options? moontide.Options
 ---@return moontide.Promise
+---@nodiscard
 function File:chmod(mode, options) end
 
 ---@param uid integer -1: as it is
 ---@param gid integer -1: as it is
 ---@param options? moontide.Options
 ---@return moontide.Promise
+---@nodiscard
 function File:chown(uid, gid, options) end
 
 ---@param atime number seconds since 1970
 ---@param mtime number seconds since 1970
 ---@param options? moontide.Options
 ---@return moontide.Promise
+---@nodiscard
 function File:utime(atime, mtime, options) end
 
 --- Closes the file when what runs on it is over; no cancellation reaches that. Gives the same
@@ -346,6 +383,7 @@ local Directory = {}
 --- The next entries, in no order; fulfilled with nothing when there are no more. One at a time.
 ---@param options? moontide.Options
 ---@return moontide.Promise<moontide.fs.Entry[]?>
+---@nodiscard
 function Directory:read(options) end
 
 --- `for entry in directory:entries() do` awaits them in parts. Leaves the directory open.
@@ -375,6 +413,7 @@ local Watch = {}
 --- nothing once it is closed.
 ---@param options? moontide.Options default: those of the watch
 ---@return moontide.Promise<moontide.fs.Event?>
+---@nodiscard
 function Watch:next(options) end
 
 --- Ends the watching. Also what a `<close>` variable and the end of a loop do.

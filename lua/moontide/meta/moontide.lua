@@ -16,8 +16,11 @@
 ---@class moontide.Thenable
 ---@field then function
 
---- A function, or a value with a metamethod `__call`.
+--- A function, or a value with a metamethod `__call`, that the loop calls: it cannot await.
 ---@alias moontide.Callable function|table|userdata
+
+--- The same, where it may await: it is called as an async function, or by one.
+---@alias moontide.AsyncCallable function|table|userdata
 
 ---@alias moontide.State
 ---| "pending"
@@ -105,12 +108,12 @@ local tide = {}
 --- a promise of its results. What fn raises, also before it first awaits, is a rejection with
 --- exactly that value.
 --- Source: ECMA-262, AsyncFunctionStart; a returned promise costs three ticks, as there.
----@param fn moontide.Callable
+---@param fn moontide.AsyncCallable
 ---@return fun(...: any): moontide.Promise
 function tide.async(fn) end
 
 --- `async(fn)(...)`.
----@param fn moontide.Callable
+---@param fn moontide.AsyncCallable
 ---@param ... any
 ---@return moontide.Promise
 function tide.spawn(fn, ...) end
@@ -207,10 +210,12 @@ function tide.clear_immediate(handle) end
 ---@param ms number less than 1 and NaN count as 1
 ---@param options? moontide.Options
 ---@return moontide.Promise
+---@nodiscard
 function tide.sleep(ms, options) end
 
 --- A promise that lets a whole turn of the loop pass, timers and I/O included: for long work.
 ---@return moontide.Promise
+---@nodiscard
 function tide.yield() end
 
 --- Runs the loop until nothing that is referenced is left. With main, starts `spawn(main, ...)`
@@ -220,7 +225,7 @@ function tide.yield() end
 --- the reason of an unhandled rejection, both unchanged, after which the loop can be run again;
 --- a moontide.DeadlockError when main still waits and nothing is left to run; and a
 --- string when the loop is running already, or inside an async function.
----@param main? moontide.Callable
+---@param main? moontide.AsyncCallable
 ---@param ... any
 ---@return any ... what main returns; nothing after `stop`
 function tide.run(main, ...) end
@@ -315,7 +320,7 @@ function tide.debug(options) end
 --- Makes a function that returns a promise from one that takes a callback `(err, ...)` as its last
 --- argument. Rejects with err unless it is nil or false. What f raises is a rejection.
 --- Source: Node, util.promisify.
----@param f moontide.Callable
+---@param f fun(...: any)
 ---@return fun(...: any): moontide.Promise
 function tide.promisify(f) end
 
@@ -329,6 +334,7 @@ function tide.now() end
 --- Source: ECMA-262, import(), with Lua's searchers.
 ---@param name string as for require
 ---@return moontide.Promise module what require returns
+---@nodiscard
 function tide.import(name) end
 
 --- A variable whose value follows async calls, reactions, microtasks, timers and I/O: each of them
@@ -349,7 +355,7 @@ function ContextVar:get() end
 
 --- Calls f(...) with the variable set to value, also in all that f starts. f may await.
 ---@param value any nil hides the default
----@param f moontide.Callable
+---@param f moontide.AsyncCallable
 ---@param ... any
 ---@return any ... what f returns; raises what f raises
 function ContextVar:run(value, f, ...) end
@@ -367,7 +373,7 @@ function AbortSignal:throw_if_aborted() end
 
 --- Calls f(reason) when the signal is aborted: synchronously, once, after every signal made from it
 --- is marked. Never called if it is aborted already. What f raises comes out of `run`.
----@param f fun(reason: any)
+---@param f async fun(reason: any)
 ---@return fun() remove takes f off; does nothing when it is late
 function AbortSignal:on_abort(f) end
 
@@ -411,7 +417,7 @@ local Group = {}
 
 --- Runs f(...) as a child, as `spawn` does: the group is not over before it is, and fails when it
 --- fails. In a cancelled group its first await raises. Raises when the group is over.
----@param f moontide.Callable
+---@param f moontide.AsyncCallable
 ---@param ... any
 ---@return moontide.Promise
 function Group:spawn(f, ...) end
@@ -435,35 +441,39 @@ function Group:stop(child, reason) end
 --- returns. The first failure cancels the rest, and is what the group rejects with; several make a
 --- moontide.AggregateError. What is neither spawned nor awaited is cancelled when the rest is over.
 --- Source: the nurseries of Trio.
----@param f fun(g: moontide.Group): ...: any
+---@param f async fun(g: moontide.Group): ...: any
 ---@param options? moontide.GroupOptions
 ---@return moontide.Promise
+---@nodiscard
 function tide.group(f, options) end
 
 --- Runs f(...) as the body of a group that is cancelled after ms: rejects with a TimeoutError then.
 ---@param ms number less than 1 counts as 1; counted from before f is called
----@param f moontide.Callable
+---@param f moontide.AsyncCallable
 ---@param ... any
 ---@return moontide.Promise
+---@nodiscard
 function tide.timeout(ms, f, ...) end
 
 --- The same, but fulfilled with `false` when the time is over, else with `true` and the results.
 --- Source: Trio, move_on_after.
 ---@param ms number
----@param f moontide.Callable
+---@param f moontide.AsyncCallable
 ---@param ... any
 ---@return moontide.Promise<boolean>
+---@nodiscard
 function tide.move_on_after(ms, f, ...) end
 
 --- Runs f(...) in a group that no cancellation reaches. Who awaits the promise is cancelled after that.
----@param f moontide.Callable
+---@param f moontide.AsyncCallable
 ---@param ... any
 ---@return moontide.Promise
+---@nodiscard
 function tide.shield(f, ...) end
 
 --- Runs f(...), as `spawn` does, outside all groups: it outlives the one in which it is called. Context
 --- variables are kept.
----@param f moontide.Callable
+---@param f moontide.AsyncCallable
 ---@param ... any
 ---@return moontide.Promise
 function tide.detach(f, ...) end
@@ -473,16 +483,18 @@ function tide.detach(f, ...) end
 
 --- Awaits f(item, index) for each of the list, in a group.
 ---@param list any[]|moontide.List
----@param f moontide.Callable
+---@param f moontide.AsyncCallable
 ---@param options? moontide.Concurrency
 ---@return moontide.Promise<moontide.List> # first result of each, in the order of the list
+---@nodiscard
 function tide.map(list, f, options) end
 
 --- `map` that is fulfilled with nothing.
 ---@param list any[]|moontide.List
----@param f moontide.Callable
+---@param f moontide.AsyncCallable
 ---@param options? moontide.Concurrency
 ---@return moontide.Promise
+---@nodiscard
 function tide.each(list, f, options) end
 
 ---@alias moontide.PollEvents "r"|"w"|"rw"
@@ -496,6 +508,7 @@ function tide.each(list, f, options) end
 ---@param events moontide.PollEvents
 ---@param options? moontide.Options
 ---@return moontide.Promise<moontide.PollEvents>
+---@nodiscard
 function tide.poll(fd, events, options) end
 
 --- Signals of the system. Those that come while nobody waits are kept for the next who asks. While it
@@ -508,6 +521,7 @@ local Signals = {}
 --- Fulfilled with the name of the next signal, "SIGINT" say; with nothing once it is closed.
 ---@param options? moontide.Options
 ---@return moontide.Promise<string?>
+---@nodiscard
 function Signals:next(options) end
 
 --- Gives the signals back to the system. Also what a `<close>` variable and the end of a loop do.
@@ -546,6 +560,7 @@ local Semaphore = {}
 --- permit that has just been granted; the collector releases it then.
 ---@param options? moontide.Waiting
 ---@return moontide.Promise<moontide.Permit>
+---@nodiscard
 function Semaphore:acquire(options) end
 
 --- n permits; n must be positive.
@@ -571,6 +586,7 @@ function Event:is_set() end
 
 ---@param options? moontide.Waiting
 ---@return moontide.Promise # fulfilled with nothing; also when `clear` came before the waiter's turn
+---@nodiscard
 function Event:wait(options) end
 
 --- Not set.
@@ -596,6 +612,7 @@ function Queue:push(item, options) end
 --- The next item. Fulfilled with nothing when the queue is closed and empty.
 ---@param options? moontide.Waiting
 ---@return moontide.Promise
+---@nodiscard
 function Queue:pop(options) end
 
 --- Adds an item, or hands it over, if that can be done at once. Whether it has been: not if the queue
@@ -649,13 +666,14 @@ function Generator:close() end
 --- Makes an async generator function. The body, f(yield, ...), is an async function that begins at
 --- the first request. `yield(v, ...)` returns what `next` passes; v may be a promise, which is
 --- awaited, but not nil.
----@param f fun(yield: (fun(...: any): ...), ...: any)
+---@param f async fun(yield: (async fun(...: any): ...), ...: any)
 ---@return fun(...: any): moontide.Generator, nil, nil, moontide.Generator # what a for loop takes
 function tide.generator(f) end
 
 --- A list of all values, the first of each round, that a for loop over the arguments gives: a
 --- generator's call, a queue, or any iterator.
----@param iterator moontide.Callable
+---@param iterator moontide.AsyncCallable
 ---@param ... any state, control value and closing value, as for loops take them
 ---@return moontide.Promise<any[]>
+---@nodiscard
 function tide.collect(iterator, ...) end

@@ -16,7 +16,7 @@ local net = {}
 ---@field keepalive? integer seconds, as `Stream:set_keepalive`
 ---@field timeout? number ms for all of it, else rejects with a TimeoutError
 ---@field attempt_delay? number ms before the next address is tried as well, default 250
----@field lookup? moontide.Callable in place of `dns.lookup`: lookup(host, options), a promise of
+---@field lookup? moontide.AsyncCallable in place of `dns.lookup`: lookup(host, options), a promise of
 ---moontide.dns.Address[]; else rejects with a TypeError
 ---@field tls? boolean|moontide.tls.Options true for none; `server_name` is `host` by default
 
@@ -26,6 +26,7 @@ local net = {}
 --- moontide.AggregateError of all. Source: RFC 8305; Node, net.connect.
 ---@param options moontide.net.ConnectOptions
 ---@return moontide.Promise<moontide.Stream>
+---@nodiscard
 function net.connect(options) end
 
 ---@class moontide.net.ListenOptions: moontide.Options
@@ -44,6 +45,7 @@ function net.connect(options) end
 --- Source: POSIX, bind and listen.
 ---@param options moontide.net.ListenOptions
 ---@return moontide.Promise<moontide.Server>
+---@nodiscard
 function net.listen(options) end
 
 ---@class moontide.net.ServeOptions: moontide.net.ListenOptions
@@ -56,7 +58,7 @@ function net.listen(options) end
 --- group, or of a TLS handshake, is reported and ends nothing else. The service belongs to the group
 --- in which it was begun: that is not over before it, and cancels it. An abort cancels it, too.
 ---@param options moontide.net.ServeOptions
----@param handler fun(stream: moontide.Stream, group: moontide.Group)
+---@param handler async fun(stream: moontide.Stream, group: moontide.Group)
 ---@return moontide.Promise<moontide.net.Service> # as soon as it listens
 function net.serve(options, handler) end
 
@@ -115,6 +117,7 @@ local UDP = {}
 --- is there; it can be used further. Source: POSIX, recvmsg.
 ---@param options? moontide.Options
 ---@return moontide.Promise<string?> # and a moontide.net.Peer
+---@nodiscard
 function UDP:receive(options) end
 
 --- Sends one datagram: send(data, host, port, [options]), or send(data, [options]) where the socket

@@ -119,4 +119,5 @@ function system.environ() end
 ---@param n integer 0 to 2147483647
 ---@param options? moontide.Options
 ---@return moontide.Promise<string>
+---@nodiscard
 function system.random_bytes(n, options) end

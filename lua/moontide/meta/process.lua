@@ -42,6 +42,7 @@ local process = {}
 ---@param arguments? (string|number)[]
 ---@param options? moontide.process.Options
 ---@return moontide.Promise<moontide.Child> promise settled already
+---@nodiscard
 function process.spawn(command, arguments, options) end
 
 --- What became of a child: it has one of the two.
@@ -71,6 +72,7 @@ function process.spawn(command, arguments, options) end
 ---@param arguments? (string|number)[]
 ---@param options? moontide.process.Exec
 ---@return moontide.Promise<moontide.process.Result>
+---@nodiscard
 function process.exec(command, arguments, options) end
 
 --- A child process. A `<close>` variable closes its pipes, tells it to end, as an abort does, and
@@ -86,6 +88,7 @@ local Child = {}
 --- the child alone.
 ---@param options? moontide.Options
 ---@return moontide.Promise<moontide.process.Outcome>
+---@nodiscard
 function Child:wait(options) end
 
 --- Sends it a signal. Raises a moontide.SystemError if that is forbidden.

@@ -31,6 +31,7 @@ function Promise:catch(on_rejected) end
 function Promise:finally(f) end
 
 --- `await(self)`.
+---@async
 ---@return any ... the values that the promise is fulfilled with
 function Promise:await() end
 
@@ -41,7 +42,7 @@ function Promise:state() end
 
 --- Called or indexed: `Promise(f)` is `Promise.new(f)`.
 ---@class moontide.PromiseClass
----@overload fun(executor: moontide.Callable): moontide.Promise
+---@overload fun(executor: fun(resolve: fun(...: any), reject: fun(reason: any))): moontide.Promise
 local PromiseClass = {}
 
 --- Runs executor(resolve, reject) at once. `resolve(v, ...)` adopts v if it is a promise or
@@ -68,7 +69,7 @@ function PromiseClass.reject(reason) end
 
 --- Calls f(...) at once: a promise of its results, rejected with what it raises.
 --- Source: ECMA-262, Promise.try.
----@param f moontide.Callable
+---@param f fun(...: any): ...
 ---@param ... any
 ---@return moontide.Promise
 PromiseClass["try"] = function(f, ...) end
@@ -84,18 +85,21 @@ function PromiseClass.with_resolvers() end
 --- Source: ECMA-262, Promise.all.
 ---@param list any[]|moontide.List its length is `n`, or `#list`
 ---@return moontide.Promise<moontide.List> # first value of each, in the order of the list
+---@nodiscard
 function PromiseClass.all(list) end
 
 --- Waits for all, whatever becomes of them; never rejects.
 --- Source: ECMA-262, Promise.allSettled.
 ---@param list any[]|moontide.List
 ---@return moontide.Promise<moontide.List> # a moontide.Outcome for each
+---@nodiscard
 function PromiseClass.all_settled(list) end
 
 --- Settles as the first that settles; for an empty list, never.
 --- Source: ECMA-262, Promise.race.
 ---@param list any[]|moontide.List
 ---@return moontide.Promise
+---@nodiscard
 function PromiseClass.race(list) end
 
 --- Fulfils as the first that is fulfilled. Rejects with a moontide.AggregateError when none is,
@@ -103,6 +107,7 @@ function PromiseClass.race(list) end
 --- Source: ECMA-262, Promise.any.
 ---@param list any[]|moontide.List
 ---@return moontide.Promise
+---@nodiscard
 function PromiseClass.any(list) end
 
 --- `all` for a table of any keys.
@@ -110,6 +115,7 @@ function PromiseClass.any(list) end
 ---@generic K
 ---@param map table<K, any>
 ---@return moontide.Promise<table<K, any>> # the same keys, first value of each
+---@nodiscard
 function PromiseClass.all_keyed(map) end
 
 --- `all_settled` for a table of any keys.
@@ -117,4 +123,5 @@ function PromiseClass.all_keyed(map) end
 ---@generic K
 ---@param map table<K, any>
 ---@return moontide.Promise<table<K, moontide.Outcome>>
+---@nodiscard
 function PromiseClass.all_settled_keyed(map) end

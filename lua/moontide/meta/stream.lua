@@ -28,6 +28,7 @@ local Stream = {}
 ---@param n? integer default: what is there
 ---@param options? moontide.Options
 ---@return moontide.Promise<string?>
+---@nodiscard
 function Stream:read(n, options) end
 
 --- Fulfilled with n bytes; rejects with IncompleteReadError (`received`: bytes) when the end comes
@@ -35,6 +36,7 @@ function Stream:read(n, options) end
 ---@param n integer 0 or more
 ---@param options? moontide.Options
 ---@return moontide.Promise<string>
+---@nodiscard
 function Stream:read_exactly(n, options) end
 
 --- Fulfilled with what comes up to the delimiter and the delimiter itself; with nothing at the end,
@@ -42,17 +44,20 @@ function Stream:read_exactly(n, options) end
 ---@param delimiter string
 ---@param options? moontide.Reading
 ---@return moontide.Promise<string?>
+---@nodiscard
 function Stream:read_until(delimiter, options) end
 
 --- Fulfilled with the next line without its "\n", the last one need not have one; with nothing at the
 --- end.
 ---@param options? moontide.ReadingLines
 ---@return moontide.Promise<string?>
+---@nodiscard
 function Stream:read_line(options) end
 
 --- Fulfilled with all that comes up to the end.
 ---@param options? moontide.Reading
 ---@return moontide.Promise<string>
+---@nodiscard
 function Stream:read_all(options) end
 
 --- `for chunk in stream:chunks() do` awaits each, up to the end.
@@ -128,6 +133,7 @@ local Server = {}
 --- none. A lack of descriptors is waited out.
 ---@param options? moontide.Options
 ---@return moontide.Promise<moontide.Stream?>
+---@nodiscard
 function Server:accept(options) end
 
 ---@return moontide.SocketAddress? # nothing once it is closed

@@ -14,6 +14,7 @@ function testing.clock(options) end
 
 --- Fulfilled, with nothing, when no function can go on without time or I/O.
 ---@return moontide.Promise
+---@nodiscard
 function testing.wait_all_tasks_blocked() end
 
 --- From here on, timers due in the same ms, and completions of the same poll, come in an order that
@@ -33,6 +34,7 @@ function Clock:elapsed() end
 --- Lets time pass: the timers due by then fire in their order, each at its time.
 ---@param ms number
 ---@return moontide.Promise
+---@nodiscard
 function Clock:advance(ms) end
 
 --- Gives real time back.

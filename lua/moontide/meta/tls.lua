@@ -40,6 +40,7 @@ local tls = {}
 --- moontide.TLSError, or with a moontide.SystemError of a file.
 ---@param options? moontide.tls.ContextOptions
 ---@return moontide.Promise<moontide.tls.Context>
+---@nodiscard
 function tls.context(options) end
 
 --- Speaks TLS over a stream, as a client: fulfilled when the handshake is done. From then on the
@@ -49,12 +50,14 @@ function tls.context(options) end
 ---@param stream moontide.Stream any stream: tcp, a unix domain socket, TLS
 ---@param options? moontide.tls.Options
 ---@return moontide.Promise<moontide.tls.Stream>
+---@nodiscard
 function tls.client(stream, options) end
 
 --- The same as a server: it needs `cert` and `key`, or a `context`.
 ---@param stream moontide.Stream
 ---@param options moontide.tls.Options
 ---@return moontide.Promise<moontide.tls.Stream>
+---@nodiscard
 function tls.server(stream, options) end
 
 ---@class moontide.tls.ServerOptions: moontide.tls.Options
@@ -66,6 +69,7 @@ function tls.server(stream, options) end
 ---@param server moontide.Server
 ---@param options moontide.tls.ServerOptions
 ---@return moontide.Promise<moontide.Server>
+---@nodiscard
 function tls.listen(server, options) end
 
 --- What a handshake has led to.
