@@ -78,7 +78,7 @@ end
 
 local function run_spec(case) return programs.run_spec(lua, case.spec) end
 
-local function run_program(text) return programs.run(lua, text) end
+local function run_program(program) return programs.run(lua, program.text, program.output) end
 
 local function indented(text) return (text:gsub("[^\n]+", "    %0")) end
 
@@ -118,7 +118,7 @@ end
 for i, program in ipairs(programs.of("README.md")) do
   if has_busted or not programs.is_spec(program.text) then
     local expected = assert(program.output, "README.md does not say what a program prints")
-    compare("README " .. i, programs.without_times(expected), run_program, program.text)
+    compare("README " .. i, programs.without_times(expected), run_program, program)
   end
 end
 

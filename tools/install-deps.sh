@@ -2,9 +2,9 @@
 # Installs what is missing to work on moontide, and nothing that is there already.
 #   tools/install-deps.sh build    compiler, Lua 5.4 with headers, libuv, pkg-config
 #   tools/install-deps.sh test     that, OpenSSL with headers, busted, luasocket, luasec, luarocks,
-#                                  curl, socat, nginx, redis and lua-redis
-#   tools/install-deps.sh check    that, dkjson and LuaSQL for SQLite, on Debian prosody, the linters,
-#                                  sanitizers and valgrind
+#                                  curl, socat, nginx, redis, lua-redis and luacheck
+#   tools/install-deps.sh check    that, dkjson and LuaSQL for SQLite, on Debian prosody, the other
+#                                  linters, sanitizers and valgrind
 # DEPS=no: only say what is missing; the exit status is 1 when something is.
 
 set -u
@@ -15,21 +15,29 @@ case $set_name in
 build) wanted="cc pkg-config lua lua-headers libuv" ;;
 test)
     wanted="cc pkg-config lua lua-headers libuv busted luasocket luarocks openssl libssl curl socat"
-    wanted="$wanted nginx redis-server lua-redis luasec"
+    wanted="$wanted nginx redis-server lua-redis luasec luacheck"
     ;;
 check)
     wanted="cc pkg-config lua lua-headers libuv busted luasocket luarocks openssl libssl curl socat"
-    wanted="$wanted nginx redis-server lua-redis luasec"
+    wanted="$wanted nginx redis-server lua-redis luasec luacheck"
     wanted="$wanted dkjson luasql-sqlite3"
     # where its package is one for Lua 5.4
     if command -v apt-get >/dev/null; then wanted="$wanted prosody"; fi
-    wanted="$wanted luacheck clang-format clang-tidy valgrind sanitizers"
+    wanted="$wanted clang-format clang-tidy valgrind sanitizers"
     ;;
 *)
     echo "usage: $0 build|test|check" >&2
     exit 2
     ;;
 esac
+
+# The command, and its parser where `moontide check` finds it.
+has_luacheck()
+{
+    command -v luacheck >/dev/null && lua=$(sh "$here/find.sh" lua) &&
+        "$lua" -e "package.path = '$here/../lua/?.lua;' .. package.path
+            os.exit(require('moontide.check.parser').is_there())"
+}
 
 # A tool may exist and still not link: the sanitizers' libraries are packages of their own.
 links_sanitizers()
@@ -60,6 +68,7 @@ has()
     redis-server) command -v redis-server >/dev/null || command -v valkey-server >/dev/null ;;
     lua-redis) lua=$(sh "$here/find.sh" lua) && "$lua" "$here/../spec/support/find_redis.lua" ;;
     sanitizers) links_sanitizers ;;
+    luacheck) has_luacheck ;;
     nginx) PATH=$PATH:/usr/sbin:/usr/local/sbin command -v nginx >/dev/null ;;
     *) command -v "$1" >/dev/null ;;
     esac
@@ -135,7 +144,6 @@ package()
         if brew info lua@5.4 >/dev/null 2>&1; then echo lua@5.4; else echo lua; fi ;;
     brew:clang-format) echo clang-format ;;
     brew:clang-tidy) echo llvm ;;
-    brew:luacheck) echo luacheck ;;
     brew:valgrind) ;; # Linux only
 
     pacman:redis-server) echo valkey ;;

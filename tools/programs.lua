@@ -49,19 +49,24 @@ function M.run_spec(lua, path) return M.output_of(RUN_SPEC:format(lua, path)) en
 
 function M.is_spec(text) return text:find("%f[%w]it%(") ~= nil end
 
+local CHECK = "$ moontide check app.lua\n"
+
 --- A program that runs the loop itself is for plain Lua, a spec for busted; one that catches
---- signals gets one. In what it prints it is app.lua.
-function M.run(lua, text)
+--- signals gets one. In what it prints it is app.lua. Where what is expected begins with that
+--- command, the program is checked, not run.
+function M.run(lua, text, expected)
   local name = os.tmpname()
   local path = name .. "_spec.lua"
   local f = assert(io.open(path, "w"))
   f:write(text)
   f:close()
-  local runner = text:find("tide.run(", 1, true) and "" or "bin/moontide"
+  local is_checked = expected and expected:sub(1, #CHECK) == CHECK
+  local runner = is_checked and "bin/moontide check" or text:find("tide.run(", 1, true) and ""
+    or "bin/moontide"
   local command = ("'%s' %s %s </dev/null"):format(lua, runner, path)
   if text:find("tide.signal(", 1, true) then command = M.signalled(command, "TERM") end
   local output = M.is_spec(text) and M.run_spec(lua, path) or M.output_of(command)
-  output = output:gsub(path:gsub("%p", "%%%0"), "app.lua")
+  output = (is_checked and CHECK or "") .. output:gsub(path:gsub("%p", "%%%0"), "app.lua")
   os.remove(path)
   os.remove(name)
   return output

@@ -83,6 +83,9 @@ unset LUA_PATH LUA_CPATH
 got=$("$tree/bin/moontide" script.lua) || fail "the installed command failed"
 [ "$got" = "$expected" ] || fail "the command printed '$got' instead of '$expected'"
 
+# So has its check, with the annotations that this reads.
+"$tree/bin/moontide" check script.lua || fail "the installed check failed"
+
 # check_links FOLDER: what the documents there link to is there too.
 check_links()
 {

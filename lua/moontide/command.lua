@@ -216,10 +216,20 @@ local function answer(what)
   exit(0)
 end
 
+--- `moontide check`: looks for mistakes in files, and runs none of them.
+local function check_files(args)
+  load_library()
+  set_collector()
+  exit(require("moontide.check.command").run(args))
+end
+
 --- Runs what the arguments say; does not return.
 ---@param args table<integer, string> as Lua's global `arg`
 ---@param source string that of the command's own file, which is in no trace
 function M.main(args, source)
+  if args[1] == "check" then
+    return check_files(args)
+  end
   local options, problem = options_of.parse(args)
   if not options then
     return refuse(problem)

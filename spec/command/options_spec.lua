@@ -156,6 +156,7 @@ print("done")
       local result = moontide(option)
       assert.same({ code = 0, err = "" }, { code = result.code, err = result.err })
       for _, word in ipairs {
+        "moontide check",
         "-e CODE", "-l NAME", "--unhandled=raise|warn", "-v, --version", "-h, --help", "  --  ",
         " 0 ", " 1 ", " 13 ", " 64 ", " 130 ", " 143 ", "os.exit",
       } do

@@ -42,7 +42,7 @@ for _, name in ipairs(DOCUMENTS) do
     for i, program in ipairs(programs.of("docs/" .. name .. ".md")) do
       if not reason_not_to_run(program.text) then
         it("has a program that runs, " .. i, function()
-          local output = programs.run(child.lua, program.text)
+          local output = programs.run(child.lua, program.text, program.output)
           if program.output then
             assert.equal(programs.without_times(program.output), output)
             return

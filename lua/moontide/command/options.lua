@@ -4,6 +4,7 @@ local M = {}
 
 M.usage = [[
 usage: moontide [OPTION]... [SCRIPT [ARGUMENT]...]
+       moontide check [OPTION]... FILE|DIRECTORY...
 Runs SCRIPT, which may await, and then the loop until nothing is left. `-` is standard input, and
 so is no SCRIPT where that is a pipe or a file.
 
@@ -17,6 +18,8 @@ so is no SCRIPT where that is a pipe or a file.
   -v, --version           prints the version
   -h, --help              prints this text
   --                      ends the options
+
+check looks for mistakes, and runs nothing; `moontide check --help` says what it finds.
 
 At SIGUSR1 it tells on stderr which async functions are suspended and what keeps the loop alive,
 unless SCRIPT asks for that signal itself.
