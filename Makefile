@@ -225,8 +225,9 @@ lint: deps-check
 	$(call each,lint-lua lint-format lint-c lint-build)
 
 .PHONY: lint-lua lint-format lint-c lint-build
-lint-lua:
+lint-lua: core
 	luacheck -q lua bin/moontide spec examples bench tools rockspec/*.rockspec .busted
+	$(LUA) bin/moontide check lua bin/moontide examples bench tools .busted
 
 lint-format:
 	clang-format --dry-run -Werror $(CSRC) $(TLSSRC) $(HEADERS) $(HOSTSRC) $(BENCHSRC) $(BENCHHDR)

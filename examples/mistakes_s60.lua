@@ -9,7 +9,7 @@ end)
 
 -- wrong: asks whether there is a promise
 local function open_door_wrong(user)
-  if is_allowed(user) then return user .. " comes in" end
+  if is_allowed(user) then return user .. " comes in" end -- moontide: ignore T102
   return user .. " stays outside"
 end
 

@@ -14,7 +14,7 @@ end)
 
 describe("mistakes", function()
   it("forgets to await, and misses the error", function()
-    save(nil)
+    save(nil) -- moontide: ignore T101
   end)
 
   it("forgets to stop what it has started", function()
@@ -27,7 +27,7 @@ describe("mistakes", function()
   end)
 
   it("ends before what it tests does", function()
-    retry(function()
+    retry(function() -- moontide: ignore T101
       return sleep(1000)
     end, { attempts = 1, pause = 1 })
   end)
