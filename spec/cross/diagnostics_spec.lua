@@ -61,6 +61,13 @@ local REPORTS = {
     status = { 0, "nobody awaits this call of async function 'status_of'", "S60 S83" },
     upload = { 0, "nobody awaits this call of async function 'upload'", "S63 S83" },
   },
+  ["moontide check"] = {
+    early_exit = { 1, "(T101) the promise of 'fs.write_file' is dropped", "S60" },
+    sequential = { 0, "(T201) 'load_part' begins when 'load_part' has ended", "S61" },
+    swallowed = { 1, "(T110) an empty handler swallows every error", "S62" },
+    wrong_option = { 1, "(T112) 'fs.mkdir' has no option 'recursiv'" },
+    wrong_option_quiet = { 1, "(T112) 'tide.each' has no option 'concurency'" },
+  },
   ["kill -USR1"] = {
     interval = { 143, "timer: interval of 50 ms, due in", "S82" },
     open_server = { 143, "  server: 127.0.0.1:", "S82" },
@@ -113,7 +120,8 @@ local function run(text)
   local command = signalled and SIGNALLED:format(command_for("moontide " .. signalled))
     or command_for(text)
   local result = child.shell(command)
-  return { code = result.code, err = without_folder(result.err) }
+  local told = text:find("^moontide check ") and result.out .. result.err or result.err
+  return { code = result.code, err = without_folder(told) }
 end
 
 local function names_line(text, file, line)
@@ -143,6 +151,7 @@ describe("without the mistake nothing is reported:", function()
       local silence = { code = 0, err = "" }
       assert.same(silence, run(("moontide %s.clean.lua"):format(name)))
       assert.same(silence, run(("moontide --debug=error %s.clean.lua"):format(name)))
+      assert.same(silence, run(("moontide check %s.clean.lua"):format(name)))
     end)
   end
 end)
