@@ -206,10 +206,10 @@ end
 
 local function signals()
   local watched <close> = tide.signal("SIGUSR1", "SIGUSR2")
-  local _ <close> = tide.set_timeout(watched.close, 50, watched) -- should the cancellation fail
   local waits = { watched:next(), watched:next() }
   assert(waits[2]:state() == "pending")
   tide.signal("SIGUSR1") -- for the collector
+  local _ <close> = tide.set_timeout(watched.close, 150, watched) -- should the cancellation fail
   assert(not await(tide.move_on_after(1, function() await(watched:next()) end)))
   fails(tide.signal, "SIGUSR1", "SIGKILL")
   fails(await, tide.poll(99999, "r"))
@@ -249,7 +249,7 @@ local function datagrams()
   fails(await, a:send("no address"))
   fails(net.udp, { host = host, port = port })
   assert(await(b:receive()) == "kept")
-  local _ <close> = tide.set_timeout(b.close, 50, b) -- should the cancellation fail
+  local _ <close> = tide.set_timeout(b.close, 150, b) -- should the cancellation fail
   await(tide.move_on_after(1, function() await(b:receive()) end))
   net.udp() -- for the collector
   local rest = b:receive()
