@@ -59,17 +59,20 @@ static bool is_wanted(const tide_runtime *rt) {
 
 /* Pushes what is raised by the interruption, which begins. [-0, +1, m] */
 static void push_reason(lua_State *L, tide_runtime *rt) {
+    if (rt->interruption.ref_reason != 0)
+        luaL_unref(L, LUA_REGISTRYINDEX, rt->interruption.ref_reason);
     lua_pushfstring(L, "interrupted by %s", tide_signame_of(rt->interruption.number));
     tide_objects_new_error(L, rt, "AbortError");
     lua_pushvalue(L, -1);
     rt->interruption.ref_reason = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
-/* Interrupts all that runs; or nothing, if the program asks for the signal itself. [-0, +0, e] */
-static void interrupt_all(lua_State *L, tide_runtime *rt) {
+/* Interrupts all that runs; or nothing, if the program asks for the signal itself. Returns whether
+ * that was done. [-0, +0, e] */
+static bool interrupt_all(lua_State *L, tide_runtime *rt) {
     if (is_wanted(rt)) {
         rt->interruption.stage = TIDE_UNINTERRUPTED;
-        return;
+        return false;
     }
     rt->interruption.stage = TIDE_INTERRUPTED_ALL;
     rt->interruption.due = true;
@@ -77,14 +80,19 @@ static void interrupt_all(lua_State *L, tide_runtime *rt) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->interruption.ref_function);
     lua_pushinteger(L, rt->interruption.number);
     push_reason(L, rt);
-    lua_call(L, 2, 0);
+    lua_call(L, 2, 1);
+    if (lua_toboolean(L, -1))
+        rt->interruption.stage = TIDE_UNINTERRUPTED;
+    lua_pop(L, 1);
+    return true;
 }
 
 /* Whether the top level waits for something that goes on until it is over, since it is interrupted
- * itself. */
+ * itself. A program that goes on does not wait for that. */
 static bool is_kept_waiting(const tide_runtime *rt) {
     const tide_promise *p = rt->tasks.awaited;
-    return rt->tasks.waiter != NULL && p->state == TIDE_PENDING && tide_task_is_call(p);
+    return rt->interruption.stage == TIDE_INTERRUPTED_ALL && rt->tasks.waiter != NULL &&
+           p->state == TIDE_PENDING && tide_task_is_call(p);
 }
 
 /* What ran on the main thread has come back to the loop. */
@@ -105,6 +113,15 @@ bool tide_interruption_take(lua_State *L, tide_runtime *rt) {
 
 /* ---- code that does not come back ---- */
 
+/* The program goes on: its top level comes back from what it awaits, and a function that was
+ * interrupted before can be interrupted again. */
+static void begin_anew(tide_runtime *rt) {
+    tide_node *t = rt->tasks.running.task;
+    rt->interrupt = rt->running;
+    if (t != NULL && !(t->promise.flags & TIDE_MEMBER))
+        t->promise.flags &= (uint16_t)~TIDE_RECEIVED;
+}
+
 static void on_step(lua_State *L, lua_Debug *ar) {
     tide_runtime *rt = heeding.rt;
     (void)ar;
@@ -114,12 +131,15 @@ static void on_step(lua_State *L, lua_Debug *ar) {
     }
     if (uv_hrtime() - rt->interruption.since < PATIENCE)
         return;
-    if (rt->interruption.stage == TIDE_SIGNALLED) {
+    bool interrupted = rt->interruption.stage == TIDE_INTERRUPTED_ALL;
+    if (!interrupted) {
         rt->interrupt = rt->tasks.answered;
-        interrupt_all(L, rt);
+        interrupted = interrupt_all(L, rt);
+        if (interrupted && rt->interruption.stage == TIDE_UNINTERRUPTED)
+            begin_anew(rt);
     }
     lua_sethook(L, NULL, 0, 0);
-    if (rt->interruption.stage == TIDE_INTERRUPTED_ALL)
+    if (interrupted)
         tide_task_raise_interruption(L, rt);
 }
 
@@ -194,8 +214,9 @@ static int start(tide_runtime *rt, int i) {
 }
 
 /* heed_interruptions(f): at SIGINT and SIGTERM f is called with the signal's number and
- * the reason, once; it interrupts functions and groups with interrupt(). The top level is
- * interrupted besides. To be called on the main thread. */
+ * the reason; it interrupts functions and groups with interrupt(). The top level is
+ * interrupted besides. If f returns true, the program goes on, and the next signal is as the first
+ * one; else that ends it. To be called on the main thread. */
 static int heed_interruptions(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     tide_argument_callable(L, 1);
@@ -241,8 +262,20 @@ static int interruptible(lua_State *L) {
     return 1;
 }
 
+static bool is_awaited(lua_State *L, const tide_runtime *rt, int index) {
+    return rt->tasks.waiter != NULL && lua_touserdata(L, index) == rt->tasks.awaited;
+}
+
+/* awaited_on_top() -> the promise that the top level awaits, or nil */
+static int awaited_on_top(lua_State *L) {
+    tide_heap_push_list(L, tide_runtime_here(L), is_awaited);
+    lua_rawgeti(L, -1, 1);
+    return 1;
+}
+
 /* interrupt(promise, [call]) -> whether nothing is left to do about that one; if not, the call that
- * it awaits, to be given here the next time */
+ * it awaits, to be given here the next time. Of what belongs to a group only groups are
+ * interrupted. */
 static int interrupt(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     const tide_promise *p = tide_promise_check(L, rt, 1);
@@ -253,6 +286,10 @@ static int interrupt(lua_State *L) {
             lua_pop(L, 1);
         else
             tide_scope_cancel(L, rt, 1);
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    if (!is_outermost(L, rt, 1)) {
         lua_pushboolean(L, 1);
         return 1;
     }
@@ -282,6 +319,7 @@ static int settle(lua_State *L) {
 
 const luaL_Reg tide_interruption_functions[] = {{"heed_interruptions", heed_interruptions},
                                                 {"interruptible", interruptible},
+                                                {"awaited_on_top", awaited_on_top},
                                                 {"interrupt", interrupt},
                                                 {"settle", settle},
                                                 {NULL, NULL}};
