@@ -53,21 +53,29 @@ static bool push_listed(lua_State *L, const tide_runtime *rt, lua_CFunction func
     return found != NULL;
 }
 
-/* Pushes the name of the running function. [-0, +1, m] */
-static const char *push_name(lua_State *L) {
-    lua_Debug ar;
-    lua_getstack(L, 0, &ar);
-    lua_getinfo(L, "f", &ar);
-    int function = lua_gettop(L);
+const char *tide_argument_push_name(lua_State *L, int function) {
     const tide_runtime *rt = tide_runtime_find(L);
-    bool listed = rt != NULL && push_listed(L, rt, lua_tocfunction(L, function));
-    if (!listed && lua_getupvalue(L, function, 2) != NULL && lua_islightuserdata(L, -1))
+    int top = lua_gettop(L) + 1;
+    lua_CFunction f = lua_tocfunction(L, function);
+    bool listed = f != NULL && rt != NULL && push_listed(L, rt, f);
+    if (!listed && f != NULL && lua_getupvalue(L, function, 2) != NULL &&
+        lua_islightuserdata(L, -1))
         lua_pushstring(L, *(const char *const *)lua_touserdata(L, -1));
     else if (!listed)
         lua_pushliteral(L, "?");
-    lua_replace(L, function);
-    lua_settop(L, function);
-    return lua_tostring(L, function);
+    lua_copy(L, -1, top);
+    lua_settop(L, top);
+    return lua_tostring(L, top);
+}
+
+/* Pushes the name of the running function. [-0, +1, m] */
+static const char *push_own_name(lua_State *L) {
+    lua_Debug ar;
+    lua_getstack(L, 0, &ar);
+    lua_getinfo(L, "f", &ar);
+    tide_argument_push_name(L, lua_gettop(L));
+    lua_remove(L, -2);
+    return lua_tostring(L, -1);
 }
 
 /* ---- where ---- */
@@ -242,7 +250,7 @@ const char *tide_argument_push_expected(lua_State *L, int index, const char *wha
 /* ---- of the running function ---- */
 
 int tide_argument_fail(lua_State *L, int argument, const char *text) {
-    const char *name = push_name(L);
+    const char *name = push_own_name(L);
     return tide_argument_raise(L, argument - (strchr(name, ':') != NULL), name, text);
 }
 

@@ -44,6 +44,10 @@ typedef struct tide_range {
 void tide_argument_name(lua_State *L, tide_runtime *rt, const char *prefix,
                         const luaL_Reg *functions);
 
+/* Pushes the public name of the function at the index, a positive one; "?" if it has none here.
+ * [-0, +1, m] */
+const char *tide_argument_push_name(lua_State *L, int function);
+
 /* The __call of what is called by mistake only: it does not count as one. */
 int tide_argument_refuse_call(lua_State *L);
 

@@ -128,11 +128,19 @@ static int where(lua_State *L) {
     return 1;
 }
 
+/* name_of(f) -> "sleep", "fs.stat", "stream:read"; "?" for what is not written in C here */
+static int name_of(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    tide_argument_push_name(L, 1);
+    return 1;
+}
+
 const luaL_Reg tide_check_functions[] = {{"check", check},
                                          {"check_options", check_options},
                                          {"problem", problem},
                                          {"expected", expected},
                                          {"check_self", check_self},
                                          {"where", where},
+                                         {"name_of", name_of},
                                          {"fail", fail},
                                          {NULL, NULL}};

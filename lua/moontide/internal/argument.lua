@@ -13,6 +13,7 @@ local core = require "moontide.core"
 ---@field expected fun(what: string, value: any, position: integer, name: string) raises that
 ---@field fail fun(text: string, position: integer, name: string) raises that
 ---@field where fun(): string that position, as it stands before a message
+---@field name_of fun(f: function): string the public name of a function that is written in C here
 local argument = core.argument
 
 -- The library's own files are in no trace either.
