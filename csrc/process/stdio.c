@@ -163,6 +163,19 @@ static int brings(lua_State *L) {
     return 1;
 }
 
+/* is_terminal(fd) -> whether it is one */
+static int is_terminal(lua_State *L) {
+    lua_pushboolean(L, isatty((int)tide_argument_integer(L, 1, TIDE_NATURAL)));
+    return 1;
+}
+
+/* flush(): what C has written to its streams, libraries included */
+static int flush(lua_State *L) {
+    (void)L;
+    fflush(NULL);
+    return 0;
+}
+
 /* refusal(code, syscall) -> SystemError */
 static int refusal(lua_State *L) {
     static const char *const names[] = {"EBADF", "ECANCELED", "EPIPE", NULL};
@@ -226,5 +239,6 @@ void tide_stdio_open(lua_State *L, tide_runtime *rt) {
     lua_pop(L, 1);
 }
 
-const luaL_Reg tide_stdio_functions[] = {
-    {"brings", brings}, {"open", open_standard}, {"refusal", refusal}, {NULL, NULL}};
+const luaL_Reg tide_stdio_functions[] = {{"brings", brings},           {"flush", flush},
+                                         {"is_terminal", is_terminal}, {"open", open_standard},
+                                         {"refusal", refusal},         {NULL, NULL}};
