@@ -2,7 +2,8 @@
 # Installs what is missing to work on moontide, and nothing that is there already.
 #   tools/install-deps.sh build    compiler, Lua 5.4 with headers, libuv, pkg-config
 #   tools/install-deps.sh test     that, OpenSSL with headers, busted, luasocket, luasec, luarocks,
-#                                  curl, socat, nginx, redis, lua-redis and luacheck
+#                                  curl, socat, nginx, redis, lua-redis and luacheck, on Debian
+#                                  lua-readline
 #   tools/install-deps.sh check    that, dkjson and LuaSQL for SQLite, on Debian prosody, the other
 #                                  linters, sanitizers and valgrind
 # DEPS=no: only say what is missing; the exit status is 1 when something is.
@@ -16,13 +17,14 @@ build) wanted="cc pkg-config lua lua-headers libuv" ;;
 test)
     wanted="cc pkg-config lua lua-headers libuv busted luasocket luarocks openssl libssl curl socat"
     wanted="$wanted nginx redis-server lua-redis luasec luacheck"
+    if command -v apt-get >/dev/null; then wanted="$wanted lua-readline"; fi
     ;;
 check)
     wanted="cc pkg-config lua lua-headers libuv busted luasocket luarocks openssl libssl curl socat"
     wanted="$wanted nginx redis-server lua-redis luasec luacheck"
     wanted="$wanted dkjson luasql-sqlite3"
     # where its package is one for Lua 5.4
-    if command -v apt-get >/dev/null; then wanted="$wanted prosody"; fi
+    if command -v apt-get >/dev/null; then wanted="$wanted lua-readline prosody"; fi
     wanted="$wanted clang-format clang-tidy valgrind sanitizers"
     ;;
 *)
@@ -64,6 +66,7 @@ has()
     luasec) lua=$(sh "$here/find.sh" lua) && "$lua" -e 'require "ssl"' 2>/dev/null ;;
     dkjson) lua=$(sh "$here/find.sh" lua) && "$lua" -e 'require "dkjson"' 2>/dev/null ;;
     luasql-sqlite3) lua=$(sh "$here/find.sh" lua) && "$lua" -e 'require "luasql.sqlite3"' 2>/dev/null ;;
+    lua-readline) lua=$(sh "$here/find.sh" lua) && "$lua" -e 'require "readline"' 2>/dev/null ;;
     luarocks) sh "$here/find.sh" luarocks >/dev/null ;;
     redis-server) command -v redis-server >/dev/null || command -v valkey-server >/dev/null ;;
     lua-redis) lua=$(sh "$here/find.sh" lua) && "$lua" "$here/../spec/support/find_redis.lua" ;;

@@ -195,14 +195,26 @@ local function run(tide, options, main, ...)
   exit(code)
 end
 
---- The name of the script, or nil where there is only code.
+--- Calls the function, then runs what is typed, and leaves.
+local function converse(main, ...)
+  local tide = require "moontide"
+  local interruption = require "moontide.repl.interruption"
+  require("moontide.internal.report").print_at("SIGUSR1")
+  require("moontide.repl.session").run(describe(tide, interruption), text_of, main, ...)
+  exit(0)
+end
+
+--- The name of the script, or nil where there is only code, or what will be typed.
 local function script_of(args, options)
   if options.script then
     return args[options.script]
-  elseif #options.steps > 0 then
+  elseif #options.steps > 0 or options.interactive then
     return nil
   elseif has_script_on_stdin() then
     return "-"
+  elseif require("moontide.core").stdio.is_terminal(0) then
+    options.interactive = true
+    return nil
   end
   refuse("no script given")
 end
@@ -248,6 +260,9 @@ function M.main(args, source)
   local main = load_all(options, name)
   if options.unhandled == "warn" then
     warn_of_rejections(tide)
+  end
+  if options.interactive then
+    converse(main, table.unpack(_G.arg))
   end
   run(tide, options, main, table.unpack(_G.arg))
 end

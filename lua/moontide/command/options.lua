@@ -6,10 +6,11 @@ M.usage = [[
 usage: moontide [OPTION]... [SCRIPT [ARGUMENT]...]
        moontide check [OPTION]... FILE|DIRECTORY...
 Runs SCRIPT, which may await, and then the loop until nothing is left. `-` is standard input, and
-so is no SCRIPT where that is a pipe or a file.
+so is no SCRIPT where that is a pipe or a file. At a terminal, no SCRIPT is the same as -i.
 
   -e CODE                 runs CODE before SCRIPT, or in its place; may be given several times
   -l NAME, -l G=NAME      requires NAME into a global of that name, or G, before SCRIPT
+  -i                      runs what is typed, after SCRIPT and with what that has begun
   --unhandled=raise|warn  what a rejection does that nothing handles: it ends the program, as is
                           usual; or it is printed with its trace, and the program goes on
   --debug                 reports calls that nobody awaited, and what is still suspended at the end;
@@ -38,6 +39,7 @@ exit codes:
 
 ---@class moontide.command.Options
 ---@field steps { kind: "code"|"module", value: string }[] what is run before the script, in order
+---@field interactive boolean? what is typed is run in the end
 ---@field unhandled "raise"|"warn"
 ---@field debug "on"|"error"|nil
 ---@field answer "help"|"version"|nil what is printed instead of running anything
@@ -92,6 +94,8 @@ function M.parse(args)
       break
     elseif ANSWERED[name] and not value then
       options.answer = options.answer or ANSWERED[name]
+    elseif args[i] == "-i" then
+      options.interactive = true
     elseif DEBUG[args[i]] then
       options.debug = DEBUG[args[i]]
     elseif not VALUED[name] then

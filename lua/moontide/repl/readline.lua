@@ -1,0 +1,125 @@
+--- Lines that are edited with GNU Readline, by lua-readline's callback interface.
+local console = require "moontide.repl.console"
+local core = require "moontide.core"
+local stdio = require "moontide.stdio"
+
+-- Functions of readline's that lua-readline does not offer. They need no arguments and return 0: so
+-- for Lua they are functions without results.
+local DISPLAY = {
+  clear = "rl_clear_visible_line",
+  draw = "rl_forced_update_display",
+  kill = "rl_kill_full_line",
+}
+
+local PASTE_OFF <const> = "\27[?2004l"
+
+---@class moontide.repl.Readline
+---@field library table
+---@field display table<string, function>
+---@field prompt string? of the line that is being typed
+---@field on_line fun(line: string?)
+---@field ended boolean? the line is
+---@field line string?
+local Readline = {}
+Readline.__index = Readline
+
+--- Begins a line, or goes on with the one that was dropped. Only a new beginning can change the
+--- prompt; lua-readline then keeps the terminal open that it has opened for the old one.
+local function begin(self, prompt)
+  self.ended, self.line = false, nil
+  if self.prompt == prompt then
+    return self:show()
+  end
+  self.prompt = prompt
+  self.library.handler_install(prompt, self.on_line)
+end
+
+--- The next line, or nil at the end.
+---@param prompt string
+---@param wait fun(promise: moontide.Promise): any
+---@return string?
+function Readline:read(prompt, wait)
+  begin(self, prompt)
+  repeat
+    wait(core.poll(0, "r"))
+    self.library.read_char()
+  until self.ended
+  return self.line
+end
+
+--- Readline keeps what it writes until it has drawn a line.
+function Readline:hide()
+  self.display.clear()
+  core.stdio.flush()
+end
+
+function Readline:show()
+  self.display.draw()
+end
+
+--- Nothing is left of the line: the program ends.
+function Readline:leave()
+  self:hide()
+  console.write(os.getenv("TERM") ~= "dumb" and PASTE_OFF or "")
+end
+
+--- Forgets what has been typed.
+function Readline:drop()
+  if self.prompt then
+    self.library.sigcleanup()
+    self.display.clear()
+    self.display.kill()
+  end
+end
+
+---@param line string
+function Readline:remember(line)
+  self.library.add_history(line)
+end
+
+--- The functions of the library that lua-readline is linked with, or nil: it is another one.
+local function load_display()
+  local path = package.searchpath("C-readline", package.cpath)
+  local display = {}
+  for name, symbol in pairs(DISPLAY) do
+    display[name] = path and package.loadlib(path, symbol)
+    if not display[name] then
+      return nil
+    end
+  end
+  return display
+end
+
+--- The mode of the terminal is kept now, so that it is restored at the exit, wherever that is.
+local function keep_mode()
+  stdio.stdin:set_raw(true):set_raw(false)
+end
+
+local M = {}
+
+--- An editor, or nil: lua-readline is not there.
+---@param complete fun(text: string): string[], string? what the text may go on to, the last word
+---of it for each, and what is to follow when there is one only
+---@return moontide.repl.Readline?
+function M.open(complete)
+  local found, library = pcall(require, "readline")
+  local display = found and load_display()
+  if not display then
+    return nil
+  end
+  keep_mode()
+  library.set_options { histfile = "" } -- it has read one of its own
+  local self = setmetatable({ library = library, display = display }, Readline)
+  self.on_line = function(line)
+    library.handler_remove()
+    self.ended, self.line, self.prompt = true, line, nil
+  end
+  library.set_complete_function(function(text, from, to)
+    local ok, words, append = pcall(complete, text:sub(1, to - 1), from)
+    library.set_completion_append_character(ok and append or "")
+    return ok and words or {}
+  end)
+  return self
+end
+
+return M

@@ -1,0 +1,343 @@
+-- Of: repl/session, repl/console, repl/interruption, repl/plain, repl/reader, repl/readline,
+-- Of: repl/waiting
+local child = require "spec.support.child"
+local files = require "spec.support.files"
+local leak = require "spec.support.leak"
+local terminal = require "spec.support.terminal"
+
+local CTRL_A <const>, CTRL_C <const>, CTRL_D <const>, TAB <const> = "\1", "\3", "\4", "\t"
+
+local NO_READLINE <const> = "package.preload.readline = function() error('none') end"
+
+local has_readline = pcall(require, "readline")
+
+--- Lines that come through a pipe.
+local function typed(text, ...)
+  local command = child.command("bin/moontide", "-i", ...)
+  return child.with_file(text, function(path)
+    return child.shell(("(cat %s | %s)"):format(child.quote(path), command))
+  end)
+end
+
+--- What is printed, without the prompts; and on stderr.
+local function answers(text, ...)
+  local result = typed(text, ...)
+  assert.equal(0, result.code)
+  local out = ("\n" .. result.out):gsub("\n[> ]+", "\n")
+  return out:match("^\n*(.-)\n*$"), result.err
+end
+
+describe("the REPL", function()
+  after_each(leak.check)
+
+  it("prints the values of expressions, and runs statements", function()
+    assert.equal('3\n"a"\tnil\t{ 1 }\nprinted\n5',
+      answers('1 + 2\n"a", nil, {1}\nprint("printed")\nx = 5\nx\n'))
+  end)
+
+  it("awaits at top level", function()
+    assert.equal('"slept"', answers('tide.await(tide.sleep(1)) return "slept"\n'))
+    assert.equal('{ 1, 2, n = 2 }\n"late"', answers(
+      'tide.map({1, 2}, async(function(x) await(tide.sleep(1)) return x end)):await()\n'
+        .. 'await(tide.sleep(1):next(function() return "late" end))\n'))
+  end)
+
+  it("has the last result in _", function()
+    assert.equal('42\n43\n43\n"b"\t1', answers('42\n_ + 1\nprint(_)\n({ "b", 1 })[1], 1\nx = _\n'))
+  end)
+
+  it("goes on reading where a chunk is not complete", function()
+    assert.equal("1\n2\n{ 1, 2 }\n7\n\"a\\nb\"",
+      answers("for i = 1, 2 do\n  print(i)\nend\n{ 1,\n2 }\n3 +\n4\n[[a\nb]]\n"))
+  end)
+
+  it("says what is wrong with a chunk, and goes on", function()
+    local out, err = answers("x = = 1\n1\nf(")
+    assert.equal("1", out)
+    assert.equal([[
+stdin:1: unexpected symbol near '='
+stdin:1: unexpected symbol near <eof>
+]], err)
+  end)
+
+  it("tells errors with a trace, and goes on", function()
+    local out, err = answers("error('bad')\nerror({})\n1\n")
+    assert.equal("1", out)
+    assert.matches("^stdin:1: bad\nstack traceback:\n.*error object is a table", err)
+    assert.is_nil(err:find("repl", 1, true), err)
+  end)
+
+  it("tells rejections that nothing handles, and goes on", function()
+    local out, err = answers("tide.Promise.reject('r')\n1\n")
+    assert.equal('Promise { <rejected> "r" }\n1', out)
+    assert.matches("^unhandled rejection: r\n", err)
+  end)
+
+  it("tells of a deadlock, and goes on", function()
+    local out, err = answers("await(tide.queue():pop())\n1\n")
+    assert.equal("1", out)
+    assert.matches("^DeadlockError: ", err)
+  end)
+
+  it("comes after the script, with what that has begun, even if that has failed", function()
+    local out, err = child.with_file([[
+      local tide = require "moontide"
+      x, help = ..., "help"
+      tide.set_timeout(function() y = 1 end, 1)
+      error("failed")
+    ]], function(path)
+      return answers("x, help\nawait(tide.sleep(10))\ny\n", path, "arg")
+    end)
+    assert.equal('"arg"\t"help"\n1', out)
+    assert.matches("failed", err)
+  end)
+
+  it("is left by os.exit with its code", function()
+    assert.equal(7, typed("os.exit(7)\n").code)
+  end)
+
+  it("is not where nobody types", function()
+    local result = child.shell(child.command("bin/moontide"))
+    assert.equal(64, result.code)
+  end)
+end)
+
+if not terminal.is_there() then
+  return pending("util-linux' script, which makes terminals, is not installed")
+end
+
+--- Types at a session; f is given the terminal.
+local function with_terminal(variables, arguments, f)
+  local t <close> = terminal.open(variables, table.unpack(arguments))
+  f(t)
+end
+
+for _, kind in ipairs { "lua-readline", "plain lines" } do
+  local is_plain = kind == "plain lines"
+
+  local function session(f)
+    with_terminal({ MOONTIDE_HISTORY = "" }, is_plain and { "-i", "-e", NO_READLINE } or {}, f)
+  end
+
+  describe("the REPL at a terminal, with " .. kind .. ",", function()
+    after_each(leak.check)
+
+    if not is_plain and not has_readline then
+      pending("lua-readline is not installed")
+      return
+    end
+
+    it("is left with Ctrl-D, and 0", function()
+      session(function(t)
+        t:enter("6 * 7")
+        t:expect("42")
+        t:expect("> ")
+        t:type(CTRL_D)
+        local _, code = t:finish()
+        assert.equal(0, code)
+      end)
+    end)
+
+    it("goes on with other things while somebody types", function()
+      session(function(t)
+        t:enter("n = 0; tide.set_interval(function() n = n + 1 end, 1)")
+        t:enter("tide.set_timeout(function() print(n > 1, 'meanwhile') end, 50)")
+        t:expect("true\tmeanwhile")
+      end)
+    end)
+
+    it("drops the line at Ctrl-C", function()
+      session(function(t)
+        t:expect("> ")
+        t:type("error('not this')")
+        t:expect("this')")
+        t:type(CTRL_C)
+        t:enter("'dropped'")
+        t:expect('"dropped"')
+        t:enter("if x then")
+        t:expect(">> ")
+        t:type(CTRL_C)
+        t:enter("'dropped again'")
+        t:expect('"dropped again"')
+      end)
+    end)
+
+    local count = "tide.set_interval(function() background = background + 1 end, 1)"
+    local spin = "while true do end"
+
+    for what, line in pairs {
+      ["an await"] = "print 'ready'; await(tide.sleep(1e8))",
+      ["the await of a call"] = "print 'ready'; "
+        .. "await(async(function() await(tide.sleep(1e8)) end)())",
+      ["the await of what ignores it"] = "print 'ready'; "
+        .. "await(async(function() while true do pcall(await, tide.sleep(1e3)) end end)())",
+      ["the await of a list"] = "print 'ready'; await(tide.Promise.all { tide.sleep(1e8) })",
+      ["the await of a group"] = "print 'ready'; "
+        .. "await(tide.group(function(g) g:spawn(tide.sleep, 1e8) end))",
+      ["an endless loop"] = "print 'ready'; " .. spin,
+      ["an endless loop of awaits"] = "print 'ready'; while true do await(nil) end",
+      ["an endless loop in an async function"] = "print 'ready'; "
+        .. "await(async(function() while true do end end)())",
+      ["one that is not awaited"] = "print 'ready'; async(function() while true do end end)(); "
+        .. "await(tide.sleep(1e8))",
+      ["one in the child of a group"] = "print 'ready'; await(tide.group(function(g) "
+        .. "g:spawn(function() await(tide.sleep(1)); while true do end end) end))",
+      ["one in a callback"] = "tide.set_timeout(function() print 'ready'; " .. spin .. " end, 1); "
+        .. "await(tide.sleep(1e8))",
+    } do
+      it("ends " .. what .. " at Ctrl-C, and has a prompt again", function()
+        session(function(t)
+          t:enter("background = 0; " .. count)
+          for i = 1, 2 do
+            t:enter(line)
+            t:expect("ready\r\n")
+            t:type(CTRL_C)
+            t:expect("AbortError: interrupted by SIGINT")
+            t:enter(i .. " + 40")
+            t:expect(40 + i .. "\r\n")
+          end
+          t:enter("before = background; await(tide.sleep(50)) return background > before")
+          t:expect("true\r\n")
+        end)
+      end)
+    end
+
+    it("ends what is caught before, at the next Ctrl-C", function()
+      session(function(t)
+        t:enter("spin = async(function() "
+          .. "for i = 1, 2 do pcall(function() print 'ready'; while true do end end) end end)")
+        t:enter("await(spin())")
+        t:expect("ready\r\n")
+        t:type(CTRL_C)
+        t:expect("ready\r\n")
+        t:type(CTRL_C)
+        t:enter("'back'")
+        t:expect('"back"')
+      end)
+    end)
+
+    it("ends a callback that does not come back", function()
+      session(function(t)
+        t:enter("tide.set_timeout(function() print 'ready'; while true do end end, 1)")
+        t:expect("ready\r\n")
+        t:type(CTRL_C)
+        t:enter("'back'")
+        t:expect('"back"')
+      end)
+    end)
+
+    it("lets a call clean up that was awaited", function()
+      session(function(t)
+        t:enter("f = async(function() local ok, err = pcall(await, tide.sleep(1e8)) "
+          .. "print(err.name); await(tide.sleep(10)); print('cleaned up', 'well') end)")
+        t:enter("print('ready'); await(f())")
+        t:expect("ready\r\n")
+        t:type(CTRL_C)
+        t:expect("cleaned up\twell")
+      end)
+    end)
+
+    it("is ended by SIGTERM, with 143", function()
+      session(function(t)
+        t:enter("require('moontide.process').kill")
+        t:enter("os.execute('kill ' .. require('moontide.os').pid()) await(tide.sleep(1e8))")
+        local _, code = t:finish()
+        assert.equal(143, code)
+      end)
+    end)
+  end)
+end
+
+describe("the line that is being typed", function()
+  after_each(leak.check)
+
+  if not has_readline then
+    pending("lua-readline is not installed")
+    return
+  end
+
+  for what, source in pairs {
+    ["print"] = "print 'above'",
+    ["io.write"] = "io.write('ab', 'ove', '\\n')",
+    ["io.write without an end of the line"] = "io.write('ab'); io.write('ove', '')",
+    ["io.stdout"] = "io.stdout:write('above\\n')",
+    ["io.stderr"] = "io.stderr:write('above\\n')",
+    ["moontide.stdio"] = "require('moontide.stdio').stdout:write('above\\n')",
+    ["errors"] = "error('above', 0)",
+    ["rejections"] = "tide.Promise.reject('above')",
+  } do
+    it("stays below what is printed with " .. what, function()
+      with_terminal({ MOONTIDE_HISTORY = "" }, { "-i" }, function(t)
+        t:enter("tide.set_timeout(function() " .. source .. " end, 100)")
+        t:expect("> ")
+        t:type("'typed ' .. ")
+        t:expect("above")
+        t:expect("'typed ' .. ")
+        t:type("'on'\r")
+        t:expect('"typed on"')
+        t:expect("> ")
+        t:type(CTRL_D)
+        local shown = t:finish()
+        assert.matches("\n[^\n>]*above\n.*> 'typed ' %.%. 'on'\n\"typed on\"\n>", shown)
+        assert.is_nil(shown:find("'typed ' .. \n", 1, true), shown)
+      end)
+    end)
+  end
+
+  it("stays where it takes several rows, with the cursor inside", function()
+    local long = ("x"):rep(200)
+    with_terminal({ MOONTIDE_HISTORY = "" }, { "-i" }, function(t)
+      t:enter("tide.set_timeout(print, 200, 'above')")
+      t:expect("> ")
+      t:type("#'" .. long .. "'" .. CTRL_A)
+      t:expect("above")
+      t:expect("> #'" .. long)
+      t:type("1 + \r")
+      t:expect("201")
+      t:expect("> ")
+      t:type(CTRL_D)
+      local shown = t:finish()
+      local rows = ("> 1 + #'" .. long .. "'"):gsub(("."):rep(80), "%0\n")
+      assert.is_truthy(shown:find("\nabove\n" .. rows .. "\n201\n", 1, true), shown)
+    end)
+  end)
+
+  it("is gone when the program ends meanwhile, and the terminal is as before", function()
+    with_terminal({ MOONTIDE_HISTORY = "" }, { "-i" }, function(t)
+      t:enter("tide.set_timeout(os.exit, 100, 5)")
+      t:expect("> ")
+      t:type("half a line")
+      local shown, code = t:finish()
+      assert.equal(5, code)
+      assert.is_nil(shown:find("half", 1, true), shown)
+      assert.matches("\27%[%?2004l$", t.received)
+    end)
+  end)
+
+  it("is completed", function()
+    with_terminal({ MOONTIDE_HISTORY = "" }, { "-i" }, function(t)
+      t:enter("tide.set_time" .. TAB .. "(print, 1, 'a' .. 'b')")
+      t:expect("ab\r\n")
+      t:enter("q = tide.queue()")
+      t:enter("q:pu" .. TAB .. "('item')")
+      t:enter("q:try_po" .. TAB .. "()")
+      t:expect('"item"')
+      t:enter('require "moontide.dn' .. TAB .. ".lookup ~= nil")
+      t:expect("true\r\n")
+    end)
+  end)
+
+  it("can be one of an earlier session", function()
+    local path = files.directory() .. "/history"
+    for _, line in ipairs { "'first ' .. 'session'", "\27[A" } do -- the second time: up
+      with_terminal({ MOONTIDE_HISTORY = path }, {}, function(t)
+        t:enter(line)
+        t:expect('"first session"')
+        t:expect("> ")
+        t:type(CTRL_D)
+        t:finish()
+      end)
+    end
+    files.remove()
+  end)
+end)
