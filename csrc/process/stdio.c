@@ -199,6 +199,13 @@ static void reset_mode_at_exit(void) {
     atexit(reset_mode);
 }
 
+/* reset_mode(): the terminal has the mode again that it had when set_raw was called first */
+static int reset_mode_now(lua_State *L) {
+    (void)L;
+    reset_mode();
+    return 0;
+}
+
 /* s:set_raw(on) -> s */
 static int set_raw(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
@@ -239,6 +246,10 @@ void tide_stdio_open(lua_State *L, tide_runtime *rt) {
     lua_pop(L, 1);
 }
 
-const luaL_Reg tide_stdio_functions[] = {{"brings", brings},           {"flush", flush},
-                                         {"is_terminal", is_terminal}, {"open", open_standard},
-                                         {"refusal", refusal},         {NULL, NULL}};
+const luaL_Reg tide_stdio_functions[] = {{"brings", brings},
+                                         {"flush", flush},
+                                         {"is_terminal", is_terminal},
+                                         {"open", open_standard},
+                                         {"refusal", refusal},
+                                         {"reset_mode", reset_mode_now},
+                                         {NULL, NULL}};

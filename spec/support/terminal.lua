@@ -10,6 +10,16 @@ local M = {}
 
 local PATIENCE <const> = 30000 -- ms
 
+-- Tells, in the end, whether the terminal is as it was.
+local FRAME <const> = [[
+trap : INT
+stty cols 80 rows 24
+before=$(stty -g)
+env TERM=xterm INPUTRC=/dev/null %s
+code=$?
+[ "$(stty -g)" = "$before" ] || echo the mode of the terminal has changed
+exit $code]]
+
 ---@class spec.Terminal
 ---@field child moontide.Child
 ---@field received string all that was written to it
@@ -26,13 +36,13 @@ end
 ---@param ... string
 ---@return spec.Terminal
 function M.open(variables, ...)
-  local words = { "stty cols 80 rows 24; exec env TERM=xterm INPUTRC=/dev/null" }
+  local words = {}
   for name, value in pairs(variables or {}) do
     words[#words + 1] = name .. "=" .. child.quote(value)
   end
   words[#words + 1] = child.command("bin/moontide", ...)
   local running = await(process.spawn("script", {
-    "-qefc", table.concat(words, " "), "/dev/null",
+    "-qefc", FRAME:format(table.concat(words, " ")), "/dev/null",
   }, { stdin = "pipe", stdout = "pipe" }))
   return setmetatable({ child = running, received = "", seen = 0 }, Terminal)
 end
@@ -84,6 +94,7 @@ function Terminal:finish()
   end))
   assert(in_time, self.received)
   self.received = self.received .. rest
+  assert(not rest:find("the mode of the terminal has changed", 1, true), rest)
   return self:screen(), await(self.child:wait()).code
 end
 

@@ -23,15 +23,16 @@ function M.write(...)
 end
 
 --- Begins a line of the terminal, unless one has just begun.
-local function end_line()
+function M.end_line()
   M.write(unended and "\n" or "")
   unended = false
 end
 
-local function show()
+--- Shows the line, if it is hidden: before anything is done to it.
+function M.show()
   if editor and hidden then
     hidden = false
-    end_line()
+    M.end_line()
     editor:show()
   end
 end
@@ -41,7 +42,7 @@ local function hide()
   hidden = true
   editor:hide()
   local context = core.swap_context(nil)
-  core.set_immediate(show)
+  core.set_immediate(M.show)
   core.swap_context(context)
 end
 
@@ -111,12 +112,9 @@ function M.type(reading, f, ...)
       editor = nil
     end,
   })
-  end_line()
+  M.end_line()
   editor, hidden = reading, false
   return f(...)
 end
-
---- Begins a line of the terminal, unless one has just begun.
-M.end_line = end_line
 
 return M

@@ -42,6 +42,7 @@ function Readline:read(prompt, wait)
   begin(self, prompt)
   repeat
     wait(core.poll(0, "r"))
+    console.show()
     self.library.read_char()
   until self.ended
   return self.line
@@ -60,7 +61,8 @@ end
 --- Nothing is left of the line: the program ends.
 function Readline:leave()
   self:hide()
-  console.write(os.getenv("TERM") ~= "dumb" and PASTE_OFF or "")
+  console.write(PASTE_OFF)
+  core.stdio.reset_mode()
 end
 
 --- Forgets what has been typed.
@@ -77,7 +79,13 @@ function Readline:remember(line)
   self.library.add_history(line)
 end
 
---- The functions of the library that lua-readline is linked with, or nil: it is another one.
+--- lua-readline, or nil.
+local function load_library()
+  local found, library = pcall(require, "readline")
+  return found and type(library) == "table" and library.handler_install and library or nil
+end
+
+--- The functions of the library that it is linked with, or nil: it is another one.
 local function load_display()
   local path = package.searchpath("C-readline", package.cpath)
   local display = {}
@@ -90,20 +98,26 @@ local function load_display()
   return display
 end
 
---- The mode of the terminal is kept now, so that it is restored at the exit, wherever that is.
+--- Notes the mode of the terminal, which is restored when the program ends while a line is typed.
 local function keep_mode()
   stdio.stdin:set_raw(true):set_raw(false)
 end
 
 local M = {}
 
+--- Whether the cursor of the terminal can be moved.
+function M.fits_terminal()
+  local name = os.getenv("TERM") or ""
+  return name ~= "" and name ~= "dumb"
+end
+
 --- An editor, or nil: lua-readline is not there.
 ---@param complete fun(text: string): string[], string? what the text may go on to, the last word
 ---of it for each, and what is to follow when there is one only
 ---@return moontide.repl.Readline?
 function M.open(complete)
-  local found, library = pcall(require, "readline")
-  local display = found and load_display()
+  local library = load_library()
+  local display = library and load_display()
   if not display then
     return nil
   end

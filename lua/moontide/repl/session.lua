@@ -45,7 +45,7 @@ local function print_values(values)
   for i = 1, values.n do
     texts[i] = printer.text(values[i])
   end
-  print(table.concat(texts, "\t"))
+  console.write(table.concat(texts, "\t"), "\n")
 end
 
 ---- running ----
@@ -123,15 +123,15 @@ end
 
 --- An editor, as good as there is one for what the input is, and its history.
 function Session:open_editor(names)
-  local is_terminal = core.stdio.is_terminal(0)
-  local editor = is_terminal and readline.open(completion.new(help.modules(names)))
+  local fits = core.stdio.is_terminal(0) and readline.fits_terminal()
+  local editor = fits and readline.open(completion.new(help.modules(names)))
   self.editor = editor or plain.open()
   if editor then
     self.history = self:wait(history.open())
     for _, line in ipairs(self.history.lines) do
       editor:remember(line)
     end
-  elseif is_terminal then
+  elseif fits then
     io.stderr:write(NO_READLINE)
   end
 end
