@@ -11,9 +11,9 @@ local M = {}
 local stdout, stderr = io.stdout, io.stderr
 local write, flush = stdout.write, stdout.flush
 
--- The editor whose line is being typed; whether that is hidden; whether what was printed last is to
--- be ended before the line can be shown.
-local editor, hidden, unended
+-- The editor; whether a line is being typed with it, and whether that is hidden; whether what was
+-- printed last is to be ended before the line can be shown.
+local editor, typing, hidden, unended
 
 --- Prints that, as it is, where the cursor stands.
 ---@param ... string
@@ -30,7 +30,7 @@ end
 
 --- Shows the line, if it is hidden: before anything is done to it.
 function M.show()
-  if editor and hidden then
+  if typing and hidden then
     hidden = false
     M.end_line()
     editor:show()
@@ -62,7 +62,7 @@ end
 local function watch(owner, name, text_of)
   local print_it = owner[name]
   owner[name] = function(...)
-    if editor and not hidden and select("#", text_of(...)) > 0 then
+    if typing and not hidden and select("#", text_of(...)) > 0 then
       hide()
     end
     note(text_of(...))
@@ -102,18 +102,18 @@ function M.open()
 end
 
 --- Calls f(...), which reads a line with the editor.
----@param reading moontide.repl.Plain|moontide.repl.Readline
+---@param with moontide.repl.Plain|moontide.repl.Readline
 ---@param f fun(...: any): ...
 ---@param ... any
 ---@return ...
-function M.type(reading, f, ...)
+function M.type(with, f, ...)
   local _ <close> = setmetatable({}, {
     __close = function()
-      editor = nil
+      typing = false
     end,
   })
   M.end_line()
-  editor, hidden = reading, false
+  editor, typing, hidden = with, true, false
   return f(...)
 end
 

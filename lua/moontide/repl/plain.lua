@@ -18,12 +18,14 @@ function Plain:read(prompt, wait)
   self.line = self.line or stdio.stdin:read_line()
   local line = wait(self.line)
   self.line = nil
-  console.write(line and "" or "\n")
+  if not line then
+    console.write("\n")
+  end
   return line
 end
 
 --- What has been typed stands where it is, and is still part of the line.
-function Plain:hide() -- luacheck: ignore 212
+function Plain:hide()
   console.write("\n")
 end
 
@@ -39,7 +41,11 @@ function Plain:drop()
   console.write("\n")
 end
 
-Plain.leave = Plain.hide
+function Plain:leave()
+  if self.line then
+    console.write("\n")
+  end
+end
 
 local M = {}
 

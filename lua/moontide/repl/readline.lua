@@ -58,18 +58,20 @@ function Readline:show()
   self.display.draw()
 end
 
---- Nothing is left of the line: the program ends.
+--- Nothing is left of the line, if there is one: the program ends.
 function Readline:leave()
-  self:hide()
-  console.write(PASTE_OFF)
-  core.stdio.reset_mode()
+  if self.prompt then
+    self:hide()
+    console.write(PASTE_OFF)
+    core.stdio.reset_mode()
+  end
 end
 
 --- Forgets what has been typed.
 function Readline:drop()
   if self.prompt then
     self.library.sigcleanup()
-    self.display.clear()
+    self:hide()
     self.display.kill()
   end
 end

@@ -72,6 +72,12 @@ function Session:wait(promise)
   end)
 end
 
+--- What the session can do without: nil, if it fails or is interrupted.
+function Session:try(promise)
+  local ok, result = pcall(self.wait, self, promise)
+  return ok and result or nil
+end
+
 function Session:read_line(prompt)
   local line = console.type(self.editor, self.editor.read, self.editor, prompt, function(promise)
     return self:wait(promise)
@@ -126,12 +132,11 @@ function Session:open_editor(names)
   local fits = core.stdio.is_terminal(0) and readline.fits_terminal()
   local editor = fits and readline.open(completion.new(help.modules(names)))
   self.editor = editor or plain.open()
-  if editor then
-    self.history = self:wait(history.open())
-    for _, line in ipairs(self.history.lines) do
-      editor:remember(line)
-    end
-  elseif fits then
+  self.history = editor and self:try(history.open())
+  for _, line in ipairs(self.history and self.history.lines or {}) do
+    editor:remember(line)
+  end
+  if fits and not editor then
     io.stderr:write(NO_READLINE)
   end
 end
@@ -149,13 +154,12 @@ function M.run(handler, text_of, main, ...)
     io.stderr:write("unhandled rejection: ", tide.traceback(reason, promise), "\n")
   end)
   self:run(main, ...)
-  local listed, names = pcall(tide.await, help.list())
-  names = listed and names or {}
+  local names = self:try(help.list()) or {}
   set_globals(help.new(names))
   self:open_editor(names)
   repeat until not self:step()
   if self.history then
-    self:wait(self.history.written)
+    self:try(self.history.written)
   end
 end
 
