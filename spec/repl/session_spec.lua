@@ -140,9 +140,9 @@ for _, kind in ipairs { "lua-readline", "plain lines" } do
 
     it("goes on with other things while somebody types", function()
       session(function(t)
-        t:enter("n = 0; tide.set_interval(function() n = n + 1 end, 1)")
-        t:enter("tide.set_timeout(function() print(n > 1, 'meanwhile') end, 50)")
-        t:expect("true\tmeanwhile")
+        t:enter("n = 0; tide.set_interval(function() n = n + 1; "
+          .. "if n == 5 then print(n, 'times') end end, 1)")
+        t:expect("5\ttimes")
       end)
     end)
 
@@ -216,6 +216,18 @@ for _, kind in ipairs { "lua-readline", "plain lines" } do
       end)
     end)
 
+    it("leaves other functions alone at Ctrl-C", function()
+      session(function(t)
+        t:enter("go = tide.event()")
+        t:enter("async(function() go:wait():await(); print('still', 'there') end)()")
+        t:enter("print('ready'); await(tide.sleep(1e8))")
+        t:expect("ready\r\n")
+        t:type(CTRL_C)
+        t:enter("go:set()")
+        t:expect("still\tthere")
+      end)
+    end)
+
     it("ends a callback that does not come back", function()
       session(function(t)
         t:enter("tide.set_timeout(function() print 'ready'; while true do end end, 1)")
@@ -237,27 +249,44 @@ for _, kind in ipairs { "lua-readline", "plain lines" } do
       end)
     end)
 
-    it("is ended by SIGTERM, with 143, while something runs and while somebody types", function()
-      for _, rest in ipairs { "await(tide.sleep(1e8))", "" } do
-        session(function(t)
-          t:enter("pid = require('moontide.os').pid()")
-          t:enter("os.execute('(sleep 0.1; kill ' .. pid .. ') &') " .. rest)
-          t:expect("\n")
-          t:type("half a line")
-          local _, code = t:finish()
-          assert.equal(143, code)
-        end)
-      end
+    it("is ended by SIGTERM, with 143", function()
+      session(function(t)
+        t:enter("pid = require('moontide.os').pid()")
+        t:enter("os.execute('(sleep 0.1; kill ' .. pid .. ') &'); await(tide.sleep(1e8))")
+        local _, code = t:finish()
+        assert.equal(143, code)
+      end)
     end)
   end)
 end
 
+-- Runs the source when the file is there.
+local MEANWHILE <const> = "async(function() repeat await(tide.sleep(1)) until io.open(%q); "
+  .. "%s end)()"
+
 describe("the line that is being typed", function()
-  after_each(leak.check)
+  after_each(function()
+    files.remove()
+    leak.check()
+  end)
+
+  local function session(f)
+    with_terminal({ MOONTIDE_HISTORY = "" }, { "-i" }, f)
+  end
 
   if not has_readline then
     pending("lua-readline is not installed")
     return
+  end
+
+  --- Runs the source while `half` stands behind the prompt.
+  local function meanwhile(t, source, half)
+    local path = files.directory() .. "/go"
+    t:enter(MEANWHILE:format(path, source))
+    t:expect("> ")
+    t:type(half)
+    t:expect((half:gsub("%c", "")))
+    files.write(path, "")
   end
 
   for what, source in pairs {
@@ -267,14 +296,12 @@ describe("the line that is being typed", function()
     ["io.stdout"] = "io.stdout:write('above\\n')",
     ["io.stderr"] = "io.stderr:write('above\\n')",
     ["moontide.stdio"] = "require('moontide.stdio').stdout:write('above\\n')",
-    ["errors"] = "error('above', 0)",
-    ["rejections"] = "tide.Promise.reject('above')",
+    ["errors of callbacks"] = "tide.set_immediate(error, 'above')",
+    ["rejections"] = "error('above', 0)",
   } do
     it("stays below what is printed with " .. what, function()
-      with_terminal({ MOONTIDE_HISTORY = "" }, { "-i" }, function(t)
-        t:enter("tide.set_timeout(function() " .. source .. " end, 100)")
-        t:expect("> ")
-        t:type("'typed ' .. ")
+      session(function(t)
+        meanwhile(t, source, "'typed ' .. ")
         t:expect("above")
         t:expect("'typed ' .. ")
         t:type("'on'\r")
@@ -289,11 +316,9 @@ describe("the line that is being typed", function()
   end
 
   it("stays where one types on before it is shown again", function()
-    with_terminal({ MOONTIDE_HISTORY = "" }, { "-i" }, function(t)
+    session(function(t)
       t:enter("busy = function() local t = os.clock() repeat until os.clock() - t >= 0.3 end")
-      t:enter("tide.set_timeout(function() print 'above'; busy() end, 100)")
-      t:expect("> ")
-      t:type("'typed ' .. ")
+      meanwhile(t, "print 'above'; busy()", "'typed ' .. ")
       t:expect("above")
       t:type("'on'\r")
       t:expect('"typed on"')
@@ -304,10 +329,8 @@ describe("the line that is being typed", function()
 
   it("stays where it takes several rows, with the cursor inside", function()
     local long = ("x"):rep(200)
-    with_terminal({ MOONTIDE_HISTORY = "" }, { "-i" }, function(t)
-      t:enter("tide.set_timeout(print, 200, 'above')")
-      t:expect("> ")
-      t:type("#'" .. long .. "'" .. CTRL_A)
+    session(function(t)
+      meanwhile(t, "print 'above'", "#'" .. long .. "'" .. CTRL_A)
       t:expect("above")
       t:expect("> #'" .. long)
       t:type("1 + \r")
@@ -320,20 +343,24 @@ describe("the line that is being typed", function()
     end)
   end)
 
-  it("is gone when the program ends meanwhile, and the terminal is as before", function()
-    with_terminal({ MOONTIDE_HISTORY = "" }, { "-i" }, function(t)
-      t:enter("tide.set_timeout(os.exit, 100, 5, true)")
-      t:expect("> ")
-      t:type("half a line")
-      local shown, code = t:finish()
-      assert.equal(5, code)
-      assert.is_nil(shown:find("half", 1, true), shown)
-      assert.matches("\27%[%?2004l$", t.received)
+  for what, source in pairs {
+    ["os.exit"] = "os.exit(143)",
+    ["os.exit, and the state,"] = "tide.set_immediate(os.exit, 143, true)",
+    ["SIGTERM"] = "os.execute('kill ' .. require('moontide.os').pid())",
+  } do
+    it("is gone when " .. what .. " ends the program, and the terminal is as before", function()
+      session(function(t)
+        meanwhile(t, source, "half a line")
+        local shown, code = t:finish()
+        assert.equal(143, code)
+        assert.is_nil(shown:find("half", 1, true), shown)
+        assert.matches("\27%[%?2004l$", t.received)
+      end)
     end)
-  end)
+  end
 
   it("may be several that are pasted", function()
-    with_terminal({ MOONTIDE_HISTORY = "" }, {}, function(t)
+    session(function(t)
       t:expect("> ")
       t:type("\27[200~for i = 1, 2 do\rprint(i * 11)\rend\27[201~\r")
       t:expect("11\r\n22\r\n")
@@ -346,7 +373,7 @@ describe("the line that is being typed", function()
   end)
 
   it("is completed", function()
-    with_terminal({ MOONTIDE_HISTORY = "" }, { "-i" }, function(t)
+    session(function(t)
       t:enter("tide.set_time" .. TAB .. "(print, 1, 'a' .. 'b')")
       t:expect("ab\r\n")
       t:enter("q = tide.queue()")
@@ -369,6 +396,5 @@ describe("the line that is being typed", function()
         t:finish()
       end)
     end
-    files.remove()
   end)
 end)
