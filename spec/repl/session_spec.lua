@@ -92,6 +92,16 @@ stdin:1: unexpected symbol near <eof>
     assert.matches("failed", err)
   end)
 
+  it("is as its page shows it", function()
+    local shown = files.read("docs/command.md"):match("\n    %$ moontide\n(.-\n)\n")
+    local lines, printed = {}, {}
+    for line in shown:gmatch("    ([^\n]*)\n") do
+      local input = line:match("^>+ (.*)")
+      table.insert(input and lines or printed, input or line)
+    end
+    assert.equal(table.concat(printed, "\n"), (answers(table.concat(lines, "\n") .. "\n")))
+  end)
+
   it("is left by os.exit with its code", function()
     assert.equal(7, typed("os.exit(7)\n").code)
   end)
