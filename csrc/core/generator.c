@@ -462,7 +462,7 @@ static void forget_yield(lua_State *L, tide_runtime *rt, int holder, lua_Integer
     (void)L, (void)rt, (void)holder, (void)place; /* who wakes it will see that it is gone */
 }
 
-static const tide_hold_type yield_type = {TIDE_HOLD_JOB("yield"), forget_yield, resume_yield};
+static const tide_hold_type yield_type = {TIDE_HOLD_JOB("yield"), forget_yield, resume_yield, NULL};
 
 /* Waits at a yield for a request; the generator is at 1. */
 static int wait_for_request(lua_State *L, tide_runtime *rt, generator *g) {
@@ -682,7 +682,12 @@ static void forget_asker(lua_State *L, tide_runtime *rt, int holder, lua_Integer
     (void)L, (void)rt, (void)holder, (void)place; /* it is in no scope: no cancellation comes */
 }
 
-static const tide_hold_type asker_type = {TIDE_HOLD_JOB("generator:next"), forget_asker, NULL};
+static void push_body(lua_State *L, int holder) {
+    lua_getiuservalue(L, holder, SLOT_TASK);
+}
+
+static const tide_hold_type asker_type = {TIDE_HOLD_JOB("generator:next"), forget_asker, NULL,
+                                          push_body};
 
 /* for ... in generator. Nobody sees the promise of the step: outside all scopes there is none, the
  * function that asks is held instead. */

@@ -224,7 +224,7 @@ static void forget_held(lua_State *L, tide_runtime *rt, int holder, lua_Integer 
     tide_ring_remove(L, holder, &q->poppers, (uint32_t)place);
 }
 
-static const tide_hold_type hold_type = {TIDE_HOLD_JOB("queue:pop"), forget_held, NULL};
+static const tide_hold_type hold_type = {TIDE_HOLD_JOB("queue:pop"), forget_held, NULL, NULL};
 
 /* for item in q. Nobody sees the promise of the pop, so mostly there is none: an item that is there
  * already is awaited as a value, and otherwise the task is held. */

@@ -1068,6 +1068,21 @@ static void watch(const tide_runtime *rt, const tide_node *t) {
         lua_sethook(t->is.co, rt->interruption.hook, LUA_MASKCOUNT, TIDE_INTERRUPTION_STEPS);
 }
 
+/* Interrupts a task that is held, or pushes the call that is interrupted instead. */
+static bool interrupt_held(lua_State *L, tide_runtime *rt, const tide_node *t, int task) {
+    const tide_hold_type *type = (const tide_hold_type *)t->promise.job.type;
+    if (type->push_call != NULL) {
+        lua_pushvalue(t->is.co, 1);
+        lua_xmove(t->is.co, L, 1); /* who holds it */
+        type->push_call(L, lua_gettop(L));
+        lua_remove(L, -2);
+        return false;
+    }
+    tide_task_push_interruption(L, rt);
+    tide_task_cancel_held(L, rt, task, lua_gettop(L));
+    return t->promise.flags & TIDE_RECEIVED;
+}
+
 bool tide_task_interrupt(lua_State *L, tide_runtime *rt, int task) {
     tide_node *t = lua_touserdata(L, task);
     if (t->promise.state != TIDE_PENDING || t->is.co == NULL || t->promise.flags & TIDE_RECEIVED ||
@@ -1075,11 +1090,8 @@ bool tide_task_interrupt(lua_State *L, tide_runtime *rt, int task) {
         lua_pushnil(L);
         return true;
     }
-    if (t->promise.job.type->cancel == tide_task_cancel_held) {
-        tide_task_push_interruption(L, rt);
-        tide_task_cancel_held(L, rt, task, lua_gettop(L));
-        return t->promise.flags & TIDE_RECEIVED;
-    }
+    if (t->promise.job.type->cancel == tide_task_cancel_held)
+        return interrupt_held(L, rt, t, task);
     const tide_promise *before = tide_promise_test(L, rt, -1);
     if (!tide_scope_push_awaited(L, rt, task)) {
         watch(rt, t);

@@ -55,6 +55,9 @@ typedef struct tide_hold_type {
     /* The task goes on: what it is to return, of what the stack is now. NULL: all of that, the
      * first awaited if it is a promise or thenable. A cancellation: a rejected promise alone. */
     int (*resume)(lua_State *L, tide_runtime *rt);
+    /* Pushes the call that the holder at the index works with, and that is interrupted rather than
+     * the task, which gets what becomes of it. NULL: there is none. [-0, +1, -] */
+    void (*push_call)(lua_State *L, int holder);
 } tide_hold_type;
 
 #define TIDE_HOLD_JOB(name)                                                                        \

@@ -383,7 +383,7 @@ static void forget_held(lua_State *L, tide_runtime *rt, int holder, lua_Integer 
         end_pending(L, r, holder);
 }
 
-static const tide_hold_type hold_type = {TIDE_HOLD_JOB("stream:read"), forget_held, NULL};
+static const tide_hold_type hold_type = {TIDE_HOLD_JOB("stream:read"), forget_held, NULL, NULL};
 
 /* Awaits the next one. Nobody sees its promise, so mostly there is none: what is there already is
  * awaited as a value, which takes as long as a settled promise, and otherwise the task is held. */

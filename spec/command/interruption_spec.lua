@@ -125,6 +125,29 @@ describe("S84 SIGINT and SIGTERM to bin/moontide", function()
     }, result)
   end)
 
+  it("reach who loops over a generator by way of that", function()
+    local result = interrupt([[
+      local numbers = tide.generator(function(yield)
+        local _ <close> = setmetatable({}, { __close = function()
+          await(sleep(20))
+          print("generator")
+        end })
+        for i = 1, 1e9 do
+          await(sleep(1))
+          yield(i)
+        end
+      end)
+      local loop = tide.async(function()
+        for i in numbers() do
+          if i == 2 then print("ready") end
+        end
+      end)
+      print("loop", reason_of(pcall(await, loop())))
+    ]])
+    local out = "generator\nloop\tAbortError: interrupted by SIGINT"
+    assert.same({ code = 130, out = out, err = "" }, result)
+  end)
+
   it("reach a function whose calls swallow them", function()
     local result = interrupt([[
       local step = tide.async(function() pcall(await, sleep(1e9)) end)
