@@ -274,8 +274,8 @@ static int awaited_on_top(lua_State *L) {
 }
 
 /* interrupt(promise, [call]) -> whether nothing is left to do about that one; if not, the call that
- * it awaits, to be given here the next time. Of what belongs to a group only groups are
- * interrupted. */
+ * it awaits, to be given here the next time. Nothing is returned for what is not interrupted: no
+ * group, and no pending call outside all groups. */
 static int interrupt(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     const tide_promise *p = tide_promise_check(L, rt, 1);
@@ -289,10 +289,8 @@ static int interrupt(lua_State *L) {
         lua_pushboolean(L, 1);
         return 1;
     }
-    if (!is_outermost(L, rt, 1)) {
-        lua_pushboolean(L, 1);
-        return 1;
-    }
+    if (!is_outermost(L, rt, 1))
+        return 0;
     lua_pushboolean(L, tide_task_interrupt(L, rt, 1));
     lua_insert(L, -2);
     return 2;

@@ -184,6 +184,10 @@ for _, kind in ipairs { "lua-readline", "plain lines" } do
       ["the await of a list"] = "print 'ready'; await(tide.Promise.all { tide.sleep(1e8) })",
       ["the await of a group"] = "print 'ready'; "
         .. "await(tide.group(function(g) g:spawn(tide.sleep, 1e8) end))",
+      ["a loop over a generator"] = "print 'ready'; await(async(function() "
+        .. "for _ in numbers() do end end)())",
+      ["the await of a generator"] = "print 'ready'; await(async(function() "
+        .. "local g = numbers(); await(g:next()); await(g:next()) end)())",
       ["an endless loop"] = "print 'ready'; " .. spin,
       ["an endless loop of awaits"] = "print 'ready'; while true do await(nil) end",
       ["an endless loop in an async function"] = "print 'ready'; "
@@ -198,6 +202,8 @@ for _, kind in ipairs { "lua-readline", "plain lines" } do
       it("ends " .. what .. " at Ctrl-C, and has a prompt again", function()
         session(function(t)
           t:enter("background = 0; " .. count)
+          t:enter("numbers = tide.generator(function(yield) "
+            .. "await(tide.sleep(1)); yield(1); await(tide.sleep(1e8)) end)")
           for i = 1, 2 do
             t:enter(line)
             t:expect("ready\r\n")

@@ -11,14 +11,16 @@ local SIGINT <const>, AGAIN <const> = 2, 10 -- AGAIN: ms
 local reason
 
 --- Interrupts the call at the end of those that await one another; a little later, if that is just
---- about to go on.
+--- about to go on. What awaits something else that is no operation is interrupted itself. Returns
+--- whether the promise could be.
 local function interrupt(promise)
   local done, call = core.interrupt(promise)
-  if call then
-    interrupt(call)
-  elseif not done then
+  if done == false and not call then
     core.set_timeout(interrupt, AGAIN, promise):unref()
+  elseif done == false and not interrupt(call) then
+    core.interrupt(promise, promise)
   end
+  return done ~= nil
 end
 
 --- Cancels the group in which a function runs that does not come back.

@@ -21,7 +21,8 @@ local function quote(text)
   return "\"" .. escaped .. "\""
 end
 
-local function has_name(value)
+--- Whether it has a text of its own.
+local function has_text(value)
   local meta = debug.getmetatable(value)
   return type(meta) == "table" and rawget(meta, "__tostring") ~= nil
 end
@@ -39,7 +40,7 @@ local function brief(value)
       return quote(value:sub(1, last)) .. "..."
     end
     return quote(value)
-  elseif type(value) == "table" and not has_name(value) then
+  elseif type(value) == "table" and not has_text(value) then
     return next(value) == nil and "{}" or "{...}"
   end
   return text_of(value)
@@ -47,13 +48,12 @@ end
 
 ---- tables ----
 
-local RANKS = { number = 1, string = 2 }
+local RANKS, OTHER <const> = { number = 1, string = 2 }, 3
 
 --- Numbers in their order, then strings in theirs, then the rest.
 local function is_before(a, b)
-  local rank_a, rank_b = RANKS[math.type(a) and "number" or type(a)] or 3,
-    RANKS[math.type(b) and "number" or type(b)] or 3
-  if rank_a ~= rank_b or rank_a == 3 then
+  local rank_a, rank_b = RANKS[type(a)] or OTHER, RANKS[type(b)] or OTHER
+  if rank_a ~= rank_b or rank_a == OTHER then
     return rank_a < rank_b
   end
   return a < b
@@ -110,13 +110,12 @@ end
 ---- promises ----
 
 local function outcome_text(state, ...)
-  local values = table.pack(...)
-  for i = 1, values.n do
-    values[i] = brief(values[i])
+  local texts = {}
+  for i = 1, select("#", ...) do
+    texts[i] = brief((select(i, ...)))
   end
-  table.insert(values, 1, "<" .. state .. ">")
-  return "Promise { " .. table.concat(values, " ", 1, math.min(2, values.n + 1))
-    .. (values.n > 1 and ", " .. table.concat(values, ", ", 3, values.n + 1) or "") .. " }"
+  local values = #texts > 0 and " " .. table.concat(texts, ", ") or ""
+  return ("Promise { <%s>%s }"):format(state, values)
 end
 
 --- The text of a promise, or nil.
@@ -133,7 +132,7 @@ function M.text(value)
     return quote(value)
   elseif type(value) == "userdata" then
     return promise_text(value) or text_of(value)
-  elseif type(value) == "table" and not has_name(value) then
+  elseif type(value) == "table" and not has_text(value) then
     return table_text(value)
   end
   return text_of(value)
