@@ -196,12 +196,12 @@ local function run(tide, options, main, ...)
 end
 
 --- Calls the function, then runs what is typed, and leaves.
-local function converse(main, ...)
+local function converse(options, main, ...)
   local tide = require "moontide"
   local interruption = require "moontide.repl.interruption"
   require("moontide.internal.report").print_at("SIGUSR1")
   require("moontide.repl.session").run(describe(tide, interruption), text_of, main, ...)
-  exit(0)
+  exit(code_after_reports(options, 0, true))
 end
 
 --- The name of the script, or nil where there is only code, or what will be typed.
@@ -262,7 +262,7 @@ function M.main(args, source)
     warn_of_rejections(tide)
   end
   if options.interactive then
-    converse(main, table.unpack(_G.arg))
+    converse(options, main, table.unpack(_G.arg))
   end
   run(tide, options, main, table.unpack(_G.arg))
 end

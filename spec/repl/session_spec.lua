@@ -106,6 +106,12 @@ stdin:1: unexpected symbol near <eof>
     assert.equal(7, typed("os.exit(7)\n").code)
   end)
 
+  it("ends with the reports of debug mode", function()
+    local result = typed("do async(function() end)() end\n", "--debug=error")
+    assert.matches("nobody awaits this call", result.err)
+    assert.equal(1, result.code)
+  end)
+
   it("is not where nobody types", function()
     local result = child.shell(child.command("bin/moontide"))
     assert.equal(64, result.code)
