@@ -45,6 +45,8 @@ end
 
 ---- reading ----
 
+local FOR_TOOLS <const> = "@nodiscard" -- what it says has been said: a promise is returned
+
 --- The receiver, the separator and the name that a line declares, and the parameters.
 local function declaration(line)
   local receiver, separator, name, parameters =
@@ -88,7 +90,7 @@ local function read_into(annotations, file)
     local text = line:match("^%-%-%-%s?(.*)$")
     local declared = line:match("^local%s+([%w_]+)%s*=%s*{}")
     if text then
-      comment[#comment + 1] = text
+      comment[#comment + 1] = text ~= FOR_TOOLS and text or nil
       class = text:match("^@class%s+([%w_.]+)") or class
       add(of_field(text, class))
     else
