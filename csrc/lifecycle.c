@@ -18,6 +18,7 @@
 #include "core/group.h"
 #include "core/microtask.h"
 #include "core/objects.h"
+#include "core/observer.h"
 #include "core/promise.h"
 #include "core/queue.h"
 #include "core/rejection.h"
@@ -65,6 +66,7 @@ static int close_runtime(lua_State *L) {
     rt->closed = rt->attention = true;
     tide_interruption_close(rt);
     tide_stall_close(rt);
+    tide_observer_close(rt);
     if (rt->loop_open) {
         rt->loop_open = false;
         tide_fork_check(rt);

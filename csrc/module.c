@@ -13,6 +13,7 @@
 #include "core/generator.h"
 #include "core/group.h"
 #include "core/objects.h"
+#include "core/observer.h"
 #include "core/promise.h"
 #include "core/queue.h"
 #include "core/rejection.h"
@@ -160,6 +161,7 @@ __attribute__((visibility("default"))) int luaopen_moontide_core(lua_State *L) {
     set_module(L, rt, "argument", "", tide_check_functions);
     set_module(L, rt, "coroutine", "coroutine.", tide_relay_functions);
     set_module(L, rt, "dns", "dns.", tide_dns_functions);
+    set_module(L, rt, "observer", "", tide_observer_functions);
     set_module(L, rt, "os", "os.", tide_os_functions);
     set_module(L, rt, "process", "process.", tide_process_functions);
     set_module(L, rt, "stdio", "stdio.", tide_stdio_functions);

@@ -2,10 +2,10 @@
 # Installs what is missing to work on moontide, and nothing that is there already.
 #   tools/install-deps.sh build    compiler, Lua 5.4 with headers, libuv, pkg-config
 #   tools/install-deps.sh test     that, OpenSSL with headers, busted, luasocket, luasec, luarocks,
-#                                  curl, socat, nginx, redis, lua-redis and luacheck, on Debian
-#                                  lua-readline
-#   tools/install-deps.sh check    that, dkjson and LuaSQL for SQLite, on Debian prosody, the other
-#                                  linters, sanitizers and valgrind
+#                                  curl, socat, nginx, redis, lua-redis, luacheck and dkjson, on
+#                                  Debian lua-readline
+#   tools/install-deps.sh check    that, LuaSQL for SQLite, on Debian prosody, the other linters,
+#                                  sanitizers and valgrind
 # DEPS=no: only say what is missing; the exit status is 1 when something is.
 
 set -u
@@ -16,7 +16,7 @@ case $set_name in
 build) wanted="cc pkg-config lua lua-headers libuv" ;;
 test)
     wanted="cc pkg-config lua lua-headers libuv busted luasocket luarocks openssl libssl curl socat"
-    wanted="$wanted nginx redis-server lua-redis luasec luacheck"
+    wanted="$wanted nginx redis-server lua-redis luasec luacheck dkjson"
     if command -v apt-get >/dev/null; then wanted="$wanted lua-readline"; fi
     ;;
 check)

@@ -92,7 +92,7 @@ void tide_callback_call(lua_State *L, tide_runtime *rt, int callback, bool last)
     }
     if (last)
         tide_callback_clear(L, callback);
-    lua_call(L, c->nargs, 0);
+    rt->lua.call(L, c->nargs, 0, 0, NULL);
     if (rt->reports != 0)
         tide_callback_forget_origin(L, rt);
 }

@@ -131,7 +131,7 @@ void tide_microtask_drain(lua_State *L, tide_runtime *rt) {
         if (job != NULL)
             rt->jobs.type->run(L, rt, base + 1, job);
         else
-            lua_call(L, 0, 0); /* the argument is the function once more */
+            rt->lua.call(L, 0, 0, 0, NULL); /* the argument is the function once more */
         lua_settop(L, base);
         finish_head(L, rt);
     }

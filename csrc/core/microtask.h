@@ -52,7 +52,7 @@ static inline void tide_microtask_reserve(lua_State *L, tide_runtime *rt) {
 /* Pops an object and an argument, in this order below the top, and queues them: there is room.
  * [-2, +0, -] */
 static inline void tide_microtask_enqueue_reserved(lua_State *L, tide_runtime *rt) {
-    lua_xmove(L, rt->jobs.last->slots, 2);
+    rt->lua.move(L, rt->jobs.last->slots, 2);
     rt->jobs.last->tail += 2;
     rt->jobs.count++;
 }

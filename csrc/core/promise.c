@@ -618,7 +618,7 @@ static int call_handler(lua_State *L, tide_runtime *rt, int job, tide_promise *p
     }
     if (source != NULL)
         n = tide_promise_push(L, values);
-    lua_call(L, n, LUA_MULTRET);
+    rt->lua.call(L, n, LUA_MULTRET, 0, NULL);
     if (traced)
         tide_trace_forget(L, rt, L);
     n = lua_gettop(L) - base;

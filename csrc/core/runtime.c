@@ -103,6 +103,9 @@ tide_runtime *tide_runtime_new(lua_State *L, lua_CFunction close) {
     memset(rt, 0, sizeof *rt);
     rt->closed = rt->attention = true;
     rt->timers.firing = LUA_NOREF;
+    rt->lua.resume = lua_resume;
+    rt->lua.call = lua_callk;
+    rt->lua.move = lua_xmove;
     tide_list_init(&rt->operations);
     tide_list_init(&rt->completed);
     tide_list_init(&rt->fresh_polls);

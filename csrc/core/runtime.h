@@ -112,6 +112,13 @@ struct tide_runtime {
 
     unsigned report_count; /* of ref_reports */
 
+    struct { /* functions of Lua's, or what stands in for them: see observer.h */
+        int (*resume)(lua_State *co, lua_State *from, int nargs, int *n);
+        void (*call)(lua_State *L, int nargs, int n, lua_KContext context, lua_KFunction k);
+        void (*move)(lua_State *from, lua_State *to, int n);
+    } lua;
+    struct tide_observer *observer; /* or NULL */
+
     struct { /* microtask.c */
         struct tide_microtask_chunk *first, *last, *spare;
         size_t count;                           /* the running one included */
@@ -224,6 +231,10 @@ struct tide_runtime {
         uv_work_t work;
     } pool;
 
+    /* A task whose call has a number is over; returns that under which it was announced, or 0. A
+     * scope's deadline has come. Set by observer.c, else NULL. */
+    uint32_t (*end_watched)(tide_runtime *rt, struct tide_node *task);
+    void (*time_out)(const tide_runtime *rt, const void *scope, const char *what, lua_Number ms);
     /* Drives the loop until the interrupt; set by loop.c, so that task.c need not know it. */
     void (*drive)(lua_State *L, tide_runtime *rt);
     /* A node has settled, and leaves its scope; what it awaited or adopted has. Set by scope.c, so

@@ -885,6 +885,8 @@ void tide_scope_alarm(lua_State *L, tide_runtime *rt, int scope) {
         cancel(L, rt, scope, true);
     } else if (!s->over) {
         s->timed_out = true;
+        if (rt->time_out != NULL)
+            rt->time_out(rt, s, tide_scope_name(s), s->deadline);
         char text[64];
         snprintf(text, sizeof text, "not done after %.14g ms", s->deadline);
         lua_pushstring(L, text);

@@ -101,6 +101,15 @@ static void look_inside(lua_State *L, tide_runtime *rt, lua_State *co, places *f
     look(co, rt, 0, found);
 }
 
+bool tide_suspension_find_place(lua_State *L, tide_runtime *rt, lua_State *co, lua_Debug *ar) {
+    places found = {.has_any = false};
+    if (!lua_checkstack(L, LUA_MINSTACK) || !lua_checkstack(co, LUA_MINSTACK))
+        return false;
+    look_inside(L, rt, co, &found);
+    *ar = found.has_users ? found.users : found.any;
+    return found.has_any;
+}
+
 /* Pushes source and line, or nil, nil; and whether these are the library's own. [-0, +3, m] */
 static int push_places(lua_State *L, const places *found) {
     const lua_Debug *ar = found->has_users ? &found->users : &found->any;
@@ -203,14 +212,18 @@ static int top_place(lua_State *L) {
 
 /* ---- what a promise is ---- */
 
-/* The name of a pending promise that has one by its kind. */
-static const char *name_of(lua_State *L, const tide_promise *p) {
+const char *tide_suspension_name(lua_State *L, int promise) {
+    const tide_promise *p = lua_touserdata(L, promise);
     if (p->kind == TIDE_SCOPE)
         return tide_scope_name((const tide_scope *)p);
     if (p->kind == TIDE_STEP)
         return "generator:next";
-    if (tide_promise_adopts(p) && lua_getiuservalue(L, 1, TIDE_SLOT_VALUE) != LUA_TUSERDATA)
-        return "a thenable";
+    if (tide_promise_adopts(p)) {
+        bool adopts_promise = lua_getiuservalue(L, promise, TIDE_SLOT_VALUE) == LUA_TUSERDATA;
+        lua_pop(L, 1);
+        if (!adopts_promise)
+            return "a thenable";
+    }
     return strcmp(p->job.type->name, "Promise") == 0 ? "a promise" : p->job.type->name;
 }
 
@@ -226,7 +239,7 @@ static int what(lua_State *L) {
         return 2;
     }
     if (!tide_combinator_push_name(L, p))
-        lua_pushstring(L, name_of(L, p));
+        lua_pushstring(L, tide_suspension_name(L, 1));
     return 1;
 }
 

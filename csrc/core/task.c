@@ -41,12 +41,14 @@ static void count_call(lua_State *L, const tide_runtime *rt, lua_Integer call, i
 }
 
 /* The function has returned, or never will. [-0, +0, -] */
-static void task_ended(lua_State *L, const tide_runtime *rt, tide_node *t) {
+static void task_ended(lua_State *L, tide_runtime *rt, tide_node *t) {
     t->is.co = NULL;
     if (t->promise.u.call == 0)
         return;
-    count_call(L, rt, t->promise.u.call, -1); /* into a place that is there */
+    uint32_t call = rt->end_watched != NULL ? rt->end_watched(rt, t) : t->promise.u.call;
     t->promise.u.call = 0;
+    if (call != 0)
+        count_call(L, rt, call, -1); /* into a place that is there */
 }
 
 /* watch_calls(counts): counts[number] is from now on how many async functions that were announced
@@ -227,7 +229,7 @@ static outcome resume(lua_State *L, tide_runtime *rt, int task, tide_node *t, bo
     rt->tasks.running = (struct tide_running){t, t->is.co, L, task, direct, false};
     rt->tasks.yield = TIDE_YIELD_FOREIGN;
     rt->tasks.depth++;
-    o.status = lua_resume(t->is.co, L, nargs, &o.n);
+    o.status = rt->lua.resume(t->is.co, L, nargs, &o.n);
     rt->tasks.depth--;
     o.yield = rt->tasks.yield;
     o.failed = rt->tasks.failed;

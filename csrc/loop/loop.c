@@ -14,6 +14,7 @@
 #include "core/callback.h"
 #include "core/report.h"
 #include "core/microtask.h"
+#include "core/observer.h"
 #include "core/objects.h"
 #include "core/promise.h"
 #include "core/rejection.h"
@@ -154,6 +155,14 @@ static void poll(lua_State *L, tide_runtime *rt, const drive *d) {
     uv_timer_stop(&rt->alarm);
 }
 
+static void poll_observed(lua_State *L, tide_runtime *rt, const drive *d) {
+    if (rt->observer != NULL)
+        tide_observer_begin_poll(L, rt);
+    poll(L, rt, d);
+    if (rt->observer != NULL)
+        tide_observer_end_poll(L, rt);
+}
+
 /* ---- turning ---- */
 
 /* Runs one macrotask, or goes on to the next phase. Returns false at the end of a turn. */
@@ -171,7 +180,7 @@ static bool advance(lua_State *L, tide_runtime *rt, const drive *d) {
         rt->phase = TIDE_PHASE_COMPLETIONS;
         rt->release_resting(L, rt);
         tide_poll_check(rt);
-        poll(L, rt, d);
+        poll_observed(L, rt, d);
         return true;
     case TIDE_PHASE_COMPLETIONS:
         if (!tide_list_empty(&rt->completed)) {
@@ -298,7 +307,7 @@ static int run(lua_State *L) {
     tide_runtime *rt = check_top_level(L, "run");
     rt->stopped = false;
     if (lua_isnoneornil(L, 1)) {
-        drive_all(L, rt);
+        rt->drive(L, rt);
         return tide_task_raise_interruption(L, rt);
     }
     tide_argument_callable(L, 1);
@@ -310,7 +319,7 @@ static int run(lua_State *L) {
         rt->interruption.due = false; /* whatever was interrupted has failed */
         return tide_task_outcome(L, rt, 1);
     }
-    drive_all(L, rt);
+    rt->drive(L, rt);
     tide_task_raise_interruption(L, rt);
     return tide_task_outcome(L, rt, 1);
 }

@@ -175,6 +175,7 @@ local function run(tide, options, main, ...)
   interruption.heed()
   local ok, err = xpcall(function(...)
     main(...)
+    require("moontide.command.trace").end_script()
     if not interruption.code() then -- else only what was interrupted is waited for
       tide.run()
     end
@@ -258,9 +259,12 @@ function M.main(args, source)
     report_at_exit(options)
   end
   local main = load_all(options, name)
+  local trace = require "moontide.command.trace"
+  check(trace.open(options))
   if options.unhandled == "warn" then
     warn_of_rejections(tide)
   end
+  trace.begin(options, name or "(command line)")
   if options.interactive then
     converse(options, main, table.unpack(_G.arg))
   end

@@ -16,6 +16,8 @@ so is no SCRIPT where that is a pipe or a file. At a terminal, no SCRIPT is the 
   --debug                 reports calls that nobody awaited, and what is still suspended at the end;
                           so does MOONTIDE_DEBUG=1
   --debug=error           the same, and the exit code is 1 if there was a report
+  --trace FILE            writes which async functions run and wait, and who wakes them, as trace
+                          events that Perfetto and chrome://tracing show
   -v, --version           prints the version
   -h, --help              prints this text
   --                      ends the options
@@ -42,6 +44,7 @@ exit codes:
 ---@field interactive boolean? what is typed is run in the end
 ---@field unhandled "raise"|"warn"
 ---@field debug "on"|"error"|nil
+---@field trace string? the file that trace events are written to
 ---@field answer "help"|"version"|nil what is printed instead of running anything
 ---@field script integer? where in the arguments the script's name is
 
@@ -59,6 +62,9 @@ local VALUED = {
       return ("'raise' or 'warn' expected, got '%s'"):format(value)
     end
     options.unhandled = value
+  end,
+  ["--trace"] = function(options, value)
+    options.trace = value
   end,
 }
 
