@@ -6,27 +6,26 @@
 
 /* ---- asking for names ---- */
 
-/* What is asked: with a place, or a promise at an index of a stack. */
+/* What is asked: with a place, or with the promise at an index. */
 typedef struct question {
     int ref_names;
     const char *which, *place;
-    lua_State *co;
-    int index;
+    int promise;
     char *text; /* the answer */
     size_t size;
     bool answered;
 } question;
 
+/* Of the question, and nil or the promise. */
 static int ask_protected(lua_State *L) {
     question *q = lua_touserdata(L, 1);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, q->ref_names);
-    lua_getfield(L, -1, q->which);
     if (q->place != NULL) {
         lua_pushstring(L, q->place);
-    } else {
-        lua_pushvalue(q->co, q->index);
-        lua_xmove(q->co, L, 1);
+        lua_replace(L, 2);
     }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, q->ref_names);
+    lua_getfield(L, -1, q->which);
+    lua_pushvalue(L, 2);
     lua_call(L, 1, 1);
     if (lua_type(L, -1) != LUA_TSTRING)
         return 0;
@@ -41,20 +40,24 @@ static int ask_protected(lua_State *L) {
 static bool ask(lua_State *L, tide_runtime *rt, question *q) {
     tide_yield yield = rt->tasks.yield;
     bool failed = rt->tasks.failed;
-    if (!lua_checkstack(L, LUA_MINSTACK) || (q->co != NULL && !lua_checkstack(q->co, 1)))
+    if (!lua_checkstack(L, LUA_MINSTACK))
         return false;
     lua_pushcfunction(L, ask_protected);
     lua_pushlightuserdata(L, q);
-    if (lua_pcall(L, 1, 0, 0) != LUA_OK)
+    if (q->place != NULL)
+        lua_pushnil(L);
+    else
+        lua_pushvalue(L, q->promise);
+    if (lua_pcall(L, 2, 0, 0) != LUA_OK)
         lua_pop(L, 1);
     rt->tasks.yield = yield;
     rt->tasks.failed = failed;
     return q->answered;
 }
 
-bool tide_label_operation(lua_State *L, tide_runtime *rt, const tide_labels *labels, lua_State *co,
-                          int index, char *text, size_t size) {
-    question q = {labels->ref_names, "operation", NULL, co, index, text, size, false};
+bool tide_label_operation(lua_State *L, tide_runtime *rt, const tide_labels *labels, int promise,
+                          char *text, size_t size) {
+    question q = {labels->ref_names, "operation", NULL, promise, text, size, false};
     return ask(L, rt, &q);
 }
 
@@ -149,9 +152,9 @@ static bool is_taken(const tide_labels *labels, const tide_journal_name *name) {
 static void name_function(lua_State *L, tide_runtime *rt, const tide_labels *labels,
                           tide_label *f) {
     char name[TIDE_JOURNAL_NAME], text[sizeof name + sizeof f->place + 4];
-    question q = {labels->ref_names, "name", f->place, NULL, 0, name, sizeof name, false};
-    if (!ask(L, rt, &q)) {
-        tide_journal_make_name(&f->name, f->place);
+    question q = {labels->ref_names, "name", f->place, 0, name, sizeof name, false};
+    if (f->line < 0 || !ask(L, rt, &q)) {
+        tide_journal_make_name(&f->name, f->line < 0 ? "a function of C" : f->place);
         return;
     }
     tide_journal_make_name(&f->name, name);

@@ -38,10 +38,10 @@ bool tide_label_add_script(tide_labels *labels, const char *name);
 uint32_t tide_label_function(lua_State *L, tide_runtime *rt, tide_labels *labels,
                              const lua_Debug *ar);
 
-/* Copies what the operation is called that settles the promise at the index of the other stack;
- * false: it is not known. [-0, +0, -] */
-bool tide_label_operation(lua_State *L, tide_runtime *rt, const tide_labels *labels, lua_State *co,
-                          int index, char *text, size_t size);
+/* Copies what the operation is called that settles the promise at the index; false: it is not
+ * known. [-0, +0, -] */
+bool tide_label_operation(lua_State *L, tide_runtime *rt, const tide_labels *labels, int promise,
+                          char *text, size_t size);
 
 #pragma GCC visibility pop
 

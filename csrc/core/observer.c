@@ -23,6 +23,8 @@
 #define SAMPLE_EVERY 20000000
 #define SHORTLY 100
 
+enum { FOLLOWED_MAX = 100 }; /* promises that calls have returned, one the other */
+
 enum { NO_CALL = 0, SCRIPT = 1 }; /* ids */
 
 /* ---- what is known ---- */
@@ -88,12 +90,26 @@ typedef struct tide_observer {
 
 /* ---- functions ---- */
 
+/* Pushes the function at the index; of what async() returns, that which was given to it: the second
+ * upvalue, above the runtime. */
+static void push_function(lua_State *co, const tide_runtime *rt, int index) {
+    int top = lua_gettop(co);
+    lua_pushvalue(co, index);
+    if (!lua_iscfunction(co, index) || lua_getupvalue(co, index, 1) == NULL)
+        return;
+    if (lua_touserdata(co, -1) != rt || lua_getupvalue(co, index, 2) == NULL ||
+        !lua_isfunction(co, -1))
+        lua_settop(co, top + 1);
+}
+
 /* The number of the function at the index of a stack. */
 static uint32_t function_at(lua_State *L, tide_runtime *rt, lua_State *co, int index) {
     lua_Debug ar = {.source = "=?", .short_src = "?", .linedefined = 0};
-    if (lua_isfunction(co, index) && lua_checkstack(co, 1)) {
-        lua_pushvalue(co, index);
+    int top = lua_gettop(co);
+    if (lua_isfunction(co, index) && lua_checkstack(co, 3)) {
+        push_function(co, rt, lua_absindex(co, index));
         lua_getinfo(co, ">S", &ar);
+        lua_settop(co, top);
     }
     return tide_label_function(L, rt, &rt->observer->labels, &ar);
 }
@@ -203,20 +219,37 @@ static void find_place(lua_State *L, tide_runtime *rt, lua_State *co, uint32_t n
         wait->at = ar->short_src;
 }
 
-/* Fills in what the promise at the index of the coroutine is; the text is that of an operation. */
-static void find_awaited(lua_State *L, tide_runtime *rt, lua_State *co, int index,
-                         tide_journal_wait *wait, char *text, size_t size) {
-    const tide_promise *p = lua_touserdata(co, index);
+/* Replaces the promise on top by that which decides what becomes of it: a call may have returned
+ * another one. [-0, +0, -] */
+static void follow(lua_State *L, const tide_runtime *rt) {
+    for (int i = 0; i < FOLLOWED_MAX; i++) {
+        if (!tide_promise_adopts(lua_touserdata(L, -1)))
+            return;
+        lua_getiuservalue(L, -1, TIDE_SLOT_VALUE);
+        if (tide_promise_test(L, rt, -1) == NULL) {
+            lua_pop(L, 1);
+            return;
+        }
+        lua_replace(L, -2);
+    }
+}
+
+/* Fills in what the promise on top is; the text is that of an operation. [-0, +0, -] */
+static void find_awaited(lua_State *L, tide_runtime *rt, tide_journal_wait *wait, char *text,
+                         size_t size) {
+    follow(L, rt);
+    const tide_promise *p = lua_touserdata(L, -1);
     uint32_t number = p->kind == TIDE_TASK ? record_of(rt->observer, (const tide_node *)p) : 0;
+    int index = lua_gettop(L);
+    wait->what = p->state == TIDE_PENDING ? tide_suspension_name(L, index) : "its turn";
     if (number != 0) {
         wait->of = rt->observer->records[number].id;
         wait->whose = name_of(rt->observer, number);
-        return;
-    }
-    wait->what = tide_suspension_name(co, index);
-    if (strcmp(wait->what, "operation") == 0 &&
-        tide_label_operation(L, rt, &rt->observer->labels, co, index, text, size))
+        wait->what = NULL;
+    } else if (strcmp(wait->what, "operation") == 0 &&
+               tide_label_operation(L, rt, &rt->observer->labels, index, text, size)) {
         wait->what = text;
+    }
 }
 
 /* What the task waits for that has just yielded. */
@@ -224,12 +257,16 @@ static void find_wait(lua_State *L, tide_runtime *rt, const tide_node *t, tide_j
                       char *text, size_t size) {
     lua_State *co = t->is.co;
     tide_yield yield = rt->tasks.yield;
-    if (yield == TIDE_YIELD_AWAIT && lua_checkstack(co, 1))
-        find_awaited(L, rt, co, -1, wait, text, size);
-    else if (yield == TIDE_YIELD_VALUE)
+    if (yield == TIDE_YIELD_AWAIT && lua_checkstack(co, 1) && lua_checkstack(L, LUA_MINSTACK)) {
+        lua_pushvalue(co, -1);
+        lua_xmove(co, L, 1);
+        find_awaited(L, rt, wait, text, size);
+        lua_pop(L, 1);
+    } else if (yield == TIDE_YIELD_VALUE) {
         wait->what = "its turn";
-    else if (yield == TIDE_YIELD_HELD)
+    } else if (yield == TIDE_YIELD_HELD) {
         wait->what = t->promise.job.type->name;
+    }
 }
 
 /* The call of the task begins. */
@@ -361,10 +398,13 @@ static void enqueue(lua_State *from, lua_State *to, int n) {
 /* What the script waits for: a promise, at 1, or that nothing is left. */
 static void find_wait_of_script(lua_State *L, tide_runtime *rt, tide_journal_wait *wait, char *text,
                                 size_t size) {
-    if (rt->tasks.waiter == NULL || lua_touserdata(L, 1) != rt->tasks.awaited)
-        wait->what = "the loop";
-    else
-        find_awaited(L, rt, L, 1, wait, text, size);
+    wait->what = "the loop";
+    if (rt->tasks.waiter == NULL || lua_touserdata(L, 1) != rt->tasks.awaited ||
+        !lua_checkstack(L, LUA_MINSTACK))
+        return;
+    lua_pushvalue(L, 1);
+    find_awaited(L, rt, wait, text, size);
+    lua_pop(L, 1);
 }
 
 /* In place of what drives the loop for the script. */

@@ -195,6 +195,22 @@ describe("moontide --trace", function()
     }, waits_of(events, "all"))
   end)
 
+  it("follows a promise that a call has returned", function()
+    local _, events = trace([[
+      local tide = require "moontide"
+      local inner = tide.async(function() tide.await(tide.sleep(1)) end)
+      local outer = tide.async(function() return inner() end)
+      local sleep = tide.async(function() return tide.sleep(1) end)
+      local all = tide.async(function()
+        tide.await(outer())
+        tide.await(sleep())
+      end)
+      tide.await(all())
+    ]])
+    check(events)
+    assert.same({ "inner", "sleep" }, waits_of(events, "all"))
+  end)
+
   it("draws an arrow from the callback or the function that wakes", function()
     local _, events = trace([[
       local tide = require "moontide"
@@ -328,6 +344,19 @@ describe("moontide --trace", function()
     assert.same({ code = 0, out = "", err = "" }, result)
     assert.is_nil(text:find("<", 1, true))
     assert.equal('</script>\u{e4}\n"\\\u{fffd}', of_phase(events, "b")[2].name)
+  end)
+
+  it("names an async function that a group calls, and functions of C", function()
+    local _, events = trace([[
+      local tide = require "moontide"
+      local work = tide.async(function() end)
+      tide.await(tide.timeout(1000, work))
+      tide.await(tide.spawn(tide.sleep, 1))
+    ]])
+    check(events)
+    local names = {}
+    for i, event in ipairs(of_phase(events, "b")) do names[i] = event.name end
+    assert.same({ "work", "work", "a function of C" }, { table.unpack(names, 2) })
   end)
 
   it("tells two functions of one name apart", function()
