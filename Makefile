@@ -35,7 +35,7 @@ HOSTSRC := $(wildcard spec/host/*.c spec/support/*.c examples/hosts/*.c)
 BENCHSRC := $(wildcard bench/*.c bench/io/*.c)
 BENCHHDR := $(wildcard bench/io/*.h)
 # What the README leads to, and these files in turn.
-DOCUMENTS := README.md LICENSE bench/README.md bench/instructions.txt $(wildcard docs/*.md) \
+DOCUMENTS := README.md LICENSE bench/README.md bench/instructions.txt $(wildcard docs/*.md docs/*.png) \
 	$(shell find examples -type f | sort)
 SHELLS  := $(wildcard tools/*.sh) .ci/run
 
@@ -258,6 +258,7 @@ install: core
 		install -d "$(DESTDIR)$(LUADIR)/$$folder" && \
 		install -m 644 lua/$$folder/*.lua "$(DESTDIR)$(LUADIR)/$$folder/" || exit; \
 	done
+	install -m 644 lua/moontide/timeline/page.html "$(DESTDIR)$(LUADIR)/moontide/timeline/"
 	sed '1s|.*|#!$(or $(shell command -v $(LUA)),/usr/bin/env $(LUA))|' bin/moontide \
 		>"$(DESTDIR)$(BINDIR)/moontide"
 	chmod 755 "$(DESTDIR)$(BINDIR)/moontide"

@@ -3,7 +3,8 @@
 #   lua                the interpreter, of a version that moontide runs on
 #   lua-pc [VERSION]   the pkg-config module of Lua, of that version or the interpreter's
 #   luarocks           the luarocks command, with the arguments that make it work for the interpreter
-# Used by the Makefile and by tools/install-deps.sh, so that both look for the same things.
+#   browser            a browser that works without a window
+# Used by the Makefile, by tools/install-deps.sh and by the specs, so that all look for the same things.
 
 # Best first; bin/moontide looks for the same.
 VERSIONS="5.4 5.5"
@@ -51,8 +52,13 @@ luarocks)
         fi
     done
     ;;
+browser)
+    for name in chromium chromium-browser google-chrome; do
+        if command -v "$name"; then exit 0; fi
+    done
+    ;;
 *)
-    echo "usage: $0 lua|lua-pc|luarocks" >&2
+    echo "usage: $0 lua|lua-pc|luarocks|browser" >&2
     exit 2
     ;;
 esac

@@ -2,8 +2,8 @@
 # Installs what is missing to work on moontide, and nothing that is there already.
 #   tools/install-deps.sh build    compiler, Lua 5.4 with headers, libuv, pkg-config
 #   tools/install-deps.sh test     that, OpenSSL with headers, busted, luasocket, luasec, luarocks,
-#                                  curl, socat, nginx, redis, lua-redis, luacheck and dkjson, on
-#                                  Debian lua-readline
+#                                  curl, socat, nginx, redis, lua-redis, luacheck, dkjson and Chromium,
+#                                  on Debian lua-readline
 #   tools/install-deps.sh check    that, LuaSQL for SQLite, on Debian prosody, the other linters,
 #                                  sanitizers and valgrind
 # DEPS=no: only say what is missing; the exit status is 1 when something is.
@@ -12,17 +12,21 @@ set -u
 here=$(dirname "$0")
 set_name=${1-}
 
+# Homebrew has none.
+browser=chromium
+[ "$(uname -s)" != Darwin ] || browser=
+
 case $set_name in
 build) wanted="cc pkg-config lua lua-headers libuv" ;;
 test)
     wanted="cc pkg-config lua lua-headers libuv busted luasocket luarocks openssl libssl curl socat"
-    wanted="$wanted nginx redis-server lua-redis luasec luacheck dkjson"
+    wanted="$wanted nginx redis-server lua-redis luasec luacheck dkjson $browser"
     if command -v apt-get >/dev/null; then wanted="$wanted lua-readline"; fi
     ;;
 check)
     wanted="cc pkg-config lua lua-headers libuv busted luasocket luarocks openssl libssl curl socat"
-    wanted="$wanted nginx redis-server lua-redis luasec luacheck"
-    wanted="$wanted dkjson luasql-sqlite3"
+    wanted="$wanted nginx redis-server lua-redis luasec luacheck dkjson $browser"
+    wanted="$wanted luasql-sqlite3"
     # where its package is one for Lua 5.4
     if command -v apt-get >/dev/null; then wanted="$wanted lua-readline prosody"; fi
     wanted="$wanted clang-format clang-tidy valgrind sanitizers"
@@ -72,6 +76,7 @@ has()
     lua-redis) lua=$(sh "$here/find.sh" lua) && "$lua" "$here/../spec/support/find_redis.lua" ;;
     sanitizers) links_sanitizers ;;
     luacheck) has_luacheck ;;
+    chromium) sh "$here/find.sh" browser >/dev/null ;;
     nginx) PATH=$PATH:/usr/sbin:/usr/local/sbin command -v nginx >/dev/null ;;
     *) command -v "$1" >/dev/null ;;
     esac

@@ -18,6 +18,7 @@ so is no SCRIPT where that is a pipe or a file. At a terminal, no SCRIPT is the 
   --debug=error           the same, and the exit code is 1 if there was a report
   --trace FILE            writes which async functions run and wait, and who wakes them, as trace
                           events that Perfetto and chrome://tracing show
+  --timeline FILE         writes the same as a page for the browser, with what takes the time
   -v, --version           prints the version
   -h, --help              prints this text
   --                      ends the options
@@ -45,6 +46,7 @@ exit codes:
 ---@field unhandled "raise"|"warn"
 ---@field debug "on"|"error"|nil
 ---@field trace string? the file that trace events are written to
+---@field timeline string? that of the page that shows them
 ---@field answer "help"|"version"|nil what is printed instead of running anything
 ---@field script integer? where in the arguments the script's name is
 
@@ -65,6 +67,9 @@ local VALUED = {
   end,
   ["--trace"] = function(options, value)
     options.trace = value
+  end,
+  ["--timeline"] = function(options, value)
+    options.timeline = value
   end,
 }
 

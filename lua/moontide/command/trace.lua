@@ -1,6 +1,7 @@
---- The command's option --trace: the core tells of all calls in trace events
---- (csrc/core/journal.h), which go into a file.
+--- The command's options --trace and --timeline: the core tells of all calls in trace events
+--- (csrc/core/journal.h), which go into files: as they are, and in a page that draws them.
 local core = require "moontide.core"
+local page = require "moontide.timeline.page"
 local traceback = require "moontide.async.traceback"
 
 local M = {}
@@ -15,18 +16,26 @@ local NAMES = '{"ph":"M","name":"process_name","pid":1,"tid":1,"args":{"name":"m
 local FIRST, LAST = NAMES:match("^(.-,\n)(.*)$")
 local BEGIN, END = "[\n" .. FIRST, LAST .. "\n]\n"
 
---- Opens the file; nil and what is wrong if that is not possible.
+local function open(path, before, after)
+  local ok, problem = observer.open(path, before .. BEGIN, END .. after)
+  return ok and true or nil, problem and ("cannot write '%s': %s"):format(path, problem)
+end
+
+--- Opens the files; nil and what is wrong if that is not possible.
 ---@param options moontide.command.Options
 ---@return true?, string?
 function M.open(options)
-  if not options.trace then
-    return true
+  local ok, problem = true, nil
+  if options.trace then
+    ok, problem = open(options.trace, "", "")
   end
-  local ok, problem = observer.open(options.trace, BEGIN, END)
-  return ok, problem and ("cannot write '%s': %s"):format(options.trace, problem)
+  if ok and options.timeline then
+    ok, problem = open(options.timeline, page.halves())
+  end
+  return ok, problem
 end
 
---- os.exit need not close the state, which would end the file.
+--- os.exit need not close the state, which would end the files.
 local function finish_at_exit()
   local exit = os.exit
   function os.exit(...) -- luacheck: ignore 122
@@ -39,7 +48,7 @@ end
 ---@param options moontide.command.Options
 ---@param script string its name
 function M.begin(options, script)
-  if options.trace then
+  if options.trace or options.timeline then
     finish_at_exit()
     observer.begin(script, { name = traceback.name_at, operation = core.operation_name })
   end
