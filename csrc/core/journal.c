@@ -62,6 +62,14 @@ static void begin(line *l, const char *phase) {
     l->at = l->text;
     add(l, "{\"ph\":\"");
     add(l, phase);
+    add(l, "\",\"pid\":1");
+}
+
+/* Of the thread. What comes before the names has no escapes, which not all readers know there. */
+static void begin_at(line *l, const char *phase, uint64_t ts) {
+    begin(l, phase);
+    add(l, ",\"tid\":1,\"ts\":");
+    add_time(l, ts);
 }
 
 static void finish(tide_journal *e, line *l) {
@@ -127,19 +135,18 @@ uint64_t tide_journal_now(void) {
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-static void add_call(line *l, tide_journal *e, uint64_t now, const tide_journal_name *name,
-                     uint64_t id) {
-    add(l, "\",\"cat\":\"f\"");
-    add_field(l, ",\"id\":", id);
+static void begin_call(tide_journal *e, line *l, const char *phase, uint64_t now,
+                       const tide_journal_name *name, uint64_t id) {
+    begin(l, phase);
+    add_field(l, ",\"ts\":", tenths(e, now) / 10);
+    add_field(l, ",\"cat\":\"f\",\"id\":", id);
     add_string(l, ",\"name\":", name);
-    add_field(l, ",\"pid\":1,\"ts\":", tenths(e, now) / 10);
 }
 
 void tide_journal_begin(tide_journal *e, uint64_t now, const tide_journal_name *name, uint64_t id,
                         int64_t by, const char *at) {
     line l;
-    begin(&l, "b");
-    add_call(&l, e, now, name, id);
+    begin_call(e, &l, "b", now, name, id);
     if (by >= 0 || at != NULL)
         add(&l, ",\"args\":{");
     if (by >= 0)
@@ -154,8 +161,7 @@ void tide_journal_begin(tide_journal *e, uint64_t now, const tide_journal_name *
 void tide_journal_end(tide_journal *e, uint64_t now, const tide_journal_name *name, uint64_t id,
                       const char *outcome) {
     line l;
-    begin(&l, "e");
-    add_call(&l, e, now, name, id);
+    begin_call(e, &l, "e", now, name, id);
     if (outcome != NULL) {
         add_text(&l, ",\"args\":{\"outcome\":", outcome);
         add(&l, "}");
@@ -181,12 +187,11 @@ static void add_wait(line *l, const tide_journal_wait *wait) {
 void tide_journal_run(tide_journal *e, uint64_t from, uint64_t to, const tide_journal_name *name,
                       const tide_journal_wait *wait) {
     line l;
-    begin(&l, "X\"");
-    add_string(&l, ",\"name\":", name);
-    add(&l, ",\"pid\":1,\"tid\":1,\"ts\":");
-    add_time(&l, tenths(e, from));
+    uint64_t begins = tenths(e, from), ends = tenths(e, to);
+    begin_at(&l, "X", begins);
     add(&l, ",\"dur\":");
-    add_time(&l, tenths(e, to) > tenths(e, from) ? tenths(e, to) - tenths(e, from) : 1);
+    add_time(&l, ends > begins ? ends - begins : 1);
+    add_string(&l, ",\"name\":", name);
     if (wait->id != 0)
         add_wait(&l, wait);
     finish(e, &l);
@@ -197,39 +202,32 @@ void tide_journal_run(tide_journal *e, uint64_t from, uint64_t to, const tide_jo
 void tide_journal_arrow(tide_journal *e, uint64_t from, uint64_t to) {
     line l;
     e->arrows++;
-    begin(&l, "s\",\"cat\":\"w\",\"name\":\"wakes\"");
-    add_field(&l, ",\"id\":", e->arrows);
-    add(&l, ",\"pid\":1,\"tid\":1,\"ts\":");
-    add_time(&l, tenths(e, from));
+    begin_at(&l, "s", tenths(e, from));
+    add_field(&l, ",\"cat\":\"w\",\"name\":\"wakes\",\"id\":", e->arrows);
     finish(e, &l);
-    begin(&l, "f\",\"bp\":\"e\",\"cat\":\"w\",\"name\":\"wakes\"");
-    add_field(&l, ",\"id\":", e->arrows);
-    add(&l, ",\"pid\":1,\"tid\":1,\"ts\":");
-    add_time(&l, tenths(e, to) + 1);
+    begin_at(&l, "f", tenths(e, to) + 1);
+    add_field(&l, ",\"bp\":\"e\",\"cat\":\"w\",\"name\":\"wakes\",\"id\":", e->arrows);
     finish(e, &l);
 }
 
-static void add_counter(tide_journal *e, uint64_t now, const char *name, uint64_t value) {
+static void add_counter(tide_journal *e, uint64_t now, const char *what, uint64_t value) {
     line l;
-    begin(&l, "C");
-    add(&l, name);
-    add(&l, ",\"pid\":1,\"tid\":1,\"ts\":");
-    add_time(&l, tenths(e, now));
-    add_field(&l, ",\"args\":{\"value\":", value);
+    begin_at(&l, "C", tenths(e, now));
+    add_field(&l, what, value);
     add(&l, "}");
     finish(e, &l);
 }
 
 void tide_journal_count(tide_journal *e, uint64_t now, int load, size_t kilobytes) {
-    add_counter(e, now, "\",\"name\":\"load of the loop, %\"", (uint64_t)load);
-    add_counter(e, now, "\",\"name\":\"memory of Lua, KB\"", kilobytes);
+    add_counter(e, now, ",\"name\":\"load of the loop\",\"args\":{\"%\":", (uint64_t)load);
+    add_counter(e, now, ",\"name\":\"memory of Lua\",\"args\":{\"KB\":", kilobytes);
 }
 
 void tide_journal_deadline(tide_journal *e, uint64_t now, const char *what, double ms,
                            uint64_t id) {
     line l;
-    begin(&l, "i\",\"s\":\"t\",\"name\":\"deadline\",\"pid\":1,\"tid\":1,\"ts\":");
-    add_time(&l, tenths(e, now));
+    begin_at(&l, "i", tenths(e, now));
+    add(&l, ",\"s\":\"t\",\"name\":\"deadline\"");
     add_text(&l, ",\"args\":{\"of\":", what);
     add(&l, ",\"ms\":");
     add_time(&l, (uint64_t)(ms * 10 + 0.5));

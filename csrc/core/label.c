@@ -108,7 +108,7 @@ static tide_label *new_function(tide_labels *labels, const char *source, int lin
     if (line > 0)
         snprintf(f->place, sizeof f->place, "%s:%d", f->file, line);
     else
-        strcpy(f->place, f->file);
+        snprintf(f->place, sizeof f->place, "%s", f->file);
     return f;
 }
 
