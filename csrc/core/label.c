@@ -147,14 +147,26 @@ static bool is_taken(const tide_labels *labels, const tide_journal_name *name) {
     return false;
 }
 
-/* A function has the name that its source gives it. Where another one has that as well, and where
- * there is none, its place tells it. */
+/* The name of a function that is known without asking, or NULL: of the library's own, whose names
+ * tell a user nothing, that is the place in it. */
+static const char *plain_name(const tide_runtime *rt, const tide_label *f) {
+    if (f->line < 0)
+        return "a function of C";
+    if (!tide_runtime_hides(rt, f->source))
+        return NULL;
+    const char *inside = strstr(f->place, "moontide/");
+    return inside != NULL ? inside : f->place;
+}
+
+/* Others have the name that their source gives them. Where another one has that as well, and where
+ * there is none, their place tells it. */
 static void name_function(lua_State *L, tide_runtime *rt, const tide_labels *labels,
                           tide_label *f) {
     char name[TIDE_JOURNAL_NAME], text[sizeof name + sizeof f->place + 4];
     question q = {labels->ref_names, "name", f->place, 0, name, sizeof name, false};
-    if (f->line < 0 || !ask(L, rt, &q)) {
-        tide_journal_make_name(&f->name, f->line < 0 ? "a function of C" : f->place);
+    const char *plain = plain_name(rt, f);
+    if (plain != NULL || !ask(L, rt, &q)) {
+        tide_journal_make_name(&f->name, plain != NULL ? plain : f->place);
         return;
     }
     tide_journal_make_name(&f->name, name);

@@ -359,6 +359,17 @@ describe("moontide --trace", function()
     assert.same({ "work", "work", "a function of C" }, { table.unpack(names, 2) })
   end)
 
+  it("names functions of the library by where they are in it", function()
+    local _, events = trace([[
+      local tide = require "moontide"
+      local work = tide.async(function() end)
+      tide.await(tide.map({ 1 }, work))
+    ]])
+    check(events)
+    assert.matches("^moontide/async/group%.lua:%d+$", of_phase(events, "b")[2].name)
+    call_of(events, "work")
+  end)
+
   it("tells two functions of one name apart", function()
     local _, events = trace([[
       local tide = require "moontide"
