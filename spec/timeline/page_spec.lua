@@ -270,8 +270,8 @@ describe("moontide --timeline", function()
     ]]):format(rounds), function(path)
       local report = ask(path, SIZES[1], [[
         let drawn = 0;
-        const inner = drawCall;
-        drawCall = call => { drawn += 1; inner(call); };
+        const inner = drawWaits;
+        drawWaits = (...args) => { drawn += 1; inner(...args); };
         draw();
         const all = drawn, size = model.calls.size, label = canvas.getAttribute("aria-label");
         drawn = 0;
