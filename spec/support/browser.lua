@@ -7,7 +7,8 @@ local M = {}
 --- The browser's path, or nil.
 M.path = child.shell("sh tools/find.sh browser").out:match("^[^\n]+")
 
--- Whoever runs the specs may be root, in a container without a bus or a graphics card.
+-- Whoever runs the specs may be root, in a container without a bus or a graphics card. A sanitizer
+-- that is loaded first for Lua is not for the browser.
 local FLAGS = "--headless --no-sandbox --disable-gpu --disable-dev-shm-usage --hide-scrollbars "
   .. "--allow-file-access-from-files --virtual-time-budget=5000 --user-data-dir="
 
@@ -17,7 +18,7 @@ local function browse(flags, path)
   local _ <close> = setmetatable({}, { __close = function()
     child.shell("rm -rf " .. child.quote(profile))
   end })
-  return child.shell(("timeout 60 %s %s%s %s %s"):format(child.quote(M.path), FLAGS,
+  return child.shell(("LD_PRELOAD= timeout 60 %s %s%s %s %s"):format(child.quote(M.path), FLAGS,
     child.quote(profile), flags, child.quote("file://" .. path)))
 end
 

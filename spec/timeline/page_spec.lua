@@ -234,9 +234,9 @@ describe("moontide --timeline", function()
       tide.await(tide.spawn(f))
     ]==], function(path)
       local report = ask(path, SIZES[1], [[
-        point("pointermove", xOf(model.end / 2), middle([...model.calls.values()][1]));
-        const bad = document.getElementById("bad");
-        return { name: [...model.calls.values()][1].name, good: !bad, tip: tip.textContent };
+        const inner = [...model.calls.values()][1], bad = document.getElementById("bad");
+        point("pointermove", xOf((inner.begin + inner.end) / 2), middle(inner));
+        return { name: inner.name, good: !bad, tip: tip.textContent };
       ]])
       assert.equal('</script><img id="bad">&lt;"\\', report.name)
       assert.is_true(report.good)
