@@ -34,7 +34,7 @@ end)
 local burn = async(function()
   await(nil)
   local start = tide.now()
-  while tide.now() - start < 25 do end
+  while tide.now() - start < 100 do end
 end)
 local both = async(function() tide.join(fetch(10), fetch(20)) end)
 await(load())
