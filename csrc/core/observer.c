@@ -578,7 +578,7 @@ static int open_events(lua_State *L) {
         return luaL_error(L, "not enough memory");
     tide_journal *e = &rt->observer->events;
     if (e->count == TIDE_JOURNAL_OUTPUTS)
-        return luaL_error(L, "too many files");
+        return luaL_error(L, "there are too many files already");
     e->outputs[e->count] = tide_output_open(path, begin, end);
     if (e->outputs[e->count] == NULL) {
         lua_pushnil(L);
