@@ -272,9 +272,9 @@ case("a peer that closes", [[c:send("abc")]], function(c, note, socket)
   note(c:receive(5))
   note(c:receive(5))
   note(c:receive())
-  socket.sleep(0.03)
+  socket.sleep(0.2) -- until its refusal is there
   note(c:send("x"))
-  socket.sleep(0.03)
+  socket.sleep(0.2) -- until its refusal is there
   note(c:send("y"))
   note(c:send("yyy", 2, 3))
 end)
