@@ -93,7 +93,7 @@ void tide_callback_call(lua_State *L, tide_runtime *rt, int callback, bool last)
     if (last)
         tide_callback_clear(L, callback);
     rt->lua.call(L, c->nargs, 0, 0, NULL);
-    if (rt->reports != 0)
+    if (c->has_origin)
         tide_callback_forget_origin(L, rt);
 }
 

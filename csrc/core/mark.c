@@ -8,19 +8,19 @@
 
 #define CLASS "moontide.Mark"
 
-/* User values of a mark. PLACE is where its promise was made, or the text of where the function has
- * been cancelled; of the former it is the function there, with the line in the mark, and worked out
- * when somebody asks. */
-enum { SLOT_PLACE = 1, SLOT_FUNCTION, SLOT_PROMISE };
+/* User values of a mark. PLACE is the function in which its promise was made, the line being in the
+ * mark: the text is worked out when somebody asks. CANCELLED is that of where the function has been
+ * cancelled. */
+enum { SLOT_PLACE = 1, SLOT_FUNCTION, SLOT_PROMISE, SLOT_CANCELLED };
 
 typedef struct mark {
     const char *maker; /* an operation, or what has called the function; NULL: the program has */
     int line;
-    bool cancelled;
-    bool used; /* somebody looks after the promise */
+    unsigned session; /* see look_for */
+    bool used;        /* somebody looks after the promise */
 } mark;
 
-/* Pushes the place of the mark at the index, or nil. [-0, +1, m] */
+/* Pushes where the promise of the mark at the index was made, or nil. [-0, +1, m] */
 static void push_place(lua_State *L, int index) {
     lua_Debug ar;
     const mark *m = lua_touserdata(L, index);
@@ -47,8 +47,8 @@ void tide_mark_make(lua_State *L, tide_runtime *rt, int promise, const char *mak
     function = function != 0 ? lua_absindex(L, function) : 0;
     luaL_checkstack(L, LUA_MINSTACK, NULL);
     const tide_promise *p = lua_touserdata(L, promise);
-    mark *m = lua_newuserdatauv(L, sizeof *m, SLOT_PROMISE);
-    *m = (mark){.maker = maker};
+    mark *m = lua_newuserdatauv(L, sizeof *m, SLOT_CANCELLED);
+    *m = (mark){.maker = maker, .session = rt->report_session};
     m->line = tide_place_push_caller(L, rt);
     m->used = lua_isnil(L, -1); /* a function that the loop calls is left alone */
     lua_setiuservalue(L, -2, SLOT_PLACE);
@@ -86,15 +86,17 @@ static void retire(lua_State *L, const tide_promise *p) {
 }
 
 void tide_mark_use(lua_State *L, int promise) {
+    const tide_promise *p = lua_touserdata(L, promise);
     if (!push_mark(L, promise))
         return;
     ((mark *)lua_touserdata(L, -1))->used = true;
-    retire(L, lua_touserdata(L, promise));
+    retire(L, p);
 }
 
 static void settled(lua_State *L, int promise) {
+    const tide_promise *p = lua_touserdata(L, promise);
     if (push_mark(L, promise))
-        retire(L, lua_touserdata(L, promise));
+        retire(L, p);
 }
 
 static void made(lua_State *L, tide_runtime *rt, int promise) {
@@ -175,9 +177,9 @@ static void report(lua_State *L, tide_runtime *rt, tide_report report, int index
 /* The promise of a mark is gone, and the mark is not retired. */
 static int mark_gc(lua_State *L) {
     tide_runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
-    if (rt->closed || rt->reports == 0 || luaL_testudata(L, 1, CLASS) == NULL)
+    const mark *m = luaL_testudata(L, 1, CLASS);
+    if (rt->closed || m == NULL || m->session != rt->report_session)
         return 0;
-    const mark *m = lua_touserdata(L, 1);
     lua_getiuservalue(L, 1, SLOT_PROMISE);
     if (!m->used)
         report(L, rt, TIDE_REPORT_FLOATING, 1, 2);
@@ -220,8 +222,7 @@ static int note_cancelled(lua_State *L) {
     if (!push_mark(L, 1))
         return 0;
     tide_place_push(L, rt, lua_tothread(L, 2));
-    ((mark *)lua_touserdata(L, -2))->cancelled = true;
-    lua_setiuservalue(L, -2, SLOT_PLACE);
+    lua_setiuservalue(L, -2, SLOT_CANCELLED);
     return 0;
 }
 
@@ -245,9 +246,7 @@ static int push_function_and_place(lua_State *L) {
         return 0;
     if (co != NULL)
         tide_place_push(L, rt, co);
-    else if (((mark *)lua_touserdata(L, 2))->cancelled)
-        push_place(L, 2);
-    else
+    else if (lua_getiuservalue(L, 2, SLOT_CANCELLED) == LUA_TNIL)
         return 0;
     push_called(L, 2);
     return is_own(L, rt) ? 0 : 2;

@@ -58,7 +58,8 @@ void tide_report_tell(lua_State *L, tide_runtime *rt) {
 }
 
 /* look_for(f, name, ...): f(list) is called with what is found of that from now on, instead of what
- * was looked for before; look_for(): nothing is */
+ * was looked for before; look_for(): nothing is, and what was made before is never told: whether
+ * anybody looks after it is not known from then on */
 static int look_for(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     unsigned reports = 0;
@@ -68,13 +69,12 @@ static int look_for(lua_State *L) {
         reports |= 1u << tide_argument_choice(L, i, names);
     lua_settop(L, 1);
     if (reports == 0) {
+        take(L, rt);
+        rt->report_session++;
         lua_pushboolean(L, 0); /* nil would free the slot for others */
-        lua_replace(L, 1);
     }
     rt->reports = (uint8_t)reports;
     lua_rawseti(L, LUA_REGISTRYINDEX, rt->ref_on_report);
-    if (reports == 0)
-        take(L, rt);
     return 0;
 }
 

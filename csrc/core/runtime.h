@@ -110,7 +110,8 @@ struct tide_runtime {
     int ref_trace_format;  /* function that makes a text of a trace, see traceback.c */
     int ref_traces;        /* table, weak keys: coroutine -> trace box, see trace.h */
 
-    unsigned report_count; /* of ref_reports */
+    unsigned report_count;   /* of ref_reports */
+    unsigned report_session; /* how often debug mode has ended */
 
     struct { /* functions of Lua's, or what stands in for them: see observer.h */
         int (*resume)(lua_State *co, lua_State *from, int nargs, int *n);
