@@ -105,12 +105,107 @@ print("end")
       [ { floating = 1 } ] = "field 'floating': boolean expected, got number",
       [ { slow = true } ] = "field 'slow': number of at least 1 expected",
       [ { slow = 0.5 } ] = "field 'slow': number of at least 1 expected",
+      [ { slow = 0 / 0 } ] = "field 'slow': number of at least 1 expected",
       [ 5 ] = "table expected, got number",
     }) do
       local ok, err = pcall(tide.debug, options)
       assert.is_false(ok)
       assert.matches("bad argument #1 to 'debug' (" .. text, err, 1, true)
     end
+  end)
+
+  describe("goes off and on", function()
+    it("in a report: the others are not told", function()
+      assert.matches("^app.lua:[23]: nobody awaits this call of [^\n]*\nend\n$", reports([[
+tide.debug({ floating = true, report = function(text) print(text) tide.debug(false) end })
+save(1)
+save(2)
+await(tide.sleep(5))
+collectgarbage()
+tide.run()
+print("end")]]))
+    end)
+
+    it("and what is looked after meanwhile is not reported", function()
+      assert.equal("", reports([[
+local p = save(1)
+tide.debug(false)
+await(p)
+tide.debug({ floating = true, report = print })
+p = nil]]))
+    end)
+
+    it("and a timer of before is in no trace after", function()
+      assert.not_matches("from ", reports([[
+tide.set_timeout(function() end, 1)
+tide.debug(false)
+tide.run()
+tide.set_timeout(function()
+  tide.debug({ report = print })
+  print(tide.traceback("x"))
+end, 1)]]))
+    end)
+  end)
+
+  describe("a report function", function()
+    it("that raises ends the run when all is told", function()
+      local out = reports([[
+local texts = {}
+tide.debug({ floating = true, report = function(text)
+  texts[#texts + 1] = text
+  error("no report", 0)
+end })
+save(1)
+save(2)
+await(tide.sleep(5))
+tide.set_timeout(function() collectgarbage() collectgarbage() end, 1)
+print(pcall(tide.run))
+print(pcall(tide.run))
+print(#texts)]])
+      assert.equal("false\tno report\ntrue\n2\n", out)
+    end)
+
+    it("may begin async calls, and cannot await", function()
+      assert.matches("^false\tawait outside an async function\nbegun\n$", reports([[
+tide.debug({ floating = true, report = function()
+  print(pcall(await, tide.spawn(function() await(tide.sleep(1)) print("begun") end)))
+end })
+save(1)
+await(tide.sleep(5))
+tide.set_timeout(collectgarbage, 1)]]))
+    end)
+
+    it("may leave", function()
+      assert.equal("leaves\n", reports([[
+tide.debug({ floating = true, report = function() print("leaves") os.exit(0, true) end })
+save(1)
+save(2)
+await(tide.sleep(5))
+collectgarbage()
+collectgarbage()]]))
+    end)
+  end)
+
+  it("S83 tells a reason whose __tostring fails as well as others", function()
+    local out = reports([[
+tide.on_unhandled_rejection(function() end)
+local raise = async(function(reason) await(nil) error(reason, 0) end)
+raise(setmetatable({}, { __tostring = function() error("bad") end }))
+raise(setmetatable({}, { __tostring = function() return 5 end }))
+raise(nil)
+raise({ name = "Odd", message = "kind" })]])
+    assert.equal(4, select(2, out:gsub("nobody awaits", "")))
+    assert.matches("app.lua:5: [^\n]*\n  it was rejected: nil\n", out)
+    assert.matches("app.lua:6: [^\n]*\n  it was rejected: ", out)
+  end)
+
+  it("S83 reports a call that was cancelled at the line of the call, too", function()
+    assert.matches("^app.lua:3: nobody awaits this call of async function 'wait'", reports([[
+local wait = async(function() await(tide.sleep(1000)) end)
+await(tide.move_on_after(1, function()
+  wait()
+  await(tide.sleep(1000))
+end))]]))
   end)
 
   describe("S83 of cancellations", function()

@@ -17,6 +17,7 @@ local FIELDS = {
 local DEFAULT = { floating = true, permits = true, slow = 100, swallowed = true, unsettled = true }
 
 local options = {} -- of the last call; empty where debug mode is off
+local untold = {} -- list of { text, times }; the program may leave while it is told the first one
 local reported = {} -- set of texts
 local count = 0
 
@@ -68,7 +69,7 @@ function texts.floating(place, called, promise)
   local text = ("%snobody awaits this call of %s"):format(at(place), describe(called))
   local state, reason = promise:state()
   if state == "rejected" then
-    text = ("%s\n  it was rejected: %s"):format(text, tostring(reason))
+    text = ("%s\n  it was rejected: %s"):format(text, traceback.text_of(reason))
   end
   return text
 end
@@ -111,20 +112,35 @@ end
 
 --- Reports of the core's, in their order; what the collector has found, which is in none, by lines,
 --- with a count.
-local function tell_all(reports)
+local function note_all(reports)
   local found = {}
   for _, report in ipairs(reports) do
     local text = texts[report[1]](table.unpack(report, 2, 4))
     if report[1] == "floating" or report[1] == "unsettled" then
       found[#found + 1] = text
     else
-      tell(text)
+      table.insert(untold, { text })
     end
   end
   local counts = count_all(found)
   table.sort(found)
   for _, text in ipairs(found) do
-    tell(text, counts[text])
+    table.insert(untold, { text, counts[text] })
+  end
+end
+
+--- An error of the program's report function is raised when all is told.
+local function tell_all(reports)
+  note_all(reports)
+  local failed, problem = false, nil
+  while #untold > 0 do
+    local ok, err = pcall(tell, table.unpack(table.remove(untold, 1)))
+    if not ok and not failed then
+      failed, problem = true, err
+    end
+  end
+  if failed then
+    error(problem, 0)
   end
 end
 
@@ -174,24 +190,27 @@ end
 
 function M.debug(given)
   if given == false then
-    options = {}
+    options, untold = {}, {}
     core.watch_jobs()
     core.look_for()
     return
   end
   check_fields(given)
-  options = {}
+  local chosen = { report = print_report }
   for name, value in pairs(given or DEFAULT) do
-    options[name] = value
+    chosen[name] = value
   end
-  options.report = options.report or print_report
-  core.look_for(tell_all, table.unpack(wanted(options)))
-  core.watch_jobs(options.slow or nil)
+  core.watch_jobs(chosen.slow or nil)
+  options = chosen
+  core.look_for(tell_all, table.unpack(wanted(chosen)))
 end
 
 --- The program is over: tells what is left to tell, and what stays pending, unless it was cut
 --- short. Returns how many reports there were.
 function M.finish(was_cut_short)
+  if not options.report then
+    return count
+  end
   if was_cut_short then
     options.unsettled = false
   end

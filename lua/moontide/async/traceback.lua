@@ -98,10 +98,12 @@ end
 ---- errors ----
 
 --- The text of a value, whatever its __tostring does.
-local function text_of(value)
+function M.text_of(value)
   local ok, text = pcall(tostring, value)
   return ok and text or type(value)
 end
+
+local text_of = M.text_of
 
 local function show(value)
   if type(value) == "string" then
