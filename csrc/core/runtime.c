@@ -56,6 +56,7 @@ static void open_tables(lua_State *L, tide_runtime *rt) {
     rt->ref_cancel_policy = new_slot(L);
     rt->ref_context = new_slot(L);
     rt->ref_deadlock = new_slot(L);
+    rt->ref_driver = new_slot(L);
     rt->ref_on_handled = new_slot(L);
     rt->ref_on_unhandled = new_slot(L);
     rt->ref_on_wake = new_slot(L);

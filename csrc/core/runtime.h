@@ -87,8 +87,9 @@ struct tide_runtime {
     int ref_context;       /* the current async context, or false */
     int ref_contexts;      /* table, weak keys: coroutine -> its async context, see relay.c */
     int ref_deadlock;      /* function that tells of a deadlock, see suspension.c, or false */
-    int ref_done;          /* a promise that is fulfilled with nothing */
-    int ref_error_meta;    /* metatable of error objects */
+    int ref_driver;     /* what drives the loop, or did last, where stalls are watched, or false */
+    int ref_done;       /* a promise that is fulfilled with nothing */
+    int ref_error_meta; /* metatable of error objects */
     int ref_callback_meta; /* metatable of timer and immediate handles */
     int ref_prefixes;      /* table: list of functions -> prefix of their names */
     int ref_immediates;    /* table: queue of what the next immediates phase runs */

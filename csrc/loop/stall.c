@@ -1,8 +1,9 @@
 #include "loop/stall.h"
 
-#include <stdlib.h>
+#include <signal.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "core/argument.h"
 #include "core/place.h"
@@ -15,11 +16,15 @@
 /* Questions in the time that a job may take, and how many stay without an answer where it waits. */
 enum { QUESTIONS = 4, PATIENCE = 3 * QUESTIONS };
 
-/* Those of the process; the handler looks for that of its thread. */
+/* ms that a job may take, at the most: longer than any program runs. */
+#define LONGEST 1e12
+
 enum { STALLS_MAX = 16 };
-static tide_stall *volatile stalls[STALLS_MAX];
-static pthread_mutex_t stalls_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct sigaction inner; /* what was there before */
+static tide_stall stalls[STALLS_MAX];
+
+#define LOAD(field) __atomic_load_n(&(field), __ATOMIC_SEQ_CST)
+#define STORE(field, value) __atomic_store_n(&(field), value, __ATOMIC_SEQ_CST)
+#define EXCHANGE(field, value) __atomic_exchange_n(&(field), value, __ATOMIC_SEQ_CST)
 
 /* ---- in the hook ---- */
 
@@ -37,7 +42,7 @@ static void on_step(lua_State *L, lua_Debug *ar) {
     const tide_runtime *rt = tide_runtime_find(L);
     (void)ar;
     lua_sethook(L, NULL, 0, 0);
-    if (rt->stall == NULL || !rt->stall->found || rt->stall->told || !lua_checkstack(L, 2))
+    if (rt->stall == NULL || !LOAD(rt->stall->found) || rt->stall->told || !lua_checkstack(L, 2))
         return;
     rt->stall->told = true;
     lua_pushcfunction(L, tell);
@@ -47,34 +52,78 @@ static void on_step(lua_State *L, lua_Debug *ar) {
 
 /* ---- the signal ---- */
 
-/* Another one's hook stays: then the report has no stack. */
-static void stop_job(tide_stall *s) {
-    const struct tide_running *running = &s->rt->tasks.running;
-    lua_State *L = running->task != NULL && running->co != NULL ? running->co : s->L;
-    s->due = false;
-    s->found = true;
-    if (L != NULL && lua_gethook(L) == NULL)
+/* Another one's hook stays. */
+static void set_hook(tide_stall *s, lua_State *L) {
+    if (lua_gethook(L) == NULL)
         lua_sethook(L, on_step, LUA_MASKCOUNT, 1);
+    else if (lua_gethook(L) != on_step)
+        s->hooked = true;
 }
 
-static void on_signal(int number, siginfo_t *info, void *context) {
-    for (int i = 0; i < STALLS_MAX; i++) {
-        tide_stall *s = stalls[i];
-        if (s != NULL && pthread_equal(s->watched, pthread_self()) && s->due)
-            stop_job(s);
+/* At top level, what drove the loop may have ended. */
+static void stop_job(tide_stall *s) {
+    const struct tide_running *running = &s->rt->tasks.running;
+    STORE(s->found, true);
+    if (running->task != NULL && running->co != NULL) {
+        set_hook(s, running->co);
+        return;
     }
+    set_hook(s, s->L);
+    if (!s->rt->running && s->L != s->main)
+        set_hook(s, s->main);
+}
+
+static struct sigaction inner; /* what was there before */
+
+static void pass_on(int number, siginfo_t *info, void *context) {
     if (inner.sa_flags & SA_SIGINFO)
         inner.sa_sigaction(number, info, context);
     else if (inner.sa_handler != SIG_DFL && inner.sa_handler != SIG_IGN)
         inner.sa_handler(number);
 }
 
+static void on_signal(int number, siginfo_t *info, void *context) {
+    tide_thread self = tide_thread_self();
+    bool is_ours = false;
+    for (int i = 0; i < STALLS_MAX; i++) {
+        tide_stall *s = &stalls[i];
+        if (LOAD(s->watched) == self && EXCHANGE(s->due, false)) {
+            is_ours = true;
+            stop_job(s);
+        }
+    }
+    if (!is_ours)
+        pass_on(number, info, context);
+}
+
+static pthread_mutex_t handler_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* Puts ours before that of the program, which may have come later. Nobody waits for the lock: after
+ * a fork, who has it may be gone. */
 static void install_handler(void) {
     struct sigaction action;
-    memset(&action, 0, sizeof action);
-    action.sa_sigaction = on_signal;
-    action.sa_flags = SA_RESTART | SA_SIGINFO;
-    sigaction(SIGNAL, &action, &inner);
+    if (pthread_mutex_trylock(&handler_lock) != 0)
+        return;
+    sigaction(SIGNAL, NULL, &action);
+    if (!(action.sa_flags & SA_SIGINFO) || action.sa_sigaction != on_signal) {
+        inner = action;
+        memset(&action, 0, sizeof action);
+        action.sa_sigaction = on_signal;
+        action.sa_flags = SA_RESTART | SA_SIGINFO;
+        sigaction(SIGNAL, &action, NULL);
+    }
+    pthread_mutex_unlock(&handler_lock);
+}
+
+/* Nobody is watched any more, and this code may go. */
+static void remove_handler(void) {
+    struct sigaction action;
+    if (pthread_mutex_trylock(&handler_lock) != 0)
+        return;
+    sigaction(SIGNAL, NULL, &action);
+    if (action.sa_flags & SA_SIGINFO && action.sa_sigaction == on_signal)
+        sigaction(SIGNAL, &inner, NULL);
+    pthread_mutex_unlock(&handler_lock);
 }
 
 /* ---- the thread ---- */
@@ -99,34 +148,45 @@ static bool pause_thread(tide_stall *s) {
     return !over;
 }
 
-/* ns that the watched thread has run; where the system does not tell, that have gone by. */
-static uint64_t time_used(const tide_stall *s) {
-    struct timespec used;
-    clockid_t clock = CLOCK_MONOTONIC;
-#ifdef __linux__
-    if (pthread_getcpuclockid(s->watched, &clock) != 0)
-        clock = CLOCK_MONOTONIC;
-#endif
-    clock_gettime(clock, &used);
-    return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
+/* One job, as the thread that asks sees it. */
+typedef struct job {
+    unsigned answers;
+    int unanswered;
+    bool found;
+    tide_thread thread;
+    uint64_t since; /* that thread's time when it began */
+} job;
+
+/* Whether no answer has come since the last question, from a thread that still runs; if so, now is
+ * its time. */
+static bool goes_on(tide_stall *s, job *j, uint64_t *now) {
+    tide_thread watched = LOAD(s->watched);
+    unsigned answers = LOAD(s->answers);
+    bool runs = tide_thread_time(watched, now);
+    if (runs && LOAD(s->busy) && j->answers == answers && j->thread == watched)
+        return true;
+    *j = (job){answers, 0, false, watched, runs ? *now : 0};
+    return false;
+}
+
+static bool takes_too_long(const tide_stall *s, job *j, uint64_t now) {
+    j->unanswered += j->unanswered < PATIENCE;
+    return now - j->since >= QUESTIONS * s->pause ||
+           (j->unanswered == PATIENCE && tide_thread_waits(j->thread));
 }
 
 static void *run(void *arg) {
     tide_stall *s = arg;
-    unsigned answers = s->answers, unanswered = 0;
-    uint64_t since = time_used(s);
+    uint64_t now;
+    job j = {0, 0, false, 0, 0};
     while (pause_thread(s)) {
-        if (!s->busy || s->answers != answers) {
-            answers = s->answers;
-            unanswered = 0;
-            since = time_used(s);
-        } else if (unanswered <= PATIENCE &&
-                   (++unanswered == PATIENCE || time_used(s) - since >= QUESTIONS * s->pause)) {
-            unanswered = PATIENCE + 1;
-            s->due = true;
-            pthread_kill(s->watched, SIGNAL);
+        if (goes_on(s, &j, &now) && !j.found && takes_too_long(s, &j, now)) {
+            j.found = true;
+            install_handler();
+            STORE(s->due, true);
+            tide_thread_signal(j.thread, SIGNAL);
         }
-        if (s->busy)
+        if (LOAD(s->busy))
             s->rt->interrupt = true;
     }
     return NULL;
@@ -139,6 +199,7 @@ static int start_thread(tide_stall *s) {
     pthread_cond_init(&s->ended, NULL);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
+    s->process = getpid();
     int status = pthread_create(&s->thread, NULL, run, s);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return status;
@@ -147,83 +208,99 @@ static int start_thread(tide_stall *s) {
 /* ---- in the loop ---- */
 
 static void answer(tide_stall *s) {
-    s->answers++;
-    s->found = s->told = false;
+    STORE(s->answers, s->answers + 1);
+    STORE(s->found, false);
+    s->told = s->hooked = false;
+}
+
+static void forget_question(tide_runtime *rt) {
+    rt->interrupt = rt->tasks.answered || rt->interruption.stage == TIDE_SIGNALLED;
 }
 
 void tide_stall_begin(lua_State *L, tide_runtime *rt) {
     tide_stall *s = rt->stall;
     if (s == NULL)
         return;
+    lua_pushthread(L);
     s->L = L;
-    s->watched = pthread_self();
+    lua_rawseti(L, LUA_REGISTRYINDEX, rt->ref_driver);
+    STORE(s->watched, tide_thread_self());
     answer(s);
-    s->busy = true;
+    STORE(s->busy, true);
 }
 
 void tide_stall_end(tide_runtime *rt, bool alive) {
     if (rt->stall == NULL)
         return;
     answer(rt->stall);
-    rt->stall->busy = alive;
+    STORE(rt->stall->busy, alive);
+}
+
+static void report_end(lua_State *L, tide_runtime *rt) {
+    if (rt->stall->hooked) {
+        lua_pushnil(L);
+        lua_pushliteral(L, "  its stack is not known: the program has set a hook");
+    }
+    tide_report_add(L, rt, TIDE_REPORT_SLOW, rt->stall->hooked ? 2 : 0);
 }
 
 void tide_stall_answer(lua_State *L, tide_runtime *rt) {
     if (rt->stall == NULL)
         return;
-    rt->interrupt = rt->tasks.answered || rt->interruption.stage == TIDE_SIGNALLED;
-    if (rt->stall->found && !rt->stall->told)
-        tide_report_add(L, rt, TIDE_REPORT_SLOW, 0);
+    forget_question(rt);
+    if (LOAD(rt->stall->found) && !rt->stall->told)
+        report_end(L, rt);
     answer(rt->stall);
 }
 
 /* ---- beginning and end ---- */
 
-/* Enters it in the list, and sees to the handler; false: there are too many. */
-static bool enlist(tide_stall *s) {
-    int i = 0;
-    pthread_mutex_lock(&stalls_lock);
-    while (i < STALLS_MAX && stalls[i] != NULL)
-        i++;
-    if (i < STALLS_MAX)
-        stalls[i] = s;
-    static bool installed;
-    if (!installed)
-        install_handler();
-    installed = true;
-    pthread_mutex_unlock(&stalls_lock);
-    return i < STALLS_MAX;
+/* Finds a free place; NULL: there are too many. */
+static tide_stall *take(void) {
+    for (int i = 0; i < STALLS_MAX; i++)
+        if (!EXCHANGE(stalls[i].taken, true))
+            return &stalls[i];
+    return NULL;
 }
 
 static void discard(tide_stall *s) {
-    pthread_mutex_lock(&stalls_lock);
+    STORE(s->watched, 0);
+    STORE(s->due, false);
+    STORE(s->taken, false);
     for (int i = 0; i < STALLS_MAX; i++)
-        if (stalls[i] == s)
-            stalls[i] = NULL;
-    pthread_mutex_unlock(&stalls_lock);
-    free(s);
+        if (LOAD(stalls[i].taken))
+            return;
+    remove_handler();
 }
 
-/* Begins to watch; a status of the system's. */
-static int start(lua_State *L, tide_runtime *rt, uint64_t pause) {
-    tide_stall *s = calloc(1, sizeof *s);
+/* Begins to watch; false: there are too many, or the system has no thread for it. */
+static bool start(lua_State *L, tide_runtime *rt, uint64_t pause) {
+    tide_stall *s = take();
     if (s == NULL)
-        return -1;
-    *s = (tide_stall){.rt = rt, .L = L, .pause = pause, .watched = pthread_self()};
-    s->busy = rt->running;
-    if (!enlist(s) || start_thread(s) != 0) {
+        return false;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+    s->main = lua_tothread(L, -1);
+    lua_pop(L, 1);
+    lua_pushthread(L);
+    lua_rawseti(L, LUA_REGISTRYINDEX, rt->ref_driver);
+    s->rt = rt;
+    s->L = L;
+    s->pause = pause;
+    s->over = false;
+    STORE(s->busy, rt->running);
+    STORE(s->watched, tide_thread_self());
+    if (start_thread(s) != 0) {
         discard(s);
-        return -1;
+        return false;
     }
     rt->stall = s;
-    return 0;
+    return true;
 }
 
-void tide_stall_close(tide_runtime *rt) {
-    tide_stall *s = rt->stall;
-    if (s == NULL)
+/* In a process that has forked, and has not polled yet, there is no such thread. */
+static void end_thread(tide_stall *s) {
+    if (s->process != getpid())
         return;
-    rt->stall = NULL;
     pthread_mutex_lock(&s->lock);
     s->over = true;
     pthread_cond_signal(&s->ended);
@@ -231,17 +308,26 @@ void tide_stall_close(tide_runtime *rt) {
     pthread_join(s->thread, NULL);
     pthread_cond_destroy(&s->ended);
     pthread_mutex_destroy(&s->lock);
+}
+
+void tide_stall_close(tide_runtime *rt) {
+    tide_stall *s = rt->stall;
+    if (s == NULL)
+        return;
+    end_thread(s);
+    rt->stall = NULL;
+    forget_question(rt);
     discard(s);
 }
 
 void tide_stall_forked(tide_runtime *rt) {
     tide_stall *s = rt->stall;
-    if (s == NULL)
+    if (s == NULL || s->process == getpid())
         return;
-    s->answers = 0;
-    s->watched = pthread_self();
+    STORE(s->watched, tide_thread_self());
     if (start_thread(s) != 0) {
         rt->stall = NULL;
+        forget_question(rt);
         discard(s);
     }
 }
@@ -251,7 +337,11 @@ static int watch_jobs(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     lua_Number ms = lua_isnoneornil(L, 1) ? 0 : tide_argument_number(L, 1);
     tide_stall_close(rt);
-    if (ms > 0 && start(L, rt, (uint64_t)(ms * 1e6 / QUESTIONS)) != 0)
+    lua_pushboolean(L, 0);
+    lua_rawseti(L, LUA_REGISTRYINDEX, rt->ref_driver);
+    if (ms > LONGEST)
+        ms = LONGEST;
+    if (ms > 0 && !start(L, rt, (uint64_t)(ms * 1e6 / QUESTIONS)))
         return luaL_error(L, "cannot start a thread that watches the loop");
     return 0;
 }

@@ -15,24 +15,31 @@
 #define TIDE_STALL_H
 
 #include <pthread.h>
-#include <signal.h>
+#include <sys/types.h>
 
+#include "base/thread.h"
 #include "core/runtime.h"
 
 #pragma GCC visibility push(hidden)
 
+/* Those of a process stand in a fixed place, so that a signal that comes late finds a struct. What
+ * the loop's thread, the one that asks and the handler share is read and written atomically. */
 typedef struct tide_stall {
+    bool taken;
+    bool busy;        /* somebody may hold the loop */
+    bool due;         /* the signal is on its way */
+    bool found, told; /* the job that runs is one; it was reported */
+    bool hooked;      /* a hook of the program's stands in the way */
+    unsigned answers; /* jobs that came to an end after a question */
+    tide_thread watched;
     tide_runtime *rt;
-    lua_State *L;   /* what drives the loop, or did last */
-    uint64_t pause; /* ns between two questions */
-    pthread_t thread, watched;
+    lua_State *main, *L; /* what drives the loop, or did last: anchored by the runtime */
+    uint64_t pause;      /* ns between two questions */
+    pid_t process;       /* in which the thread is */
+    pthread_t thread;
     pthread_mutex_t lock; /* of over */
     pthread_cond_t ended;
     bool over;
-    volatile bool busy;                /* somebody may hold the loop */
-    volatile unsigned answers;         /* jobs that came to an end after a question */
-    volatile sig_atomic_t due;         /* the signal is on its way */
-    volatile sig_atomic_t found, told; /* the job that runs is one; it was reported */
 } tide_stall;
 
 /* The drive begins, is about to wait for events, goes on, has ended; the last one tells whether
@@ -42,7 +49,7 @@ void tide_stall_end(tide_runtime *rt, bool alive);
 
 static inline void tide_stall_rest(const tide_runtime *rt, bool rests) {
     if (rt->stall != NULL)
-        rt->stall->busy = !rests;
+        __atomic_store_n(&rt->stall->busy, !rests, __ATOMIC_SEQ_CST);
 }
 
 /* The drain has returned early, between two jobs: answers, if it was for that. Whether there is

@@ -1,5 +1,6 @@
--- Of: loop/stall
+-- Of: loop/stall, base/thread
 local child = require "spec.support.child"
+local compile = require "spec.support.compile"
 
 local PRELUDE = [[
 local tide = require "moontide"
@@ -83,6 +84,148 @@ end)]]))
 local function work() local n = 0 for i = 1, 4e7 do n = n + i end end
 for i = 1, 2 do tide.set_timeout(work, i) end]])
     assert.equal(1, select(2, out:gsub("a job holds", "")))
+  end)
+end)
+
+describe("what watches for jobs that hold the loop", function()
+  it("ends in the middle of a job, and the loop goes on", function()
+    assert.equal("later\n", reports([[
+tide.set_timeout(function() burn(30) tide.debug(false) burn(5) end, 1)
+tide.set_timeout(print, 100, "later")]]))
+  end)
+
+  it("ends at top level, and the loop goes on", function()
+    assert.equal("later\n", reports([[
+tide.set_timeout(print, 100, "later")
+await(tide.sleep(1))
+burn(30)
+tide.debug(false)]]))
+  end)
+
+  it("sees the top level after the coroutine that drove the loop has gone", function()
+    local out = reports([[
+tide.set_timeout(print, 1000, "later")
+coroutine.wrap(function() await(tide.sleep(1)) end)()
+collectgarbage()
+local list = {}
+for i = 1, 1000 do list[i] = {} end
+burn(300)]])
+    assert.matches("^app.lua:0: a job holds the loop.*\tapp.lua:6: in main chunk\n", out)
+    assert.matches("later\n$", out)
+  end)
+
+  it("leaves the program's hook where it is, and tells that it does", function()
+    assert.equal("a job holds the loop for more than 40 ms\n"
+      .. "  its stack is not known: the program has set a hook\ntrue\n", reports([[
+local function hook() end
+debug.sethook(hook, "l")
+tide.set_timeout(burn, 1, 300)
+tide.run()
+print(debug.gethook() == hook)]]))
+  end)
+
+  it("leaves SIGURG to the program", function()
+    local out = reports([[
+local urgent = tide.signal("SIGURG")
+local count = 0
+local function listen()
+  for _ in urgent do count = count + 1 end
+end
+spawn(listen)
+tide.set_timeout(function() burn(300) end, 1)
+await(tide.sleep(400))
+print(count)
+os.execute("kill -URG $PPID")
+await(tide.sleep(50))
+print(count)
+urgent:close()]])
+    assert.equal(1, select(2, out:gsub("a job holds the loop", "")))
+    assert.matches("\n0\n1\n$", out)
+  end)
+
+  it("takes as long as it is told", function()
+    assert.equal("", reports([[
+for _, limit in ipairs({ math.huge, 1e300, 1 }) do
+  tide.debug({ slow = limit, report = print })
+  await(tide.sleep(5))
+end]]))
+  end)
+end)
+
+describe("what watches for jobs, in other states and processes,", function()
+  local folder
+
+  setup(function()
+    folder = os.tmpname()
+    os.remove(folder)
+    os.execute("mkdir " .. child.quote(folder))
+    compile.module("spec/support/fork.c", folder .. "/fork.so")
+    compile.module("spec/support/states.c", folder .. "/states.so")
+  end)
+
+  teardown(function()
+    os.execute("rm -r " .. child.quote(folder))
+  end)
+
+  local function output(source)
+    local path = ("package.cpath = %q .. package.cpath\n"):format(folder .. "/?.so;")
+    local result = child.lua_source(path .. source)
+    assert.equal("", result.err)
+    assert.equal(0, result.code)
+    return result.out
+  end
+
+  local STATES = ("local states = require 'states'\nlocal PRELUDE = %q\n"):format(
+    PRELUDE:gsub("local ", ""))
+
+  it("leaves nothing behind in the process", function()
+    assert.matches("^[^\n]* a job holds the loop.*\nfine\n$", output(STATES .. [[
+for _ = 1, 2 do
+  local state = states.open()
+  states.run(state, PRELUDE .. "tide.set_timeout(burn, 1, 300) tide.run()")
+  states.close(state)
+end
+states.raise(23) -- SIGURG of Linux
+print("fine")]]))
+  end)
+
+  it("follows a state from thread to thread", function()
+    local out = output(STATES .. [[
+local state = states.open()
+states.run(state, PRELUDE)
+states.run(state, "tide.set_timeout(burn, 1, 300) tide.set_timeout(print, 500, 'late') "
+  .. "await(tide.sleep(310))")
+states.run(state, "burn(100) tide.run()")
+states.close(state)]])
+    assert.equal(1, select(2, out:gsub("a job holds the loop", "")))
+    assert.matches("late\n$", out)
+  end)
+
+  it("does not wait for what a fork has left behind", function()
+    assert.equal("closed\noff\n", output("local process = require 'fork'\n" .. PRELUDE .. [[
+io.stdout:setvbuf("no")
+tide.debug({ slow = 5000, report = print })
+tide.set_timeout(function()
+  local pid = process.fork()
+  if pid == 0 then io.write("closed\n") os.exit(0, true) end
+  process.wait(pid)
+  pid = process.fork()
+  if pid == 0 then tide.debug(false) io.write("off\n") os.exit(0, true) end
+  process.wait(pid)
+end, 1)
+tide.run()]]))
+  end)
+
+  it("watches a fork", function()
+    local out = output("local process = require 'fork'\n" .. PRELUDE .. [[
+local pid = process.fork()
+if pid == 0 then
+  tide.set_timeout(function() burn(300) end, 1)
+  tide.run()
+  os.exit(0, true)
+end
+process.wait(pid)]])
+    assert.matches("a job holds the loop", out)
   end)
 end)
 
