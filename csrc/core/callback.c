@@ -4,8 +4,8 @@
 
 #include "core/argument.h"
 #include "core/context.h"
-#include "core/place.h"
 #include "core/objects.h"
+#include "core/place.h"
 
 /* In debug mode, the function that has made it stands behind the arguments. */
 enum { SLOT_FUNCTION = 1, SLOT_CONTEXT, SLOT_ARGUMENTS };
@@ -79,6 +79,13 @@ bool tide_callback_push_origin(lua_State *L, const tide_runtime *rt) {
     return true;
 }
 
+/* A promise that it has returned, on top, is left to the loop. [-1, +0, m] */
+static void end_origin(lua_State *L, tide_runtime *rt) {
+    tide_callback_forget_origin(L, rt);
+    rt->look_after(L, rt, -1);
+    lua_pop(L, 1);
+}
+
 void tide_callback_call(lua_State *L, tide_runtime *rt, int callback, bool last) {
     tide_callback *c = lua_touserdata(L, callback);
     tide_context_enter(L, rt, callback, SLOT_CONTEXT);
@@ -92,9 +99,9 @@ void tide_callback_call(lua_State *L, tide_runtime *rt, int callback, bool last)
     }
     if (last)
         tide_callback_clear(L, callback);
-    rt->lua.call(L, c->nargs, 0, 0, NULL);
+    rt->lua.call(L, c->nargs, c->has_origin, 0, NULL);
     if (c->has_origin)
-        tide_callback_forget_origin(L, rt);
+        end_origin(L, rt);
 }
 
 /* queue_microtask(f, ...) */

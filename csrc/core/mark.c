@@ -93,6 +93,12 @@ void tide_mark_use(lua_State *L, int promise) {
     retire(L, p);
 }
 
+/* The same, if the value at the index is a promise. */
+static void look_after(lua_State *L, tide_runtime *rt, int value) {
+    if (tide_promise_test(L, rt, value) != NULL)
+        tide_mark_use(L, value);
+}
+
 static void settled(lua_State *L, int promise) {
     const tide_promise *p = lua_touserdata(L, promise);
     if (push_mark(L, promise))
@@ -303,7 +309,7 @@ void tide_mark_open(lua_State *L, tide_runtime *rt) {
     static const luaL_Reg none[] = {{NULL, NULL}};
     tide_objects_open_class(L, rt, CLASS, "", metamethods, none);
     luaL_getmetatable(L, CLASS);
-    rt->look_after = tide_mark_use;
+    rt->look_after = look_after;
     rt->mark_settled = settled;
     rt->mark_made = made;
     rt->ref_mark_meta = luaL_ref(L, LUA_REGISTRYINDEX);

@@ -311,7 +311,7 @@ void tide_promise_reserve(lua_State *L, tide_runtime *rt, int promise, tide_prom
 
 void tide_promise_then(lua_State *L, tide_runtime *rt, int promise, tide_promise *p) {
     if (rt->reports != 0)
-        rt->look_after(L, promise);
+        rt->look_after(L, rt, promise);
     if (p->state == TIDE_PENDING && p->n == 1)
         make_list(L, p, promise);
     if (p->state == TIDE_PENDING) {

@@ -255,7 +255,7 @@ struct tide_runtime {
     /* In debug mode: the program has made the promise at the index; somebody looks after it; it has
      * settled. Set by mark.c. */
     void (*mark_made)(lua_State *L, struct tide_runtime *rt, int promise);
-    void (*look_after)(lua_State *L, int promise);
+    void (*look_after)(lua_State *L, struct tide_runtime *rt, int value);
     void (*mark_settled)(lua_State *L, int promise);
     /* Streams that nobody reads from are nobody's but their users'; set by stream.c, called before
      * a poll. */

@@ -454,6 +454,7 @@ tide.set_timeout(function() p:next(function() end) end, 5)]],
       ["a returned promise"] = [[
 local outer = async(function() return save(1) end)
 await(outer())]],
+      ["one that a callback returns"] = "tide.set_timeout(function() return save(1) end, 1)",
       ["one that a plain function returns"] = [[
 local function outer() return save(1) end
 await(outer())]],
