@@ -1,6 +1,7 @@
 -- Of: async/debug, core/mark, core/place, core/report
 local child = require "spec.support.child"
 local leak = require "spec.support.leak"
+local scale = require "spec.support.scale"
 
 local PRELUDE = [[
 local tide = require "moontide"
@@ -96,6 +97,12 @@ print("end")
     local out = reports(table.concat(calls, "\n") .. "\n")
     assert.equal(20, select(2, out:gsub("nobody awaits", "")))
     assert.matches("further reports are left out\n$", out)
+  end)
+
+  it("tells of a great many in one go", function()
+    assert.matches("^app.lua:2: the permit [^\n]*\n$", reports(([[
+local pool = tide.semaphore(%d)
+for _ = 1, %d do await(pool:acquire()) end]]):gsub("%%d", scale(50000))))
   end)
 
   it("refuses options that it does not know", function()

@@ -17,7 +17,8 @@ local FIELDS = {
 local DEFAULT = { floating = true, permits = true, slow = 100, swallowed = true, unsettled = true }
 
 local options = {} -- of the last call; empty where debug mode is off
-local untold = {} -- list of { text, times }; the program may leave while it is told the first one
+-- List of { text, times }, and the index of the next: the program may leave while it is told one.
+local untold, next_untold = {}, 1
 local reported = {} -- set of texts
 local count = 0
 
@@ -133,12 +134,15 @@ end
 local function tell_all(reports)
   note_all(reports)
   local failed, problem = false, nil
-  while #untold > 0 do
-    local ok, err = pcall(tell, table.unpack(table.remove(untold, 1)))
+  while untold[next_untold] do
+    local report = untold[next_untold]
+    next_untold = next_untold + 1
+    local ok, err = pcall(tell, table.unpack(report))
     if not ok and not failed then
       failed, problem = true, err
     end
   end
+  untold, next_untold = {}, 1
   if failed then
     error(problem, 0)
   end
@@ -190,7 +194,7 @@ end
 
 function M.debug(given)
   if given == false then
-    options, untold = {}, {}
+    options, untold, next_untold = {}, {}, 1
     core.watch_jobs()
     core.look_for()
     return
