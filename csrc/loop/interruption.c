@@ -95,6 +95,11 @@ static bool is_kept_waiting(const tide_runtime *rt) {
            p->state == TIDE_PENDING && tide_task_is_call(p);
 }
 
+bool tide_interruption_is_pending(const tide_runtime *rt) {
+    return rt->interruption.stage == TIDE_SIGNALLED ||
+           (rt->interruption.due && !is_kept_waiting(rt));
+}
+
 /* What ran on the main thread has come back to the loop. */
 static void stop_watching(const tide_runtime *rt) {
     lua_State *main = rt->interruption.main;
@@ -137,6 +142,8 @@ static void on_step(lua_State *L, lua_Debug *ar) {
         interrupted = interrupt_all(L, rt);
         if (interrupted && rt->interruption.stage == TIDE_UNINTERRUPTED)
             begin_anew(rt);
+        else if (interrupted && rt->tasks.running.task != NULL)
+            rt->interrupt |= tide_interruption_is_pending(rt); /* else the top level waits on */
     }
     lua_sethook(L, NULL, 0, 0);
     if (interrupted)

@@ -9,6 +9,7 @@
 #include "core/place.h"
 #include "core/report.h"
 #include "core/traceback.h"
+#include "loop/interruption.h"
 
 /* Harmless where it comes as a surprise: nobody is killed by it, and few ask for it. */
 #define SIGNAL SIGURG
@@ -214,7 +215,7 @@ static void answer(tide_stall *s) {
 }
 
 static void forget_question(tide_runtime *rt) {
-    rt->interrupt = rt->tasks.answered || rt->interruption.stage == TIDE_SIGNALLED;
+    rt->interrupt = rt->tasks.answered || tide_interruption_is_pending(rt);
 }
 
 void tide_stall_begin(lua_State *L, tide_runtime *rt) {

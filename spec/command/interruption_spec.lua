@@ -291,6 +291,23 @@ describe("S84 SIGINT and SIGTERM to bin/moontide", function()
         end, 1)
         print(reason_of(pcall(await, sleep(1e9))))
       ]],
+      ["in the background, where the script awaits something else"] = [[
+        tide.spawn(function()
+          await(sleep(1))
+          print("ready")
+          while true do end
+        end):catch(function() end)
+        print(reason_of(pcall(await, sleep(1e9))))
+      ]],
+      ["in debug mode, where the script awaits something else"] = [[
+        tide.debug({ slow = 20, report = function() end })
+        tide.spawn(function()
+          await(sleep(1))
+          print("ready")
+          while true do end
+        end):catch(function() end)
+        print(reason_of(pcall(await, sleep(1e9))))
+      ]],
       ["in the child of a group"] = [[
         local group = tide.group(function(g)
           g:spawn(function()
