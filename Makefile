@@ -164,7 +164,8 @@ install-test:
 OOM_EVERY_release  := 1
 OOM_EVERY_asan     := 5
 OOM_EVERY_gcstress := 7
-OOM_SCRIPTS := spec/host/core.lua spec/host/files.lua spec/host/process.lua spec/host/sockets.lua \
+OOM_SCRIPTS := spec/host/core.lua spec/host/debug.lua spec/host/files.lua spec/host/process.lua \
+	spec/host/sockets.lua \
 	$(if $(filter gcstress,$(BUILD)),,spec/host/structure.lua)
 oom: $(HOST)
 	@echo "== memory errors ($(BUILD))"
