@@ -256,6 +256,8 @@ function M.main(args, source)
   _G.arg = options.script and shift(args, options.script) or args
   if options.debug then
     tide.debug()
+  end
+  if require("moontide.async.debug").is_on() then -- by the environment, or by the option
     report_at_exit(options)
   end
   local main = load_all(options, name)

@@ -98,6 +98,17 @@ print("done")
       ]], "--debug=error"))
     end)
 
+    it("reports before os.exit, too, and where the environment asks for it", function()
+      local source = FLOATING .. "tide.await(tide.sleep(5)) os.exit(7)"
+      for _, case in ipairs({ { "", "--debug" }, { "MOONTIDE_DEBUG=1 " } }) do
+        local result = child.with_file(source, function(path)
+          return child.shell(case[1] .. child.command("bin/moontide", case[2] or path, path))
+        end)
+        assert.equal(7, result.code)
+        assert.matches("app.lua:3: nobody awaits this call", report(result))
+      end
+    end)
+
     it("reports who is still suspended at the end", function()
       local result = with_script([[
         local tide = require "moontide"

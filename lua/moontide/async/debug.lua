@@ -209,10 +209,14 @@ function M.debug(given)
   core.look_for(tell_all, table.unpack(wanted(chosen)))
 end
 
+function M.is_on()
+  return options.report ~= nil
+end
+
 --- The program is over: tells what is left to tell, and what stays pending, unless it was cut
 --- short. Returns how many reports there were.
 function M.finish(was_cut_short)
-  if not options.report then
+  if not M.is_on() then
     return count
   end
   if was_cut_short then
