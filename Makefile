@@ -25,9 +25,22 @@ ifeq ($(filter yes no,$(OPENSSL)),)
 $(error OPENSSL=$(OPENSSL): yes or no)
 endif
 
+# So is the parser of HTTP, built with llhttp: the system's library, or the sources that Debian packages
+# as node-llhttp. LLHTTP=no leaves it out.
+LLHTTP_FOLDER := /usr/share/llhttp
+ifeq ($(LLHTTP),)
+LLHTTP := $(shell pkg-config --exists libllhttp 2>/dev/null && echo yes || \
+	{ [ -e $(LLHTTP_FOLDER)/llhttp.c ] && echo sources; } || echo no)
+endif
+ifeq ($(filter yes sources no,$(LLHTTP)),)
+$(error LLHTTP=$(LLHTTP): yes, sources or no)
+endif
+
 LAYERS  := base core loop stream fs net process
 CSRC    := $(wildcard $(LAYERS:%=csrc/%/*.c) csrc/*.c)
 TLSSRC  := $(wildcard csrc/tls/*.c)
+LLHTTPSRC := $(wildcard csrc/llhttp/*.c)
+OPTIONALSRC := $(TLSSRC) $(LLHTTPSRC)
 HEADERS := $(wildcard csrc/*.h csrc/*/*.h)
 SPECS   := $(sort $(wildcard spec/*_spec.lua spec/*/*_spec.lua))
 LUADIRS := $(sort $(dir $(wildcard lua/moontide/*.lua lua/moontide/*/*.lua)))
@@ -44,6 +57,10 @@ CORE    := $(DIR)/moontide/core.so
 OBJECTS := $(CSRC:csrc/%.c=$(DIR)/obj/%.o)
 TLS_OBJECTS := $(TLSSRC:csrc/%.c=$(DIR)/obj/%.o)
 TLS     := $(if $(filter yes,$(OPENSSL)),$(DIR)/moontide/tls_core.so)
+LLHTTP_OBJECTS := $(LLHTTPSRC:csrc/%.c=$(DIR)/obj/%.o)
+LLHTTP_LIBRARY := $(if $(filter sources,$(LLHTTP)),\
+	$(patsubst $(LLHTTP_FOLDER)/%.c,$(DIR)/obj/llhttp/library/%.o,$(wildcard $(LLHTTP_FOLDER)/*.c)))
+HTTP    := $(if $(filter yes sources,$(LLHTTP)),$(DIR)/moontide/llhttp_core.so)
 HOST    := build/host/oom-$(BUILD)
 
 SANITIZE         := -fsanitize=address,undefined -fno-sanitize-recover=undefined
@@ -69,6 +86,13 @@ UV_CFLAGS  = $(shell pkg-config --cflags libuv)
 UV_LIBS    = $(shell pkg-config --libs libuv)
 TLS_CFLAGS = $(shell pkg-config --cflags openssl)
 TLS_LIBS   = $(shell pkg-config --libs openssl)
+ifeq ($(LLHTTP),sources)
+LLHTTP_CFLAGS = -I/usr/share/include/llhttp -DLLHTTP_STRICT_MODE
+LLHTTP_LIBS   =
+else
+LLHTTP_CFLAGS = $(shell pkg-config --cflags libllhttp)
+LLHTTP_LIBS   = $(shell pkg-config --libs libllhttp)
+endif
 COMPILE    = $(CC) $(REQUIRED) $(CFLAGS) $(CPPFLAGS) -Icsrc $(LUA_CFLAGS) $(UV_CFLAGS) -MMD -MP
 
 # Whatever the caller had comes last, so that rocks of the user's own (busted, say) are found.
@@ -93,8 +117,9 @@ endef
 
 all: core
 
-core: $(CORE) $(TLS)
+core: $(CORE) $(TLS) $(HTTP)
 	@[ $(OPENSSL) = yes ] || echo "core: built without TLS: no OpenSSL >= 1.1.1, or OPENSSL=no"
+	@[ $(LLHTTP) != no ] || echo "core: built without the HTTP server: no llhttp, or LLHTTP=no"
 
 $(CORE): $(OBJECTS)
 	@mkdir -p $(@D)
@@ -105,6 +130,16 @@ $(DIR)/moontide/tls_core.so: $(TLS_OBJECTS)
 	$(CC) $(SHARED) $(CFLAGS) $(LDFLAGS) -o $@ $(TLS_OBJECTS) $(TLS_LIBS)
 
 $(TLS_OBJECTS): CPPFLAGS += $(TLS_CFLAGS)
+
+$(DIR)/moontide/llhttp_core.so: $(LLHTTP_OBJECTS) $(LLHTTP_LIBRARY)
+	@mkdir -p $(@D)
+	$(CC) $(SHARED) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LLHTTP_LIBS)
+
+$(LLHTTP_OBJECTS) $(LLHTTP_LIBRARY): CPPFLAGS += $(LLHTTP_CFLAGS)
+
+$(DIR)/obj/llhttp/library/%.o: $(LLHTTP_FOLDER)/%.c Makefile
+	@mkdir -p $(@D)
+	$(COMPILE) -w -c -o $@ $<
 
 $(DIR)/obj/%.o: csrc/%.c Makefile
 	@mkdir -p $(@D)
@@ -117,7 +152,7 @@ $(HOST): spec/host/oom.c $(OBJECTS) $(HOST_TLS) Makefile
 	$(COMPILE) $(if $(TLS),-DHOST_HAS_TLS) $(LDFLAGS) -o $@ $< $(OBJECTS) $(HOST_TLS) \
 		$(HOST_LDFLAGS) $(LUA_LIBS) $(UV_LIBS) $(if $(TLS),$(TLS_LIBS))
 
--include $(OBJECTS:.o=.d) $(TLS_OBJECTS:.o=.d) $(wildcard build/host/*.d)
+-include $(OBJECTS:.o=.d) $(TLS_OBJECTS:.o=.d) $(LLHTTP_OBJECTS:.o=.d) $(wildcard build/host/*.d)
 
 deps-build deps-test deps-check:
 	@sh tools/install-deps.sh $(@:deps-%=%)
@@ -231,18 +266,19 @@ lint-lua: core
 	$(LUA) bin/moontide check lua bin/moontide examples bench tools .busted
 
 lint-format:
-	clang-format --dry-run -Werror $(CSRC) $(TLSSRC) $(HEADERS) $(HOSTSRC) $(BENCHSRC) $(BENCHHDR)
+	clang-format --dry-run -Werror $(CSRC) $(OPTIONALSRC) $(HEADERS) $(HOSTSRC) $(BENCHSRC) $(BENCHHDR)
 
 lint-c:
 	clang-tidy -quiet $(CSRC) $(HOSTSRC) $(BENCHSRC) -- $(REQUIRED) $(LUA_CFLAGS) $(UV_CFLAGS) -Icsrc
 	$(if $(TLS),clang-tidy -quiet $(TLSSRC) -- $(REQUIRED) $(LUA_CFLAGS) $(TLS_CFLAGS) -Icsrc)
+	$(if $(HTTP),clang-tidy -quiet $(LLHTTPSRC) -- $(REQUIRED) $(LUA_CFLAGS) $(LLHTTP_CFLAGS) -Icsrc)
 
 # Only the entry point may be visible: a name of ours must not meet one of another module's.
 lint-build:
-	$(LUA) tools/check-layers.lua $(CSRC) $(TLSSRC) $(HEADERS)
-	@$(LUA) tools/check-specs.lua $(CSRC) $(TLSSRC) $$(find lua -name '*.lua') -- $$(find spec -name '*_spec.lua')
+	$(LUA) tools/check-layers.lua $(CSRC) $(OPTIONALSRC) $(HEADERS)
+	@$(LUA) tools/check-specs.lua $(CSRC) $(OPTIONALSRC) $$(find lua -name '*.lua') -- $$(find spec -name '*_spec.lua')
 	$(LUA) tools/check-rockspec.lua rockspec/moontide-scm-1.rockspec Makefile
-	@for module in $(notdir $(basename $(CORE) $(TLS))); do \
+	@for module in $(notdir $(basename $(CORE) $(TLS) $(HTTP))); do \
 		visible=$$(nm -D --defined-only build/release/moontide/$$module.so | awk '{ print $$3 }'); \
 		if [ "$$visible" != luaopen_moontide_$$module ]; then \
 			echo "$$module.so exports:" $$visible >&2; exit 1; \
@@ -250,11 +286,11 @@ lint-build:
 	done
 
 format:
-	clang-format -i $(CSRC) $(TLSSRC) $(HEADERS) $(HOSTSRC) $(BENCHSRC) $(BENCHHDR)
+	clang-format -i $(CSRC) $(OPTIONALSRC) $(HEADERS) $(HOSTSRC) $(BENCHSRC) $(BENCHHDR)
 
 install: core
 	install -d "$(DESTDIR)$(LIBDIR)/moontide" "$(DESTDIR)$(BINDIR)"
-	install -m 755 $(CORE) $(TLS) "$(DESTDIR)$(LIBDIR)/moontide/"
+	install -m 755 $(CORE) $(TLS) $(HTTP) "$(DESTDIR)$(LIBDIR)/moontide/"
 	for folder in $(LUADIRS:lua/%/=%); do \
 		install -d "$(DESTDIR)$(LUADIR)/$$folder" && \
 		install -m 644 lua/$$folder/*.lua "$(DESTDIR)$(LUADIR)/$$folder/" || exit; \

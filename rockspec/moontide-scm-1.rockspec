@@ -25,7 +25,7 @@ external_dependencies = {
 }
 
 -- The Makefile's work, since it builds what is optional where that is found: moontide.tls_core with
--- OpenSSL. It asks pkg-config for that; `OPENSSL=no luarocks make` leaves it out.
+-- OpenSSL, moontide.llhttp_core with llhttp. `OPENSSL=no LLHTTP=no luarocks make` leaves them out.
 build = {
   type = "make",
   build_target = "core",

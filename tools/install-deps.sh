@@ -1,9 +1,9 @@
 #!/bin/sh
 # Installs what is missing to work on moontide, and nothing that is there already.
 #   tools/install-deps.sh build    compiler, Lua 5.4 with headers, libuv, pkg-config
-#   tools/install-deps.sh test     that, OpenSSL with headers, busted, luasocket, luasec, luarocks,
-#                                  curl, socat, nginx, redis, lua-redis, luacheck, dkjson and Chromium,
-#                                  on Debian lua-readline
+#   tools/install-deps.sh test     that, OpenSSL with headers, llhttp, lua-cjson, busted, luasocket,
+#                                  luasec, luarocks, curl, socat, nginx, redis, lua-redis, luacheck,
+#                                  dkjson and Chromium, on Debian lua-readline
 #   tools/install-deps.sh check    that, LuaSQL for SQLite, on Debian prosody, the other linters,
 #                                  sanitizers and valgrind
 # DEPS=no: only say what is missing; the exit status is 1 when something is.
@@ -20,12 +20,12 @@ case $set_name in
 build) wanted="cc pkg-config lua lua-headers libuv" ;;
 test)
     wanted="cc pkg-config lua lua-headers libuv busted luasocket luarocks openssl libssl curl socat"
-    wanted="$wanted nginx redis-server lua-redis luasec luacheck dkjson $browser"
+    wanted="$wanted nginx redis-server lua-redis luasec luacheck dkjson llhttp cjson $browser"
     if command -v apt-get >/dev/null; then wanted="$wanted lua-readline"; fi
     ;;
 check)
     wanted="cc pkg-config lua lua-headers libuv busted luasocket luarocks openssl libssl curl socat"
-    wanted="$wanted nginx redis-server lua-redis luasec luacheck dkjson $browser"
+    wanted="$wanted nginx redis-server lua-redis luasec luacheck dkjson llhttp cjson $browser"
     wanted="$wanted luasql-sqlite3"
     # where its package is one for Lua 5.4
     if command -v apt-get >/dev/null; then wanted="$wanted lua-readline prosody"; fi
@@ -65,6 +65,8 @@ has()
     lua-headers) sh "$here/find.sh" lua-pc >/dev/null ;;
     libuv) pkg-config --exists libuv 2>/dev/null ;;
     libssl) pkg-config --exists 'openssl >= 1.1.1' 2>/dev/null ;;
+    llhttp) pkg-config --exists libllhttp 2>/dev/null || [ -e /usr/share/llhttp/llhttp.c ] ;;
+    cjson) lua=$(sh "$here/find.sh" lua) && "$lua" -e 'require "cjson"' 2>/dev/null ;;
     busted) lua=$(sh "$here/find.sh" lua) && "$lua" -e 'require "busted.runner"' 2>/dev/null ;;
     luasocket) lua=$(sh "$here/find.sh" lua) && "$lua" -e 'require "socket"' 2>/dev/null ;;
     luasec) lua=$(sh "$here/find.sh" lua) && "$lua" -e 'require "ssl"' 2>/dev/null ;;
@@ -102,6 +104,12 @@ package()
     apt:lua-headers) echo liblua5.4-dev ;;
     apt:libuv) echo libuv1-dev ;;
     apt:libssl) echo libssl-dev ;;
+    # Debian 12 has the sources only.
+    apt:llhttp) case $(cat /etc/debian_version 2>/dev/null) in
+        12* | bookworm*) echo node-llhttp ;;
+        *) echo libllhttp-dev ;;
+        esac ;;
+    apt:cjson) echo lua-cjson ;;
     apt:busted) echo lua-busted ;;
     apt:luasocket) echo lua-socket ;;
     apt:luasec) echo lua-sec ;;
@@ -119,6 +127,7 @@ package()
     dnf:lua-headers) echo lua-devel ;;
     dnf:libuv) echo libuv-devel ;;
     dnf:libssl) echo openssl-devel ;;
+    dnf:llhttp) echo llhttp-devel ;;
     dnf:clang-format | dnf:clang-tidy) echo clang-tools-extra ;;
     dnf:sanitizers) echo libasan libubsan ;;
 
@@ -128,6 +137,8 @@ package()
     apk:lua-headers) echo lua5.4-dev ;;
     apk:libuv) echo libuv-dev ;;
     apk:libssl) echo openssl-dev ;;
+    apk:llhttp) echo llhttp-dev ;;
+    apk:cjson) echo lua5.4-cjson ;;
     apk:busted) echo lua5.4-busted ;;
     apk:luasocket) echo lua5.4-socket ;;
     apk:luasec) echo lua5.4-sec ;;
@@ -157,6 +168,7 @@ package()
     pacman:redis-server) echo valkey ;;
     *:redis-server) echo redis ;;
     *:lua-redis) echo rock:redis-lua ;;
+    *:cjson) echo rock:lua-cjson ;;
     *:busted | *:luacheck | *:luasocket | *:luasec | *:dkjson | *:luasql-sqlite3)
         echo "rock:$1"
         ;;

@@ -1,7 +1,8 @@
 #!/bin/sh
 # `luarocks make` into an empty tree, and scripts run from that tree: nothing but the tree is in the
 # module paths, and the working directory is elsewhere. luarocks builds in place, so it is given a
-# copy of the sources and leaves the checkout alone. Then once more, as if OpenSSL were not there.
+# copy of the sources and leaves the checkout alone. Then once more, as if OpenSSL or llhttp were not
+# there, and without both.
 
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -46,15 +47,27 @@ check_modules()
     diff -r "$root/lua/moontide" "$1/share/lua/5.4/moontide" >&2 || fail "other files than in lua/"
 }
 
-install "$tree" OPENSSL=
-if pkg-config --exists 'openssl >= 1.1.1'; then
-    check_modules "$tree" "core.so
-tls_core.so"
-else
-    check_modules "$tree" core.so
-fi
-install "$work/plain" OPENSSL=no
-check_modules "$work/plain" core.so
+tls=
+! pkg-config --exists 'openssl >= 1.1.1' || tls=tls_core.so
+parser=
+! { pkg-config --exists libllhttp || [ -e /usr/share/llhttp/llhttp.c ]; } || parser=llhttp_core.so
+
+# install_with NAME OPENSSL LLHTTP MODULE...: a value that is empty has the Makefile look.
+install_with()
+{
+    into=$1
+    install "$into" OPENSSL="$2" LLHTTP="$3"
+    shift 3
+    check_modules "$into" "$(printf '%s\n' "$@")"
+    rm -rf "$work/source/build"
+}
+# shellcheck disable=SC2086 # nothing, or one word
+install_with "$tree" "" "" core.so $parser $tls
+# shellcheck disable=SC2086
+install_with "$work/without-tls" no "" core.so $parser
+# shellcheck disable=SC2086
+install_with "$work/without-llhttp" "" no core.so $tls
+install_with "$work/plain" no no core.so
 
 cat >"$work/elsewhere/script.lua" <<'END'
 local tide = require "moontide"
@@ -76,6 +89,11 @@ got=$("$lua" script.lua) || fail "the script failed"
 # The engine of TLS has to find its libraries.
 if [ -e "$tree/lib/lua/5.4/moontide/tls_core.so" ]; then
     "$lua" -e 'assert(require("moontide.tls_core").context({}))' || fail "no TLS"
+fi
+
+# So has the parser of HTTP.
+if [ -e "$tree/lib/lua/5.4/moontide/llhttp_core.so" ]; then
+    "$lua" -e 'assert(require("moontide.llhttp_core").parser(1))' || fail "no parser of HTTP"
 fi
 
 # The installed command has to find its modules by itself.
