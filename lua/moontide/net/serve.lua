@@ -321,8 +321,15 @@ end)
 local SERVE_FIELDS = { { "max_connections", "count" }, { "on_error", "callable" } }
 table.move(LISTEN_FIELDS, 1, #LISTEN_FIELDS, #SERVE_FIELDS + 1, SERVE_FIELDS)
 
+--- Raises unless these are options of `serve`, and of whoever serves by it in that name, who has
+--- these fields in addition.
+function M.check(options, fields, name)
+  check_listen(options, SERVE_FIELDS, name)
+  argument.check_options(options, fields, 1, name)
+end
+
 function M.serve(options, handler)
-  check_listen(options, SERVE_FIELDS, "net.serve")
+  M.check(options, {}, "net.serve")
   argument.check("callable", handler, 2, "net.serve")
   local _, refused = line.heed(options, 1, "net.serve")
   return refused or begin_serving(options, handler)

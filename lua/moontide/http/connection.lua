@@ -1,0 +1,452 @@
+--- One connection of a server: reads requests, calls the handler, writes replies, one after the
+--- other, in the function that net.serve has called.
+local core = require "moontide.core"
+local input = require "moontide.http.input"
+local reasons = require "moontide.http.status"
+local reply = require "moontide.http.reply"
+local request_of = require "moontide.http.request"
+local traceback = require("moontide.async.traceback").traceback
+
+local M = {}
+
+local await, new_error, Promise = core.await, core.new_error, core.Promise
+
+local LEFT_OVER = 256 * 1024 -- bytes of a body that nobody has read, for which a connection is kept
+local TOGETHER = 16 * 1024 -- a body of up to that goes into one string with its head
+
+-- Fields: server, stream, group, is_secure; _input; _request, the one that is being answered;
+-- phase, what is waited for, and since, the server's tick at which that began; _expire, which
+-- rejects what waits for a body.
+local Connection = {}
+Connection.__index = Connection
+
+--- What is waited for now, for the sweep of the server.
+local function enter(self, phase)
+  self.phase, self.since = phase, self.server.tick
+end
+
+---- requests ----
+
+--- What the parser says of the next head: a request; nil; or false and the status that answers it.
+local function take_request(self, method, target, ...)
+  if not method then
+    return method, target
+  end
+  self._request = request_of.new(self, method, target, ...)
+  return self._request
+end
+
+--- The next request; nil at the end; or false and the status that answers what is no request.
+local function next_request(self)
+  local parser = self._input.parser
+  self._request = nil
+  enter(self, "idle")
+  while true do
+    local request, status = take_request(self, parser:head())
+    if request ~= nil then
+      return request, status
+    elseif parser:buffered() == 0 and self.server.is_closing then
+      return nil
+    elseif parser:buffered() > 0 and self.phase == "idle" then
+      enter(self, "header")
+    end
+    if not self._input:fill() then
+      return nil
+    end
+  end
+end
+
+--- Tells the client that the body may come.
+local function send_continue(self, request)
+  if request._expects then
+    request._expects = false
+    await(self.stream:write("HTTP/1.1 100 Continue\r\n\r\n"))
+  end
+end
+
+--- Waits for more of a body. What ends that early: the server's timeout, the signal.
+local function await_body(self, request, signal)
+  local ended, _, reject = Promise.with_resolvers()
+  local remove = signal and signal:on_abort(reject)
+  self._expire = function()
+    reject(request_of.refuse(request, 408, new_error("TimeoutError", "the body does not come")))
+  end
+  enter(self, "body")
+  local ok, more = pcall(self._input.fill_unless, self._input, ended)
+  enter(self, "handler")
+  self._expire = nil
+  if remove then
+    remove()
+  end
+  if not ok then
+    error(more, 0)
+  end
+  return more
+end
+
+--- The next piece of the request's body, nil at its end. Awaits.
+function Connection:next_piece(request, signal)
+  local parser = self._input.parser
+  while self._request == request do
+    local data, status, why = parser:body()
+    if type(data) == "string" then
+      request._expects = false
+      return data
+    elseif data then
+      return nil
+    elseif data == false then
+      error(request_of.refuse(request, status, new_error("HTTPError", why)), 0)
+    end
+    send_continue(self, request)
+    if not await_body(self, request, signal) then
+      error(request_of.refuse(request, 400, new_error("HTTPError", "the body is not whole")), 0)
+    end
+  end
+  error(new_error("TypeError", "the reply is out, and the body gone"), 0)
+end
+
+--- Aborts the request's signal when the client leaves before the reply is out.
+function Connection:watch(request)
+  self._input.on_end = function()
+    if self._request == request and not request._is_out then
+      request._controller:abort(new_error("AbortError", "the client has left"))
+    end
+  end
+  if self._input.ended then
+    self._input.on_end()
+  else
+    self._input:read_ahead()
+  end
+end
+
+---- replies ----
+
+--- Writes; false if the client has gone.
+local function write(self, ...)
+  local ok, reason = pcall(await, self.stream:write(...))
+  if not ok and self.group.signal.aborted then
+    error(reason, 0)
+  end
+  return ok
+end
+
+--- What a `for` closes: generators, streams and files.
+local function closing(body)
+  local meta = getmetatable(body)
+  return meta and meta.__close and body or nil
+end
+
+--- What gives the pieces of a body.
+local function pieces_of(body)
+  return core.callable(body) and body or body:chunks()
+end
+
+local function check_piece(piece, sent, length)
+  if type(piece) ~= "string" then
+    error(new_error("TypeError", "a body gives strings, not " .. type(piece)), 0)
+  elseif length and sent + #piece > length then
+    error(new_error("TypeError", "the body is longer than the header 'content-length'"), 0)
+  end
+end
+
+--- Writes the pieces of a body; how many bytes they have, or false if the client has gone.
+local function write_pieces(self, out, chunked)
+  local sent = 0
+  for piece in pieces_of(out.body), nil, nil, closing(out.body) do
+    check_piece(piece, sent, out.length)
+    sent = sent + #piece
+    local ok = true
+    if not chunked then
+      ok = write(self, piece)
+    elseif piece ~= "" then
+      ok = write(self, ("%x\r\n"):format(#piece), piece, "\r\n")
+    end
+    if not ok then
+      return false
+    end
+  end
+  if out.length and sent < out.length then
+    error(new_error("TypeError", "the body is shorter than the header 'content-length'"), 0)
+  end
+  return (not chunked or write(self, "0\r\n\r\n")) and sent
+end
+
+local function report(self, reason, request, trace)
+  local server = self.server
+  if server.on_error then
+    server.on_error(reason, request)
+  else
+    local ok, text = pcall(tostring, trace or reason)
+    io.stderr:write("moontide.http: a handler has failed: ", ok and text or type(reason), "\n")
+  end
+end
+
+--- Whether the connection can be used after this reply.
+local function keeps(self, request, out)
+  return request._keep_alive and not out.closes and not self.server.is_closing
+    and not request._expects and request._refusal == nil
+    and (request._length <= LEFT_OVER or request.body_used)
+end
+
+local function connection_line(request, kept)
+  if not kept then
+    return "Connection: close\r\n"
+  end
+  return request.version == "1.0" and "Connection: keep-alive\r\n" or ""
+end
+
+--- Writes a body in pieces behind its head. One that fails in its midst leaves the client with a
+--- reply that is not whole.
+local function write_stream(self, request, out, head, chunked)
+  if not write(self, head) then
+    return false
+  end
+  local ok, sent = xpcall(write_pieces, function(reason)
+    return { reason = reason, trace = not self.server.on_error and traceback(reason, 2) or nil }
+  end, self, out, chunked)
+  if ok then
+    return sent
+  elseif self.group.signal.aborted then
+    error(sent.reason, 0)
+  end
+  report(self, sent.reason, request, sent.trace)
+  self.stream:destroy()
+  return false
+end
+
+local function write_string(self, head, body)
+  local ok
+  if #body <= TOGETHER then
+    ok = write(self, head .. body)
+  else
+    ok = write(self, head, body)
+  end
+  return ok and #body
+end
+
+--- A body that is not sent is closed all the same.
+local function drop_body(out)
+  local body = type(out.body) ~= "string" and closing(out.body)
+  if body then
+    getmetatable(body).__close(body)
+  end
+end
+
+--- Writes the reply: whether the connection goes on, and how many bytes of a body were sent.
+local function write_reply(self, request, out)
+  local has_body = request.method ~= "HEAD" and reply.has_body(out.status)
+  local in_pieces = type(out.body) ~= "string"
+  local chunked = in_pieces and reply.has_body(out.status) and not out.length
+    and request.version == "1.1"
+  local kept = keeps(self, request, out)
+  if in_pieces and has_body and not chunked and not out.length then
+    kept = false -- the end of the connection is that of the body
+  end
+  local head = reply.head(out, chunked and "chunked", connection_line(request, kept),
+    self.server.date)
+  local sent
+  if not has_body then
+    drop_body(out)
+    sent = write(self, head) and 0
+  elseif in_pieces then
+    sent = write_stream(self, request, out, head, chunked)
+  else
+    sent = write_string(self, head, out.body)
+  end
+  return sent and kept, sent or 0
+end
+
+---- one after the other ----
+
+--- The reply to what a handler has failed with.
+local function reply_to_failure(self, request, failure)
+  local reason = failure.reason
+  if request._refusal ~= nil and rawequal(reason, request._refusal) then
+    return reply.plain(request._status, request._refusal.message)
+  end
+  report(self, reason, request, failure.trace)
+  return reply.plain(500, "internal server error")
+end
+
+local function note_failure(reason)
+  return { reason = reason, trace = traceback(reason, 2) }
+end
+
+local function call_handler(self, request)
+  return reply.of(self.server.handler(request, self.group), request.method == "HEAD")
+end
+
+--- What the handler has for a reply. A cancellation goes on.
+local function ask_handler(self, request)
+  enter(self, "handler")
+  local ok, out = xpcall(call_handler, note_failure, self, request)
+  self.phase = nil
+  if ok then
+    return out
+  elseif self.group.signal.aborted then
+    error(out.reason, 0)
+  end
+  return reply_to_failure(self, request, out)
+end
+
+--- Takes what the handler has not read of the body: whether that was little enough.
+local function drain(self, request)
+  local taken = 0
+  if request._length > LEFT_OVER then
+    return false
+  end
+  local ok, over = pcall(function()
+    for piece in function() return self:next_piece(request) end do
+      taken = taken + #piece
+      if taken > LEFT_OVER then
+        return false
+      end
+    end
+    return true
+  end)
+  return ok and over
+end
+
+--- What the client still sends is thrown away for a while: else the system would reset the
+--- connection, and the client might lose the reply.
+local function linger(self)
+  enter(self, "linger")
+  pcall(function()
+    self.stream:shutdown()
+    while self._input:fill() do
+      self._input.parser:take()
+    end
+  end)
+end
+
+local function note_reply(self, request, out, bytes, begun)
+  request._is_out = true
+  self._input.on_end = nil
+  if self.server.on_request then
+    self.server.on_request(request, out.status, bytes, core.now() - begun)
+  end
+end
+
+--- Answers one request: whether another one may follow.
+local function answer(self, request)
+  local begun = self.server.on_request and core.now()
+  local out = ask_handler(self, request)
+  if request._is_out then
+    return false
+  end
+  local kept, bytes = write_reply(self, request, out)
+  note_reply(self, request, out, bytes, begun)
+  if not kept or request._length ~= 0 and not drain(self, request) then
+    if request._length ~= 0 then
+      linger(self)
+    end
+    return false
+  end
+  return true
+end
+
+--- All of a reply that has only its status to say, and closes the connection.
+local function status_text(self, status)
+  local out = reply.plain(status, reasons[status])
+  return reply.head(out, nil, "Connection: close\r\n", self.server.date) .. out.body
+end
+
+--- Answers what is no request.
+local function refuse(self, status)
+  if write(self, status_text(self, status)) then
+    linger(self)
+  end
+end
+
+--- Requests and replies, until one of both wants no more.
+local function run(self)
+  local ok, request, status = pcall(next_request, self)
+  while ok and request do
+    if not answer(self, request) then
+      return
+    end
+    ok, request, status = pcall(next_request, self)
+  end
+  if not ok and self.group.signal.aborted then
+    error(request, 0)
+  elseif ok and request == false then
+    refuse(self, status)
+  end
+end
+
+function M.serve(server, stream, group)
+  local self = setmetatable({
+    server = server,
+    stream = stream,
+    group = group,
+    is_secure = server.is_secure,
+    _input = input.new(stream, server.new_parser()),
+  }, Connection)
+  server.connections[self] = true
+  local ok, reason = pcall(run, self)
+  server.connections[self] = nil
+  if not ok then
+    error(reason, 0)
+  end
+end
+
+---- what the server's sweep does ----
+
+local expire = {}
+
+function expire.idle(self)
+  self.stream:close()
+end
+
+expire.linger = expire.idle
+
+local function send_status(self, status)
+  self.stream:write(status_text(self, status)):catch(function() end)
+  self.stream:close()
+end
+
+function expire.header(self)
+  send_status(self, 408)
+end
+
+function expire.body(self)
+  self._expire()
+end
+
+function expire.handler(self)
+  local request = self._request
+  local reason = new_error("TimeoutError", "the handler has taken too long")
+  request._is_out = true
+  send_status(self, 503)
+  if request._controller then
+    request._controller:abort(reason)
+  end
+  if self.server.on_request then
+    self.server.on_request(request, 503, 0, self.server.timeouts.handler)
+  end
+  self.server.expired[reason] = true
+  self.group:cancel(reason)
+end
+
+--- What has waited too long: by the number of ticks that each phase may take.
+function M.sweep(server)
+  for connection in pairs(server.connections) do
+    local most = server.ticks[connection.phase]
+    if most and server.tick - connection.since >= most then
+      local f = expire[connection.phase]
+      connection.phase = nil
+      f(connection)
+    end
+  end
+end
+
+--- No request is waited for any more.
+function M.close_idle(server)
+  for connection in pairs(server.connections) do
+    if connection.phase == "idle" then
+      connection.stream:close()
+    end
+  end
+end
+
+return M

@@ -1,0 +1,87 @@
+--- What comes from a connection: read when a message needs it, and read ahead while a handler runs
+--- that wants to know when its client leaves.
+local core = require "moontide.core"
+
+local M = {}
+
+local await, Promise = core.await, core.Promise
+
+local READ_AHEAD = 64 * 1024 -- bytes that are kept while nobody wants them
+
+-- Fields: parser; ended: nothing more comes; _stream; _next_chunk; _context, the connection's;
+-- _ahead, the promise of a read that is under way; on_end, called when the end was read ahead.
+local Input = {}
+Input.__index = Input
+
+function M.new(stream, parser)
+  return setmetatable({
+    parser = parser,
+    _stream = stream,
+    _next_chunk = stream:chunks(),
+    _context = core.context(),
+  }, Input)
+end
+
+local function take_ahead(self, data)
+  self._ahead = nil
+  if not data then
+    self.ended = true
+    if self.on_end then
+      self.on_end()
+    end
+    return
+  end
+  self.parser:feed(data)
+  if self.on_end and self.parser:buffered() < READ_AHEAD then
+    self:read_ahead()
+  end
+end
+
+--- Begins to read, if that is not done already, in the connection's context: what is cancelled is
+--- not this read, but who waits for it.
+function Input:read_ahead()
+  if self._ahead or self.ended then
+    return
+  end
+  local previous = core.swap_context(self._context)
+  local ok, result = pcall(function()
+    return self._stream:read():next(function(data)
+      take_ahead(self, data)
+    end, function()
+      take_ahead(self, nil)
+    end)
+  end)
+  core.swap_context(previous)
+  if not ok then
+    error(result, 0)
+  end
+  self._ahead = result
+end
+
+--- Feeds the parser; false at the end. Awaits.
+function Input:fill()
+  if self.ended then
+    return false
+  elseif self._ahead then
+    await(self._ahead)
+    return not self.ended
+  end
+  local data = self._next_chunk()
+  if not data then
+    self.ended = true
+    return false
+  end
+  self.parser:feed(data)
+  return true
+end
+
+--- The same, but what rejects the promise ends the wait, and takes nothing.
+function Input:fill_unless(promise)
+  self:read_ahead()
+  if self._ahead then
+    await(Promise.race({ self._ahead, promise }))
+  end
+  return not self.ended
+end
+
+return M

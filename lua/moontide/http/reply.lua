@@ -1,0 +1,229 @@
+--- What handlers return, as it is sent: the head's text, and the body, a string or what gives
+--- pieces.
+local core = require "moontide.core"
+local fs = require "moontide.fs"
+local headers = require "moontide.http.headers"
+local json = require "moontide.http.json"
+local reasons = require "moontide.http.status"
+local type_of = require "moontide.http.types"
+
+local M = {}
+
+local await, new_error = core.await, core.new_error
+
+local TEXT = "text/plain; charset=utf-8"
+local TEXT_LINE = "Content-Type: " .. TEXT .. "\r\n"
+local NO_BODY = { [204] = true, [304] = true }
+
+---@class moontide.http.Outgoing
+---@field status integer
+---@field lines string the header lines that the handler has asked for
+---@field body? string|function|table|userdata
+---@field length? integer of the body, where it is known
+---@field has_date? boolean
+---@field closes? boolean the handler wants the connection closed
+
+local function fail(message)
+  error(new_error("TypeError", message), 0)
+end
+
+---- headers ----
+
+--- What headers may not be set, since they follow from the rest.
+local OWN = { ["transfer-encoding"] = true, ["keep-alive"] = true, upgrade = true, trailer = true }
+
+local function add_connection(out, value)
+  if value:lower() ~= "close" then
+    fail("the header 'connection' can only be 'close'")
+  end
+  out.closes = true
+end
+
+local function add_length(out, value)
+  out.declared = math.tointeger(tonumber(value))
+  if not out.declared or out.declared < 0 then
+    fail(("the header 'content-length' cannot be '%s'"):format(value))
+  end
+end
+
+local function add_header(out, lines, name, value)
+  local lower = name:lower()
+  if OWN[lower] then
+    fail(("the header '%s' is the server's"):format(lower))
+  elseif lower == "connection" then
+    add_connection(out, tostring(value))
+  elseif lower == "content-length" then
+    add_length(out, value)
+  else
+    out.has_type = out.has_type or lower == "content-type"
+    out.has_date = out.has_date or lower == "date"
+    lines[#lines + 1] = name .. ": " .. value .. "\r\n"
+  end
+end
+
+local function add_headers(out, init)
+  if init ~= nil and type(init) ~= "table" then
+    fail("field 'headers': table expected, got " .. type(init))
+  end
+  local lines = {}
+  local problem = init and headers.each_of(init, function(name, value)
+    add_header(out, lines, name, value)
+  end)
+  if problem then
+    fail("field 'headers': " .. problem)
+  end
+  if out.kind and not out.has_type then
+    lines[#lines + 1] = "Content-Type: " .. out.kind .. "\r\n"
+  end
+  out.lines = table.concat(lines)
+end
+
+---- bodies ----
+
+--- Whether it gives pieces: when it is called, or asked for its chunks.
+local function gives_pieces(body)
+  return core.callable(body)
+    or (type(body) == "table" or type(body) == "userdata") and core.callable(body.chunks)
+end
+
+local bodies = {}
+
+function bodies.body(out, body)
+  if type(body) == "number" then
+    body = tostring(body)
+  elseif type(body) ~= "string" and not gives_pieces(body) then
+    fail("field 'body': string, function, generator, stream or file expected, got " .. type(body))
+  end
+  out.body = body
+end
+
+function bodies.json(out, value)
+  out.body, out.kind = json.encode(value), "application/json"
+end
+
+function bodies.html(out, text)
+  if type(text) ~= "string" then
+    fail("field 'html': string expected, got " .. type(text))
+  end
+  out.body, out.kind = text, "text/html; charset=utf-8"
+end
+
+local NOT_THERE = { ENOENT = true, ENOTDIR = true, ENAMETOOLONG = true }
+
+local function open(path)
+  local ok, file = pcall(function()
+    return await(fs.open(path))
+  end)
+  if ok then
+    return file
+  elseif type(file) ~= "table" or not NOT_THERE[file.code] then
+    error(file, 0)
+  end
+end
+
+function bodies.file(out, path)
+  if type(path) ~= "string" then
+    fail("field 'file': string expected, got " .. type(path))
+  end
+  local file = open(path)
+  local stat = file and await(file:stat())
+  if stat and stat.type == "file" then
+    out.body, out.kind, out.length = file, type_of(path), stat.size
+    return
+  elseif file then
+    file:close()
+  end
+  out.status, out.body, out.kind = 404, "not found\n", TEXT
+end
+
+local function add_body(out, result)
+  local found
+  for name, add in pairs(bodies) do
+    if result[name] ~= nil then
+      if found then
+        fail(("one of the fields '%s' and '%s' expected"):format(found, name))
+      end
+      found = name
+      add(out, result[name])
+    end
+  end
+  if not found then
+    out.body = ""
+  end
+end
+
+---- replies ----
+
+local function check_status(status)
+  if status == nil then
+    return 200
+  elseif math.type(status) ~= "integer" or status < 200 or status > 599 then
+    fail("field 'status': integer from 200 to 599 expected, got " .. tostring(status))
+  end
+  return status
+end
+
+--- A Content-Length of the handler's is that of the body, or of the one that a reply to HEAD or a
+--- 304 does not have.
+local function settle_length(out, is_head)
+  if type(out.body) == "string" then
+    out.length = #out.body
+  end
+  if not out.declared or out.length == out.declared then
+    return
+  elseif out.length and (out.length > 0 or not is_head and out.status ~= 304) then
+    fail("the header 'content-length' is not the body's")
+  end
+  out.length = out.declared
+end
+
+--- What a handler has returned. Awaits, where that is a file; raises a TypeError where it is none.
+---@return moontide.http.Outgoing
+function M.of(result, is_head)
+  if type(result) == "string" then
+    return { status = 200, lines = TEXT_LINE, body = result, length = #result }
+  elseif type(result) ~= "table" then
+    fail("a handler has to return a string or a table, and this one has returned " .. type(result))
+  end
+  local out = { status = check_status(result.status) }
+  add_body(out, result)
+  add_headers(out, result.headers)
+  settle_length(out, is_head)
+  return out
+end
+
+--- A reply with a line of text.
+---@return moontide.http.Outgoing
+function M.plain(status, text)
+  return M.of({ status = status, body = text .. "\n", headers = { ["Content-Type"] = TEXT } })
+end
+
+local status_lines = {}
+
+local function status_line(status)
+  local line = status_lines[status]
+  if not line then
+    line = ("HTTP/1.1 %d %s\r\n"):format(status, reasons[status] or "Unknown")
+    status_lines[status] = line
+  end
+  return line
+end
+
+--- Whether a reply with that status has a body.
+function M.has_body(status)
+  return not NO_BODY[status]
+end
+
+--- The text of a reply's head; how: "chunked", or nil.
+function M.head(out, how, connection, date)
+  local framing = ""
+  if how == "chunked" then
+    framing = "Transfer-Encoding: chunked\r\n"
+  elseif out.length and (out.status ~= 204 and (out.status ~= 304 or out.declared)) then
+    framing = "Content-Length: " .. out.length .. "\r\n"
+  end
+  return status_line(out.status) .. out.lines .. framing .. connection
+    .. (out.has_date and "" or date) .. "\r\n"
+end
+
+return M

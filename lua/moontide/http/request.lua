@@ -1,0 +1,197 @@
+--- A request, as a handler sees it. What most handlers do not ask for is made when it is asked for.
+local core = require "moontide.core"
+local abort = require "moontide.async.abort"
+local argument = require "moontide.internal.argument"
+local form = require "moontide.http.form"
+local headers = require "moontide.http.headers"
+local json = require "moontide.http.json"
+local line = require "moontide.async.line"
+
+local M = {}
+
+local new_error, Promise = core.new_error, core.Promise
+
+-- Fields: method, target, version; _fields, the lines of the head; _length of the body, -1 in
+-- chunks; _keep_alive; _expects: a 100 is waited for; _connection; _is_out: the reply has been
+-- sent; _refusal: what reading the body has failed with, and _status, what answers that; _controller
+-- of the signal.
+local Request = { __name = "moontide.http.Request" }
+local methods = {}
+Request.methods = methods
+
+---- what is made when it is asked for ----
+
+--- Where the path begins: an absolute target has a scheme and a host before it.
+local function path_of(target)
+  return target:match("^%a+://[^/?]*(.*)$") or target
+end
+
+local lazy = {}
+M.lazy = lazy
+
+function lazy.path(self)
+  local path = path_of(self.target):match("^[^?]*")
+  return path == "" and "/" or path
+end
+
+function lazy.query(self)
+  return form.parse(self.target:match("?(.*)$") or "")
+end
+
+function lazy.headers(self)
+  return headers.of_lines(self._fields)
+end
+
+function lazy.url(self)
+  if self.target:find("^%a+://") then
+    return self.target
+  end
+  local scheme = self._connection.is_secure and "https://" or "http://"
+  local target = self.target == "*" and "" or self.target
+  return scheme .. (self.headers:get("host") or "") .. target
+end
+
+function lazy.peer(self)
+  return self._connection.stream:peer_address()
+end
+
+function lazy.signal(self)
+  self._controller = abort.AbortController()
+  if not self._is_out then
+    self._connection:watch(self)
+  end
+  return self._controller.signal
+end
+
+function lazy.body_used()
+  return false
+end
+
+function Request.__index(self, key)
+  local method = methods[key]
+  if method then
+    return method
+  end
+  local make = lazy[key]
+  local value = make and make(self)
+  if make and key ~= "body_used" then
+    rawset(self, key, value)
+  end
+  return value
+end
+
+function M.new(connection, method, target, fields, minor, length, keep_alive, expects)
+  return setmetatable({
+    method = method,
+    target = target,
+    version = minor == 1 and "1.1" or "1.0",
+    _fields = fields,
+    _length = length,
+    _keep_alive = keep_alive,
+    _expects = expects,
+    _connection = connection,
+  }, Request)
+end
+
+---- the body ----
+
+local READING = { { "limit", "limit" }, { "signal", "signal" } }
+
+--- Notes what the body is refused for; returns the reason.
+function M.refuse(self, status, reason)
+  self._refusal, self._status = reason, status
+  return reason
+end
+
+local function check_length(self, limit, length)
+  if length > limit then
+    local reason = new_error("HTTPError", ("the body is longer than %d bytes"):format(limit))
+    reason.code = "BODY_TOO_LARGE"
+    error(M.refuse(self, 413, reason), 0)
+  end
+end
+
+local read_all = core.async(function(self, limit, signal)
+  check_length(self, limit, self._length)
+  local pieces, length = {}, 0
+  for piece in function() return self._connection:next_piece(self, signal) end do
+    length = length + #piece
+    check_length(self, limit, length)
+    pieces[#pieces + 1] = piece
+  end
+  return table.concat(pieces)
+end)
+
+--- Marks the body as used. The promise to return instead, if there is one; and the signal.
+local function begin(self, options, name)
+  argument.check_self(self, Request, name)
+  argument.check_options(options, READING, 1, name)
+  local signal, refused
+  if options then
+    signal, refused = line.heed(options, 1, name)
+  else
+    refused = core.refused()
+  end
+  if refused then
+    return refused
+  elseif self.body_used then
+    return Promise.reject(new_error("TypeError", "the body has been used"))
+  elseif self._is_out then
+    return Promise.reject(new_error("TypeError", "the reply is out, and the body gone"))
+  end
+  rawset(self, "body_used", true)
+  return nil, signal
+end
+
+local function text_of(self, options, name)
+  local refused, signal = begin(self, options, name)
+  local limit = options and options.limit or self._connection.server.max_body
+  return refused or read_all(self, limit, signal)
+end
+
+function methods:text(options)
+  return text_of(self, options, "request:text")
+end
+
+function methods:json(options)
+  return text_of(self, options, "request:json"):next(function(text)
+    local value, problem = json.decode(text)
+    if problem then
+      error(M.refuse(self, 400, new_error("SyntaxError", tostring(problem))), 0)
+    end
+    return value
+  end)
+end
+
+local FORM = "application/x-www-form-urlencoded"
+
+function methods:form(options)
+  return text_of(self, options, "request:form"):next(function(text)
+    local kind = (self.headers:get("content-type") or FORM):match("^[^; \t]*"):lower()
+    if kind ~= FORM then
+      error(M.refuse(self, 415, new_error("TypeError", "no form, but " .. kind)), 0)
+    end
+    return form.parse(text)
+  end)
+end
+
+--- Without a limit, unless one is given: what is not asked for is not taken.
+function methods:chunks(options)
+  argument.check_self(self, Request, "request:chunks")
+  local refused, signal = begin(self, options, "request:chunks")
+  local limit, length = options and options.limit or math.huge, 0
+  return function()
+    core.check_await()
+    if refused then
+      core.await(refused)
+    elseif self._is_out then
+      error(new_error("TypeError", "the reply is out, and the body gone"), 0)
+    end
+    local piece = self._connection:next_piece(self, signal)
+    length = length + #(piece or "")
+    check_length(self, limit, length)
+    return piece
+  end
+end
+
+return M
