@@ -171,6 +171,17 @@ local receivers = {
     local socket <close> = require("moontide.net").udp()
     return methods_of(socket)
   end,
+  http = function() return names_of(require "moontide.http") end,
+  Headers = function() return methods_of(require("moontide.http").headers()) end,
+  Form = function() return methods_of(require("moontide.http.form").parse("")) end,
+  Request = function()
+    local request = require "moontide.http.request"
+    local names = object_names(request.new({}, "GET", "/", "", 1, 0, true, false))
+    for name in pairs(request.lazy) do
+      names[name] = true
+    end
+    return names
+  end,
   luasec = function() return names_of(require "moontide.luasec") end,
   LuaSecConnection = function()
     return names_of(require("moontide.luasec.connection").Connection.__index)

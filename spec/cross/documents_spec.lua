@@ -5,7 +5,7 @@ local child = require "spec.support.child"
 local programs = dofile "tools/programs.lua"
 
 local DOCUMENTS = {
-  "command", "concurrency", "debugging", "embedding", "internals", "io", "porting", "semantics",
+  "command", "concurrency", "debugging", "embedding", "http", "internals", "io", "porting", "semantics",
   "testing",
 }
 

@@ -8,6 +8,7 @@ local core = require "moontide.core"
 local dns = require "moontide.dns"
 local files = require "spec.support.files"
 local fs = require "moontide.fs"
+local http = require "moontide.http"
 local leak = require "spec.support.leak"
 local luasocket = require "spec.support.luasocket"
 local net = require "moontide.net"
@@ -538,6 +539,58 @@ operations["net.serve"] = {
   at_once = true,
 }
 
+---- HTTP ----
+
+local has_parser = pcall(require, "moontide.llhttp_core")
+
+--- A request whose body does not come.
+local function open_request()
+  local given, resolve = tide.Promise.with_resolvers()
+  local done = tide.event()
+  local service = await(http.serve({ host = "127.0.0.1" }, function(request)
+    resolve(request)
+    await(done:wait())
+    return ""
+  end))
+  local client = await(net.connect({ host = "127.0.0.1", port = service:address().port }))
+  await(client:write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"))
+  return { request = await(given), client = client, service = service, done = done }
+end
+
+local function close_request(state)
+  state.done:set()
+  state.client:destroy()
+  await(state.service:close({ grace = 0 }))
+end
+
+if has_parser then
+  operations["http.serve"] = {
+    start = function(_, options)
+      local all = { host = "127.0.0.1", signal = options and options.signal }
+      return closed(http.serve(all, function() end))
+    end,
+    at_once = true,
+  }
+
+  for _, name in ipairs({ "text", "json", "form" }) do
+    operations["Request:" .. name] = {
+      open = open_request,
+      start = function(state, options) return state.request[name](state.request, options) end,
+      close = close_request,
+      endless = true,
+    }
+  end
+
+  operations["Request:chunks"] = {
+    open = open_request,
+    start = function(state, options)
+      return all_of(function() return state.request:chunks(options) end)
+    end,
+    close = close_request,
+    endless = true,
+  }
+end
+
 ---- ways to be cancelled ----
 
 --- Whatever the operation came to: over by itself, if it may be, or rejected with the reason.
@@ -702,6 +755,11 @@ local IS_NONE = {
   ["Service:close"] = "clean-up",
   ["Stream:close"] = "clean-up",
   ["Stream:destroy"] = "clean-up",
+  ["Request:chunks"] = not has_parser and "not built" or nil,
+  ["Request:form"] = not has_parser and "not built" or nil,
+  ["Request:json"] = not has_parser and "not built" or nil,
+  ["Request:text"] = not has_parser and "not built" or nil,
+  ["http.serve"] = not has_parser and "not built" or nil,
   ["net.udp"] = "waits for nothing",
   ["testing.clock"] = "waits for nothing",
   ["testing.wait_all_tasks_blocked"] = "spec/testing_spec.lua",

@@ -2,7 +2,9 @@
 --- that annotations name.
 local core = require "moontide.core"
 local files = require "spec.support.files"
+local form = require "moontide.http.form"
 local fs = require "moontide.fs"
+local http = require "moontide.http"
 local net = require "moontide.net"
 local process = require "moontide.process"
 local sockets = require "spec.support.sockets"
@@ -26,9 +28,11 @@ M.PREFIXES = {
   Directory = "directory:",
   Event = "event:",
   File = "file:",
+  Form = "form:",
   Generator = "generator:",
   Group = "group:",
   Handle = "handle:",
+  Headers = "headers:",
   Permit = "permit:",
   Promise = "promise:",
   PromiseClass = "Promise.",
@@ -43,6 +47,7 @@ M.PREFIXES = {
   Watch = "watch:",
   dns = "dns.",
   fs = "fs.",
+  http = "http.",
   net = "net.",
   os = "os.",
   process = "process.",
@@ -89,8 +94,10 @@ M.OBJECTS = {
   Event = tide.event,
   File = file,
   Generator = function() return (tide.generator(function(yield) yield(1) end)()) end,
+  Form = function() return form.parse("a=b") end,
   Group = group,
   Handle = function() return tide.set_timeout(M.nothing, 1) end,
+  Headers = http.headers,
   Permit = function() return await(tide.mutex():acquire()) end,
   Promise = function() return tide.Promise.resolve(1) end,
   Queue = tide.queue,
@@ -110,6 +117,7 @@ M.TABLES = {
   PromiseClass = tide.Promise,
   dns = require "moontide.dns",
   fs = fs,
+  http = http,
   net = net,
   os = require "moontide.os",
   process = process,
@@ -121,6 +129,7 @@ M.TABLES = {
 --- What the options of a function have to have besides the one that is tried.
 M.FIELDS = {
   ["net.connect"] = { host = "127.0.0.1", port = 1 },
+  ["http.serve"] = { host = "127.0.0.1" },
   ["net.listen"] = { host = "127.0.0.1" },
   ["net.serve"] = { host = "127.0.0.1" },
   ["tls.client"] = { server_name = "localhost" },
@@ -148,6 +157,7 @@ local RIGHT = {
   events = function() return "r" end,
   group = function() return "239.1.2.3" end,
   host = function() return "127.0.0.1" end,
+  name = function() return "name" end,
   options = function() return {} end,
   server = M.OBJECTS.Server,
   stream = M.OBJECTS.Stream,

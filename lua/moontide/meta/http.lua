@@ -1,0 +1,160 @@
+---@meta _
+--- `require "moontide.http"`. What holds everywhere is said in moontide.lua.
+
+--- HTTP/1.1: a server. See docs/http.md.
+---@class moontide.http
+local http = {}
+
+--- A table of names and values, a list of pairs, or other headers. What has several values of a name
+--- has a list of them, or several pairs.
+---@alias moontide.http.HeadersInit
+---| moontide.http.Headers
+---| table<string, string|number|string[]>
+---| { [1]: string, [2]: string|number }[]
+
+--- New headers, a copy of others. Raises for a name that is no token, and for a value with a line end
+--- or another control character.
+---@param init? moontide.http.HeadersInit
+---@return moontide.http.Headers
+function http.headers(init) end
+
+--- Names are case-insensitive. Source: RFC 9110, 5; the Fetch standard, Headers.
+---@class moontide.http.Headers
+local Headers = {}
+
+--- All values of the name, joined by ", ".
+---@param name string
+---@return string?
+function Headers:get(name) end
+
+---@param name string
+---@return string[]
+function Headers:get_all(name) end
+
+---@param name string
+---@return boolean
+function Headers:has(name) end
+
+--- In place of what was there. Raises as `http.headers`.
+---@param name string
+---@param value string|number blanks around it are dropped
+function Headers:set(name, value) end
+
+--- Besides what was there. Raises as `http.headers`.
+---@param name string
+---@param value string|number
+function Headers:append(name, value) end
+
+---@param name string
+function Headers:delete(name) end
+
+--- `for name, value in headers:each() do`: the names sorted and in lower case, their values joined,
+--- but those of set-cookie one by one.
+---@return fun(): string?, string?
+function Headers:each() end
+
+---@class moontide.http.ServeOptions: moontide.net.ListenOptions
+---@field max_connections? integer at the same time; further ones wait in the system's queue
+---@field max_header_size? integer bytes of a request's head, default 16384; beyond it 431, 414 for the
+---first line
+---@field max_body? number bytes that text, json and form take, default 1 MiB; beyond it 413
+---@field header_timeout? number ms for a head from its first byte on, default 30000; then 408
+---@field body_timeout? number ms without a byte of a body that is waited for, default 60000; then 408
+---@field idle_timeout? number ms between requests, default 60000; then the connection is closed
+---@field handler_timeout? number ms for the handler, default none; then 503, and it is cancelled
+---@field on_error? fun(reason: any, request?: moontide.http.Request) is told what a handler or the
+---body of its reply fails with, and without a request what a connection does; default: stderr is,
+---with the trace
+---@field on_request? fun(request: moontide.http.Request, status: integer, bytes: integer, ms: number)
+---is called when a reply is out, or its client has gone; `bytes` are those of the body
+
+--- What a handler returns, beside a string, which is a reply of status 200 and type text/plain. One of
+--- body, json, html and file. `transfer-encoding`, `keep-alive`, `upgrade` and `trailer` cannot be
+--- set; `connection` can be "close"; `content-length` has to be the body's.
+---@class moontide.http.Reply
+---@field status? integer 200 to 599, default 200
+---@field headers? moontide.http.HeadersInit
+---@field body? moontide.http.Body a string has no type unless `headers` says so
+---@field json? any encoded by lua-cjson
+---@field html? string
+---@field file? string path; 404 where there is no such file
+
+--- What gives pieces is awaited piece by piece, no faster than the client takes them, and closed when
+--- it is over or the client has gone. It is sent in chunks, unless the headers have its length.
+---@alias moontide.http.Body string|number|moontide.Callable|moontide.Stream|moontide.fs.File
+
+--- Listens, and calls handler(request, group) for each request, where `group` is that of its
+--- connection. What the handler fails with, or returns that is no reply, answers 500. Rejects as
+--- `net.serve`; the service is like one of that, but `close` waits for no idle connection. Raises where
+--- moontide was built without llhttp. Source: RFC 9110, RFC 9112.
+---@param options moontide.http.ServeOptions
+---@param handler fun(request: moontide.http.Request, group: moontide.Group): string|moontide.http.Reply
+---@return moontide.Promise<moontide.net.Service> # as soon as it listens
+function http.serve(options, handler) end
+
+---@class moontide.http.ReadingBody: moontide.Options
+---@field limit? number bytes, else `max_body`; for `chunks` none
+
+--- A request. Its body can be read once, until the reply is out; what it is refused for answers 400,
+--- 408, 413 or 415 if the handler does not catch it.
+---@class moontide.http.Request
+---@field method string "GET"
+---@field target string as it was sent
+---@field version "1.0"|"1.1"
+---@field path string that of the target, without the query, not decoded
+---@field query moontide.http.Form that of the target
+---@field headers moontide.http.Headers
+---@field url string the whole: scheme, host, target
+---@field peer moontide.SocketAddress?
+---@field signal moontide.AbortSignal is aborted when the client leaves before the reply is out, or when
+---the handler takes too long
+---@field body_used boolean
+local Request = {}
+
+--- The body. Rejects with a TypeError when it has been used, with a moontide.http.Error
+--- (BODY_TOO_LARGE, or it is malformed or not whole), a TimeoutError, the signal's reason.
+---@param options? moontide.http.ReadingBody
+---@return moontide.Promise<string>
+function Request:text(options) end
+
+--- The body, decoded by lua-cjson. Rejects as `text`, and with a SyntaxError.
+---@param options? moontide.http.ReadingBody
+---@return moontide.Promise<any>
+function Request:json(options) end
+
+--- The body, which is a form. Rejects as `text`, and with a TypeError where its type is another one
+--- than application/x-www-form-urlencoded.
+---@param options? moontide.http.ReadingBody
+---@return moontide.Promise<moontide.http.Form>
+function Request:form(options) end
+
+--- `for piece in request:chunks() do` awaits each; the client sends no faster than they are taken.
+---@param options? moontide.http.ReadingBody
+---@return moontide.Callable
+function Request:chunks(options) end
+
+---@class moontide.http.Error: moontide.Error
+---@field name "HTTPError"
+---@field code? "BODY_TOO_LARGE"
+
+--- The names and values of a query or a form, decoded, in their order; names are case-sensitive.
+--- Source: the URL standard, application/x-www-form-urlencoded parsing.
+---@class moontide.http.Form
+local Form = {}
+
+--- The first value of the name.
+---@param name string
+---@return string?
+function Form:get(name) end
+
+---@param name string
+---@return string[]
+function Form:get_all(name) end
+
+---@param name string
+---@return boolean
+function Form:has(name) end
+
+--- `for name, value in form:each() do`
+---@return fun(): string?, string?
+function Form:each() end
