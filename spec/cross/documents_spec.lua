@@ -5,8 +5,8 @@ local child = require "spec.support.child"
 local programs = dofile "tools/programs.lua"
 
 local DOCUMENTS = {
-  "command", "concurrency", "debugging", "embedding", "http", "internals", "io", "porting", "semantics",
-  "testing",
+  "command", "concurrency", "debugging", "embedding", "http", "internals", "io", "porting",
+  "semantics", "testing",
 }
 
 -- What is not run here, by a text in it, and why.

@@ -14,9 +14,9 @@ local await, new_error, Promise = core.await, core.new_error, core.Promise
 local LEFT_OVER = 256 * 1024 -- bytes of a body that nobody has read, for which a connection is kept
 local TOGETHER = 16 * 1024 -- a body of up to that goes into one string with its head
 
--- Fields: server, stream, group, is_secure; _input; _request, the one that is being answered;
--- phase, what is waited for, and since, the server's tick at which that began; _expire, which
--- rejects what waits for a body.
+-- Fields: server, stream, group, is_secure; _input; _request, the one that is being answered, and
+-- _is_out: its reply has been sent; phase, what is waited for, and since, the server's tick at
+-- which that began; _expire, which rejects what waits for a body.
 local Connection = {}
 Connection.__index = Connection
 
@@ -27,12 +27,17 @@ end
 
 ---- requests ----
 
+--- Whether the reply to the request has been sent.
+function Connection:is_out(request)
+  return self._request ~= request or self._is_out
+end
+
 --- What the parser says of the next head: a request; nil; or false and the status that answers it.
 local function take_request(self, method, target, ...)
   if not method then
     return method, target
   end
-  self._request = request_of.new(self, method, target, ...)
+  self._request, self._is_out = request_of.new(self, method, target, ...), false
   return self._request
 end
 
@@ -108,7 +113,7 @@ end
 --- Aborts the request's signal when the client leaves before the reply is out.
 function Connection:watch(request)
   self._input.on_end = function()
-    if self._request == request and not request._is_out then
+    if not self:is_out(request) then
       request._controller:abort(new_error("AbortError", "the client has left"))
     end
   end
@@ -320,7 +325,7 @@ local function linger(self)
 end
 
 local function note_reply(self, request, out, bytes, begun)
-  request._is_out = true
+  self._is_out = true
   self._input.on_end = nil
   if self.server.on_request then
     self.server.on_request(request, out.status, bytes, core.now() - begun)
@@ -331,7 +336,7 @@ end
 local function answer(self, request)
   local begun = self.server.on_request and core.now()
   local out = ask_handler(self, request)
-  if request._is_out then
+  if self._is_out then
     return false
   end
   local kept, bytes = write_reply(self, request, out)
@@ -379,6 +384,7 @@ function M.serve(server, stream, group)
     server = server,
     stream = stream,
     group = group,
+    _is_out = false,
     is_secure = server.is_secure,
     _input = input.new(stream, server.new_parser()),
   }, Connection)
@@ -416,7 +422,7 @@ end
 function expire.handler(self)
   local request = self._request
   local reason = new_error("TimeoutError", "the handler has taken too long")
-  request._is_out = true
+  self._is_out = true
   send_status(self, 503)
   if request._controller then
     request._controller:abort(reason)

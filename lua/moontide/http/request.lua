@@ -12,9 +12,9 @@ local M = {}
 local new_error, Promise = core.new_error, core.Promise
 
 -- Fields: method, target, version; _fields, the lines of the head; _length of the body, -1 in
--- chunks; _keep_alive; _expects: a 100 is waited for; _connection; _is_out: the reply has been
--- sent; _refusal: what reading the body has failed with, and _status, what answers that;
--- _controller of the signal.
+-- chunks; _keep_alive; _expects: a 100 is waited for; _connection. Eight, for which a table has room
+-- without growing; seldom there are _refusal: what reading the body has failed with, and _status,
+-- what answers that; _controller of the signal.
 local Request = { __name = "moontide.http.Request" }
 local methods = {}
 Request.methods = methods
@@ -57,7 +57,7 @@ end
 
 function lazy.signal(self)
   self._controller = abort.AbortController()
-  if not self._is_out then
+  if not self._connection:is_out(self) then
     self._connection:watch(self)
   end
   return self._controller.signal
@@ -136,7 +136,7 @@ local function begin(self, options, name)
     return refused
   elseif self.body_used then
     return Promise.reject(new_error("TypeError", "the body has been used"))
-  elseif self._is_out then
+  elseif self._connection:is_out(self) then
     return Promise.reject(new_error("TypeError", "the reply is out, and the body gone"))
   end
   rawset(self, "body_used", true)
@@ -184,7 +184,7 @@ function methods:chunks(options)
     core.check_await()
     if refused then
       core.await(refused)
-    elseif self._is_out then
+    elseif self._connection:is_out(self) then
       error(new_error("TypeError", "the reply is out, and the body gone"), 0)
     end
     local piece = self._connection:next_piece(self, signal)
