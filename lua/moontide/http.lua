@@ -4,7 +4,9 @@ require "moontide.internal.version"()
 ---@class moontide.http
 local M = {
   headers = require("moontide.http.headers").headers,
+  redirect = require("moontide.http.redirect").redirect,
   serve = require("moontide.http.serve").serve,
+  static = require("moontide.http.static").static,
 }
 
 return M

@@ -12,9 +12,9 @@ local M = {}
 local new_error, Promise = core.new_error, core.Promise
 
 -- Fields: method, target, version; _fields, the lines of the head; _length of the body, -1 in
--- chunks; _keep_alive; _expects: a 100 is waited for; _connection. Eight, for which a table has room
--- without growing; seldom there are _refusal: what reading the body has failed with, and _status,
--- what answers that; _controller of the signal.
+-- chunks; _keep_alive; _expects: a 100 is waited for; _connection. Eight, for which a table has
+-- room without growing; seldom there are _refusal: what reading the body has failed with, and
+-- _status, what answers that; _controller of the signal.
 local Request = { __name = "moontide.http.Request" }
 local methods = {}
 Request.methods = methods

@@ -3,6 +3,7 @@
 local core = require "moontide.core"
 local argument = require "moontide.internal.argument"
 local connection = require "moontide.http.connection"
+local date_of = require "moontide.http.date"
 local finally = require "moontide.internal.finally"
 local line = require "moontide.async.line"
 local net = require "moontide.net.serve"
@@ -29,17 +30,6 @@ local LONGEST_TICK, SHORTEST_TICK = 1000, 10 -- ms
 
 ---- the sweep ----
 
-local DAYS = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" }
-local MONTHS =
-  { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" }
-
---- The header, whatever the locale: RFC 9110, 5.6.7.
-local function date_line()
-  local t = os.date("!*t")
-  return ("Date: %s, %02d %s %d %02d:%02d:%02d GMT\r\n"):format(DAYS[t.wday], t.day,
-    MONTHS[t.month], t.year, t.hour, t.min, t.sec)
-end
-
 --- Timeouts are counted in ticks, of which each has four, or a second if it has more.
 local function tick_length(timeouts)
   local length = LONGEST_TICK
@@ -63,7 +53,7 @@ end
 local function set_date(server)
   local now = os.time()
   if now ~= server.second then
-    server.second, server.date = now, date_line()
+    server.second, server.date = now, "Date: " .. date_of(now) .. "\r\n"
   end
 end
 

@@ -92,6 +92,21 @@ function Headers:each() end
 ---@return moontide.Promise<moontide.net.Service> # as soon as it listens
 function http.serve(options, handler) end
 
+--- A handler, for `http.serve` or called by another one, that replies with the files of a directory:
+--- handler(request, prefix), where the prefix is what of the path does not belong to the file, default
+--- "/". Of a directory, its index.html. No file or directory whose name begins with a dot, and nothing
+--- that a link has outside. Types by name, ETag and Last-Modified, 304 where the client has it, one range.
+--- Source: RFC 9110, 13 and 14.
+---@param directory string
+---@return fun(request: moontide.http.Request, prefix?: string): moontide.http.Reply
+function http.static(directory) end
+
+--- A reply that sends the client elsewhere. Raises for a location that could not be a header.
+---@param location string as it is sent
+---@param status? 301|302|303|307|308 default 302
+---@return moontide.http.Reply
+function http.redirect(location, status) end
+
 ---@class moontide.http.ReadingBody: moontide.Options
 ---@field limit? number bytes, else `max_body`; for `chunks` none
 
