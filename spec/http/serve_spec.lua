@@ -585,6 +585,61 @@ describe("the signal of a request", function()
   end)
 end)
 
+describe("http.serve with clients that leave anywhere", function()
+  after_each(over)
+
+  local TEXTS = {
+    get(), get() .. get(), post("abc", "Content-Length: 3"), post("ab", "Content-Length: 3"),
+    post("3\r\nabc\r\n0\r\n\r\n", "Transfer-Encoding: chunked"), "G(T", get("/", LAST),
+    post("", "Content-Length: 3", "Expect: 100-continue"),
+  }
+
+  local handlers = {
+    function() return "x" end,
+    function() return { body = ("x"):rep(300000) } end,
+    function(request) return await(request:text()) end,
+    function(request)
+      await(sleep(math.random(5), { signal = request.signal }))
+      return "x"
+    end,
+    function()
+      local n = 0
+      return { body = function()
+        n = n + 1
+        await(sleep(1))
+        return n < 10 and ("x"):rep(1000) or nil
+      end }
+    end,
+    function() error("broken") end,
+  }
+
+  it("has nothing left of them", function()
+    with_server({ on_error = function() end, body_timeout = 100, idle_timeout = 100 },
+      function(request)
+        return handlers[math.random(#handlers)](request)
+      end, function(port, service)
+        local clients = {}
+        for i = 1, 200 do
+          clients[i] = function()
+            local stream = await(net.connect({ host = "127.0.0.1", port = port }))
+            local text = TEXTS[math.random(#TEXTS)]
+            stream:write(text:sub(1, math.random(#text))):catch(function() end)
+            await(sleep(math.random(0, 10)))
+            stream[math.random(2) == 1 and "destroy" or "close"](stream)
+          end
+        end
+        await(tide.map(clients, function(client) client() end, { concurrency = 20 }))
+        for _ = 1, 1000 do
+          if service:connections() == 0 then
+            break
+          end
+          await(sleep(5))
+        end
+        assert.equal(0, service:connections())
+      end)
+  end)
+end)
+
 describe("a service of http.serve", function()
   after_each(over)
 

@@ -61,11 +61,13 @@ local function next_request(self)
   end
 end
 
---- Tells the client that the body may come.
+local function nothing() end
+
+--- Tells the client that the body may come. That it has gone is told by the next read.
 local function send_continue(self, request)
   if request._expects then
     request._expects = false
-    await(self.stream:write("HTTP/1.1 100 Continue\r\n\r\n"))
+    self.stream:write("HTTP/1.1 100 Continue\r\n\r\n"):catch(nothing)
   end
 end
 
@@ -317,7 +319,7 @@ end
 local function linger(self)
   enter(self, "linger")
   pcall(function()
-    self.stream:shutdown()
+    await(self.stream:shutdown())
     while self._input:fill() do
       self._input.parser:take()
     end
@@ -407,7 +409,7 @@ end
 expire.linger = expire.idle
 
 local function send_status(self, status)
-  self.stream:write(status_text(self, status)):catch(function() end)
+  self.stream:write(status_text(self, status)):catch(nothing)
   self.stream:close()
 end
 
