@@ -7,6 +7,7 @@ local files = require "spec.support.files"
 local http = require "moontide.http"
 local leak = require "spec.support.leak"
 local net = require "moontide.net"
+local peers = require "spec.support.peers"
 local raised = require("spec.support.raised").raised
 
 local await, sleep = tide.await, tide.sleep
@@ -700,11 +701,9 @@ describe("a service of http.serve", function()
     local service = await(http.serve({ path = path }, function(request)
       return request.method .. " " .. await(request:text()) .. "\n"
     end))
-    local exec = require("moontide.process").exec
-    local arguments = { "-s", "--unix-socket", path, "http://a/", "-d", ("x"):rep(2000),
-      "-H", "Expect: 100-continue", "--next", "-s", "--unix-socket", path, "http://a/b" }
-    local result = await(exec("curl", arguments))
-    assert.equal("POST " .. ("x"):rep(2000) .. "\nGET \n", result.stdout)
+    local curl = "curl -s --unix-socket " .. path .. " http://a/ -d " .. ("x"):rep(2000)
+      .. " -H 'Expect: 100-continue' --next -s --unix-socket " .. path .. " http://a/b"
+    assert.equal("POST " .. ("x"):rep(2000) .. "\nGET \n", peers.run(curl).out)
     await(service:close())
   end)
 
