@@ -110,9 +110,10 @@ end
 
 local NOT_THERE = { ENOENT = true, ENOTDIR = true, ENAMETOOLONG = true }
 
+--- The file; nothing for what is none: opening a pipe might wait for ever.
 local function open(path)
   local ok, file = pcall(function()
-    return await(fs.open(path))
+    return await(fs.stat(path)).type == "file" and await(fs.open(path)) or nil
   end)
   if ok then
     return file
@@ -126,12 +127,9 @@ function bodies.file(out, path)
     fail("field 'file': string expected, got " .. type(path))
   end
   local file = open(path)
-  local stat = file and await(file:stat())
-  if stat and stat.type == "file" then
-    out.body, out.kind, out.length = file, type_of(path), stat.size
+  if file then
+    out.body, out.kind, out.length = file, type_of(path), await(file:stat()).size
     return
-  elseif file then
-    file:close()
   end
   out.status, out.body, out.kind = 404, "not found\n", TEXT
 end
