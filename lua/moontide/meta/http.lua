@@ -81,14 +81,14 @@ function Headers:each() end
 
 --- What gives pieces is awaited piece by piece, no faster than the client takes them, and closed when
 --- it is over or the client has gone. It is sent in chunks, unless the headers have its length.
----@alias moontide.http.Body string|number|moontide.Callable|moontide.Stream|moontide.fs.File
+---@alias moontide.http.Body string|number|moontide.AsyncCallable|moontide.Stream|moontide.fs.File
 
 --- Listens, and calls handler(request, group) for each request, where `group` is that of its
 --- connection. What the handler fails with, or returns that is no reply, answers 500. Rejects as
 --- `net.serve`; the service is like one of that, but `close` waits for no idle connection. Raises where
 --- moontide was built without llhttp. Source: RFC 9110, RFC 9112.
 ---@param options moontide.http.ServeOptions
----@param handler fun(request: moontide.http.Request, group: moontide.Group): string|moontide.http.Reply
+---@param handler async fun(request: moontide.http.Request, group: moontide.Group): string|moontide.http.Reply
 ---@return moontide.Promise<moontide.net.Service> # as soon as it listens
 function http.serve(options, handler) end
 
@@ -98,7 +98,7 @@ function http.serve(options, handler) end
 --- that a link has outside. Types by name, ETag and Last-Modified, 304 where the client has it, one range.
 --- Source: RFC 9110, 13 and 14.
 ---@param directory string
----@return fun(request: moontide.http.Request, prefix?: string): moontide.http.Reply
+---@return async fun(request: moontide.http.Request, prefix?: string): moontide.http.Reply
 function http.static(directory) end
 
 --- A reply that sends the client elsewhere. Raises for a location that could not be a header.
@@ -130,17 +130,20 @@ local Request = {}
 --- (BODY_TOO_LARGE, or it is malformed or not whole), a TimeoutError, the signal's reason.
 ---@param options? moontide.http.ReadingBody
 ---@return moontide.Promise<string>
+---@nodiscard
 function Request:text(options) end
 
 --- The body, decoded by lua-cjson. Rejects as `text`, and with a SyntaxError.
 ---@param options? moontide.http.ReadingBody
 ---@return moontide.Promise<any>
+---@nodiscard
 function Request:json(options) end
 
 --- The body, which is a form. Rejects as `text`, and with a TypeError where its type is another one
 --- than application/x-www-form-urlencoded.
 ---@param options? moontide.http.ReadingBody
 ---@return moontide.Promise<moontide.http.Form>
+---@nodiscard
 function Request:form(options) end
 
 --- `for piece in request:chunks() do` awaits each; the client sends no faster than they are taken.
