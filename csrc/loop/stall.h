@@ -30,6 +30,7 @@ typedef struct tide_stall {
     bool due;         /* the signal is on its way */
     bool found, told; /* the job that runs is one; it was reported */
     bool hooked;      /* a hook of the program's stands in the way */
+    bool over;        /* the thread is to end */
     unsigned answers; /* jobs that came to an end after a question */
     tide_thread watched;
     tide_runtime *rt;
@@ -39,7 +40,6 @@ typedef struct tide_stall {
     pthread_t thread;
     pthread_mutex_t lock; /* of over */
     pthread_cond_t ended;
-    bool over;
 } tide_stall;
 
 /* The drive begins, is about to wait for events, goes on, has ended; the last one tells whether
