@@ -229,6 +229,9 @@ static outcome resume(lua_State *L, tide_runtime *rt, int task, tide_node *t, bo
     rt->tasks.running = (struct tide_running){t, t->is.co, L, task, direct, false};
     rt->tasks.yield = TIDE_YIELD_FOREIGN;
     rt->tasks.depth++;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* a signal from here on finds the coroutine, */
+    if (rt->interrupt && rt->interruption.stage == TIDE_SIGNALLED) /* one before did not */
+        lua_sethook(t->is.co, rt->interruption.hook, LUA_MASKCOUNT, TIDE_INTERRUPTION_STEPS);
     o.status = rt->lua.resume(t->is.co, L, nargs, &o.n);
     rt->tasks.depth--;
     o.yield = rt->tasks.yield;
