@@ -32,11 +32,11 @@ typedef struct tide_stall {
     bool hooked;      /* a hook of the program's stands in the way */
     bool over;        /* the thread is to end */
     unsigned answers; /* jobs that came to an end after a question */
+    pid_t process;    /* in which the thread is */
     tide_thread watched;
     tide_runtime *rt;
     lua_State *main, *L; /* what drives the loop, or did last: anchored by the runtime */
     uint64_t pause;      /* ns between two questions */
-    pid_t process;       /* in which the thread is */
     pthread_t thread;
     pthread_mutex_t lock; /* of over */
     pthread_cond_t ended;
