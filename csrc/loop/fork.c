@@ -38,6 +38,8 @@ static int make_own(tide_runtime *rt) {
     note_lost(rt);
     tide_stall_forked(rt);
     int status = uv_loop_fork(&rt->loop);
+    /* libuv before 1.45 believes that what was to wake the parent is still under way here. */
+    rt->loop.wq_async.pending = 0;
     if (status == 0)
         tide_pool_forked(rt);
     return status;
