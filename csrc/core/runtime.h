@@ -229,8 +229,7 @@ struct tide_runtime {
 
     struct { /* pool.c */
         bool begun;
-        bool starting; /* the work is in flight */
-        uv_work_t work;
+        int starting; /* works in flight that start it */
     } pool;
 
     /* A task whose call has a number is over; returns that under which it was announced, or 0. A

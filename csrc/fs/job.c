@@ -6,8 +6,8 @@
 
 #include "core/mark.h"
 #include "core/waiter.h"
+#include "loop/fork.h"
 #include "loop/uverror.h"
-#include "loop/pool.h"
 
 enum { SLOT_PATH = TIDE_SLOT_OPERATION, SLOT_DATA };
 
@@ -86,7 +86,7 @@ int tide_job_start(lua_State *L, const tide_job *checked, int options, int data)
     if (data != 0)
         job->data = hold(L, self, data, SLOT_DATA, &job->length);
     tide_operation_begin(L, &job->operation, self);
-    tide_pool_begin(rt);
+    tide_fork_prepare_work(rt);
     int status = uv_queue_work(&rt->loop, &job->uv, on_work, on_done);
     if (status < 0)
         on_done(&job->uv, status);

@@ -8,8 +8,8 @@
 #include "core/mark.h"
 #include "core/waiter.h"
 #include "core/option.h"
+#include "loop/fork.h"
 #include "loop/uverror.h"
-#include "loop/pool.h"
 
 /* User values, after the promise. */
 enum { SLOT_HANDLE = TIDE_SLOT_OPERATION, SLOT_DATA };
@@ -187,7 +187,7 @@ static int pin(lua_State *L, tide_request *r) {
 /* Starts the request; one that cannot be started is completed. */
 static void start(lua_State *L, tide_request *r) {
     int status = r->descriptor != NULL ? pin(L, r) : 0;
-    tide_pool_begin(r->operation.rt);
+    tide_fork_prepare_work(r->operation.rt);
     if (status == 0)
         status = r->kind->start(&r->operation.rt->loop, r);
     if (status < 0) {

@@ -40,9 +40,11 @@ static int make_own(tide_runtime *rt) {
     int status = uv_loop_fork(&rt->loop);
     /* libuv before 1.45 believes that what was to wake the parent is still under way here. */
     rt->loop.wq_async.pending = 0;
-    if (status == 0)
-        tide_pool_forked(rt);
-    return status;
+    if (status != 0)
+        return status;
+    uv_async_send(&rt->loop.wq_async);
+    tide_pool_forked(rt);
+    return 0;
 }
 
 int tide_fork_check(tide_runtime *rt) {
@@ -53,9 +55,14 @@ int tide_fork_check(tide_runtime *rt) {
     return make_own(rt);
 }
 
+void tide_fork_prepare_work(tide_runtime *rt) {
+    tide_fork_check(rt);
+    tide_pool_begin(rt);
+}
+
 bool tide_fork_can_complete(const tide_runtime *rt) {
     for (tide_list *link = rt->operations.next; link != &rt->operations; link = link->next)
         if (!tide_list_entry(link, tide_operation, completion.link)->lost)
             return true;
-    return rt->pool.starting;
+    return rt->pool.starting > 0;
 }

@@ -11,10 +11,10 @@
 #include "core/option.h"
 #include "core/promise.h"
 #include "core/runtime.h"
+#include "loop/fork.h"
 #include "loop/operation.h"
 #include "loop/uverror.h"
 #include "net/address.h"
-#include "loop/pool.h"
 
 enum { SLOT_HOST = TIDE_SLOT_OPERATION };
 
@@ -163,7 +163,7 @@ static int start_lookup(lua_State *L, tide_runtime *rt, lookup_options options) 
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, -3, SLOT_HOST);
     tide_operation_begin(L, &l->operation, -2);
-    tide_pool_begin(rt);
+    tide_fork_prepare_work(rt);
     int status = uv_getaddrinfo(&rt->loop, &l->request, on_lookup, l->host, NULL, &hints);
     if (status < 0)
         on_lookup(&l->request, status, NULL);
@@ -239,7 +239,7 @@ static int dns_reverse(lua_State *L) {
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, -3, SLOT_HOST);
     tide_operation_begin(L, &r->operation, -2);
-    tide_pool_begin(rt);
+    tide_fork_prepare_work(rt);
     int status = uv_getnameinfo(&rt->loop, &r->request, on_reverse, &a.any, NI_NAMEREQD);
     if (status < 0)
         on_reverse(&r->request, status, NULL, NULL);

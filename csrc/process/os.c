@@ -12,9 +12,9 @@
 #include "core/functions.h"
 #include "core/promise.h"
 #include "core/runtime.h"
+#include "loop/fork.h"
 #include "loop/operation.h"
 #include "loop/uverror.h"
-#include "loop/pool.h"
 
 /* So many random bytes take no longer to get than a thread takes to begin; the system gives them
  * all at once or not at all. */
@@ -411,7 +411,7 @@ static int os_random_bytes(lua_State *L) {
     r->count = (size_t)n;
     r->request.data = r;
     tide_operation_begin(L, &r->operation, -2);
-    tide_pool_begin(rt);
+    tide_fork_prepare_work(rt);
     int status = uv_random(&rt->loop, &r->request, r->bytes, r->count, 0, on_random);
     if (status < 0)
         on_random(&r->request, status, NULL, 0);

@@ -149,6 +149,20 @@ describe("a fork", function()
     ]])
   end)
 
+  it("wakes the child though its parent was just about to be woken", function()
+    prints("0\ndirectory\n", [[
+      local stat = fs.stat("/")
+      os.execute("sleep 0.05") -- the threads are done, and the loop has not polled
+      local pid = process.fork()
+      if pid == 0 then
+        tide.await(fs.stat("/"))
+        os.exit(0, true)
+      end
+      print(process.wait(pid))
+      print(tide.await(stat).type)
+    ]])
+  end)
+
   it("lets the child end though the threads have stayed behind", function()
     prints("0\n", [[
       local fifo = os.tmpname()
