@@ -5,10 +5,10 @@
 
 enum {
     POOL_MAX = 8,
+    SMALL_POOL_MAX = 64,
     COPY_MAX = 4096,    /* up to here copying costs less than handing a large block over */
     NEXT_BLOCK = 16384, /* at least, when there are blocks before it */
-    KEPT_MAX = 512,     /* an empty block that stays */
-    LEAST_BLOCK = 128
+    SMALL_BLOCK = 512   /* at least */
 };
 
 /* ---- blocks ---- */
@@ -23,42 +23,64 @@ static tide_block *new_block(size_t capacity) {
     return block;
 }
 
-static void give_back(tide_block_pool *pool, tide_block *block) {
-    if (block->capacity != TIDE_BLOCK_SIZE || pool->count == POOL_MAX || pool->closed) {
+/* Keeps a block that serves nobody, unless there are enough. */
+static void give_to(tide_spare_blocks *spare, tide_block *block, int most) {
+    if (spare->count >= most) {
         free(block);
         return;
     }
     block->start = block->end = 0;
-    block->next = pool->spare;
-    pool->spare = block;
-    pool->count++;
+    block->next = spare->first;
+    spare->first = block;
+    spare->count++;
+}
+
+static void give_back(tide_block_pool *pool, tide_block *block) {
+    if (block->capacity == TIDE_BLOCK_SIZE)
+        give_to(&pool->large, block, pool->closed ? 0 : POOL_MAX);
+    else if (block->capacity == SMALL_BLOCK)
+        give_to(&pool->small, block, pool->closed ? 0 : SMALL_POOL_MAX);
+    else
+        free(block);
+}
+
+static tide_block *take_from(tide_spare_blocks *spare) {
+    tide_block *block = spare->first;
+    if (block == NULL)
+        return NULL;
+    spare->first = block->next;
+    spare->count--;
+    block->next = NULL;
+    return block;
+}
+
+static tide_block *take_small(tide_block_pool *pool) {
+    tide_block *block = take_from(&pool->small);
+    return block != NULL ? block : new_block(SMALL_BLOCK);
 }
 
 tide_block *tide_bytes_peek_block(tide_block_pool *pool) {
-    if (pool->spare == NULL) {
-        pool->spare = new_block(TIDE_BLOCK_SIZE);
-        pool->count = pool->spare != NULL;
+    if (pool->large.first == NULL) {
+        pool->large.first = new_block(TIDE_BLOCK_SIZE);
+        pool->large.count = pool->large.first != NULL;
     }
-    return pool->spare;
+    return pool->large.first;
+}
+
+static void free_all(tide_spare_blocks *spare) {
+    for (tide_block *block; (block = take_from(spare)) != NULL;)
+        free(block);
 }
 
 void tide_bytes_close_pool(tide_block_pool *pool) {
     pool->closed = true;
-    while (pool->spare != NULL) {
-        tide_block *block = pool->spare;
-        pool->spare = block->next;
-        free(block);
-    }
-    pool->count = 0;
+    free_all(&pool->large);
+    free_all(&pool->small);
 }
 
 /* ---- appending ---- */
 
 static void append_block(tide_bytes *bytes, tide_block *block) {
-    if (bytes->count == 0 && bytes->first != NULL) { /* too small for this */
-        free(bytes->first);
-        bytes->first = bytes->last = NULL;
-    }
     if (bytes->last == NULL)
         bytes->first = block;
     else
@@ -71,14 +93,12 @@ static bool has_room(const tide_bytes *bytes, size_t n) {
     return bytes->last != NULL && bytes->last->capacity - bytes->last->end >= n;
 }
 
-bool tide_bytes_append(tide_bytes *bytes, const char *data, size_t n) {
+bool tide_bytes_append(tide_bytes *bytes, tide_block_pool *pool, const char *data, size_t n) {
     if (n == 0)
         return true;
     if (!has_room(bytes, n)) {
         size_t capacity = bytes->count == 0 || n > NEXT_BLOCK ? n : NEXT_BLOCK;
-        if (capacity < LEAST_BLOCK)
-            capacity = LEAST_BLOCK;
-        tide_block *block = new_block(capacity);
+        tide_block *block = capacity <= SMALL_BLOCK ? take_small(pool) : new_block(capacity);
         if (block == NULL)
             return false;
         append_block(bytes, block);
@@ -90,12 +110,10 @@ bool tide_bytes_append(tide_bytes *bytes, const char *data, size_t n) {
 }
 
 void tide_bytes_add_peeked(tide_bytes *bytes, tide_block_pool *pool, size_t n) {
-    tide_block *block = pool->spare;
-    if ((n <= COPY_MAX || has_room(bytes, n)) && tide_bytes_append(bytes, block->data, n))
+    tide_block *block = pool->large.first;
+    if ((n <= COPY_MAX || has_room(bytes, n)) && tide_bytes_append(bytes, pool, block->data, n))
         return;
-    pool->spare = block->next;
-    pool->count--;
-    block->next = NULL;
+    block = take_from(&pool->large);
     block->end = n;
     append_block(bytes, block);
 }
@@ -174,10 +192,7 @@ void tide_bytes_drop(tide_bytes *bytes, tide_block_pool *pool, size_t n) {
             return;
         }
         n -= part;
-        if (block->next == NULL && block->capacity <= KEPT_MAX)
-            block->start = block->end = 0;
-        else
-            remove_first(bytes, pool);
+        remove_first(bytes, pool);
     }
 }
 

@@ -1,8 +1,9 @@
 /*
  * Bytes: a queue of what has been received and not been asked for, in blocks. Knows no Lua.
  *
- * Large blocks come from a pool: the system fills one, and much data is handed over with it rather
- * than copied; a little is copied, and the block serves again.
+ * Blocks come from a pool: the system fills a large one, and much data is handed over with it
+ * rather than copied; a little is copied into a small one, and the large one serves again. Who has
+ * no bytes has no block.
  */
 #ifndef TIDE_BYTES_H
 #define TIDE_BYTES_H
@@ -22,10 +23,15 @@ typedef struct tide_block {
     char data[];
 } tide_block;
 
-/* Blocks of TIDE_BLOCK_SIZE that serve nobody. */
-typedef struct tide_block_pool {
-    tide_block *spare;
+/* Blocks of one size that serve nobody. */
+typedef struct tide_spare_blocks {
+    tide_block *first;
     int count;
+} tide_spare_blocks;
+
+typedef struct tide_block_pool {
+    tide_spare_blocks large; /* TIDE_BLOCK_SIZE */
+    tide_spare_blocks small;
     bool closed; /* keeps none any more */
 } tide_block_pool;
 
@@ -44,7 +50,7 @@ void tide_bytes_close_pool(tide_block_pool *pool);
 void tide_bytes_add_peeked(tide_bytes *bytes, tide_block_pool *pool, size_t n);
 
 /* Appends a copy; false: no memory, nothing has changed. */
-bool tide_bytes_append(tide_bytes *bytes, const char *data, size_t n);
+bool tide_bytes_append(tide_bytes *bytes, tide_block_pool *pool, const char *data, size_t n);
 
 /* The bytes at the front that lie side by side: all of the first block. */
 static inline size_t tide_bytes_front(const tide_bytes *bytes) {

@@ -1,5 +1,10 @@
 #include "core/coroutine.h"
 
+lua_State *tide_coroutine_new(lua_State *L, tide_node *task) {
+    task->promise.at.carrier = -1;
+    return lua_newthread(L);
+}
+
 lua_State *tide_coroutine_take(lua_State *L, tide_runtime *rt, tide_node *task) {
     if (rt->carriers.count > 0 && lua_gethook(L) == NULL) {
         lua_State *co = rt->carriers.idle[--rt->carriers.count];
@@ -7,8 +12,7 @@ lua_State *tide_coroutine_take(lua_State *L, tide_runtime *rt, tide_node *task) 
         tide_coroutine_push(L, co);
         return co;
     }
-    task->promise.at.carrier = -1;
-    return lua_newthread(L);
+    return tide_coroutine_new(L, task);
 }
 
 void tide_coroutine_release(lua_State *L, tide_runtime *rt, tide_node *task) {

@@ -8,6 +8,9 @@
 
 #pragma GCC visibility push(hidden)
 
+/* Pushes a new coroutine. [-0, +1, m] */
+lua_State *tide_coroutine_new(lua_State *L, tide_node *task);
+
 /* Pushes a coroutine with an empty stack, an idle one if there is one. The table of idle ones
  * goes on holding it until it suspends or its place is needed: most calls never suspend, and
  * take and return theirs without touching the table. Under a debug hook, which a new coroutine

@@ -51,7 +51,7 @@ static int open_scope(lua_State *L, tide_runtime *rt, settings how, bool has_han
         s->deadline = how.deadline;
         rt->set_alarm(L, rt, 1, how.deadline);
     }
-    return tide_task_start_body(L, rt);
+    return tide_task_start_body(L, rt, how.name == TIDE_SCOPE_NAME_SERVE);
 }
 
 /* group(f, [options]) -> promise */
@@ -66,13 +66,12 @@ static int group(lua_State *L) {
     return open_scope(L, rt, how, true);
 }
 
-/* group_of(name, f) -> promise: a group that traces call so */
+/* group_of(name, f, ...) -> promise: a group that traces call so; f(g, ...) */
 static int group_of(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     settings how = {TIDE_SCOPE_GROUP, 0, -1, 0};
     how.name = tide_argument_choice(L, 1, tide_scope_names);
     tide_argument_callable(L, 2);
-    lua_settop(L, 2);
     lua_remove(L, 1);
     return open_scope(L, rt, how, true);
 }

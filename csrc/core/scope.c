@@ -712,8 +712,10 @@ static void child_failed(lua_State *L, tide_runtime *rt, int scope, int child) {
     }
 }
 
-const char *const tide_scope_names[] = {"group", "timeout", "move_on_after", "shield", "stop",
-                                        "map",   "each",    "net.serve",     NULL};
+const char *const tide_scope_names[] = {
+    "group", "timeout", "move_on_after", "shield",
+    "stop",  "map",     "each",          [TIDE_SCOPE_NAME_SERVE] = "net.serve",
+    NULL};
 
 /* Pushes by way of what the failure of the promise on top, the body or a child, has come. [-0, +1,
  * m]

@@ -77,6 +77,8 @@ enum { TIDE_SCOPE_PATIENCE = 1000 };
  * the kinds; then groups in the service of others. */
 extern const char *const tide_scope_names[];
 
+enum { TIDE_SCOPE_NAME_SERVE = 7 };
+
 static inline const char *tide_scope_name(const tide_scope *s) {
     return tide_scope_names[s->name];
 }

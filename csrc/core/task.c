@@ -368,16 +368,23 @@ static int start_done(lua_State *L, int status, lua_KContext context) {
     return 1;
 }
 
+enum {
+    MEMBER = 1,
+    STAYS =
+        2 /* is going to wait for long, on a coroutine whose stack no other call has made grow */
+};
+
 /* Makes the task of a call: replaces the arguments and, on top, the function by the task, on whose
  * coroutine they are then. What has started it has that name; NULL: it was called.
  * [-(nargs + 1), +1, m] */
-static tide_node *task_new(lua_State *L, tide_runtime *rt, const char *starter, int nargs,
-                           bool member, int user_values) {
-    tide_node *t = tide_promise_new_node(L, rt, &task_type, TIDE_TASK, member, user_values);
+static tide_node *task_new(lua_State *L, tide_runtime *rt, const char *starter, int nargs, int how,
+                           int user_values) {
+    tide_node *t =
+        tide_promise_new_node(L, rt, &task_type, TIDE_TASK, (how & MEMBER) != 0, user_values);
     tide_mark_made(L, rt, -1, starter, -2);
     if (starter != NULL)
         tide_mark_used(L, rt, -1);
-    lua_State *co = tide_coroutine_take(L, rt, t);
+    lua_State *co = how & STAYS ? tide_coroutine_new(L, t) : tide_coroutine_take(L, rt, t);
     lua_setiuservalue(L, -2, SLOT_COROUTINE);
     if (nargs > LUA_MINSTACK / 2 && !lua_checkstack(co, nargs + LUA_MINSTACK))
         luaL_error(L, "too many arguments");
@@ -419,14 +426,14 @@ static void set_context(lua_State *L, tide_node *t) {
 static inline int start_call(lua_State *L, tide_runtime *rt, const char *starter) {
     int nargs = lua_gettop(L) - 1;
     if (!rt->has_context) {
-        tide_node *t = task_new(L, rt, starter, nargs, false, TIDE_SLOT_REACTIONS);
+        tide_node *t = task_new(L, rt, starter, nargs, 0, TIDE_SLOT_REACTIONS);
         return start(L, rt, t, nargs, start_done);
     }
     tide_scope *s = tide_scope_push_current(L, rt);
     if (s != NULL)
         lua_insert(L, 1);
-    tide_node *t =
-        task_new(L, rt, starter, nargs, s != NULL, s != NULL ? TIDE_SLOT_EXTRA : TIDE_SLOT_CONTEXT);
+    tide_node *t = task_new(L, rt, starter, nargs, s != NULL ? MEMBER : 0,
+                            s != NULL ? TIDE_SLOT_EXTRA : TIDE_SLOT_CONTEXT);
     tide_context_push(L, rt);
     set_context(L, t);
     if (s != NULL)
@@ -446,9 +453,9 @@ static int start_body_done(lua_State *L, int status, lua_KContext context) {
 
 /* The task of the call that is on top, from the index 3 on, as a child of the scope at 1, in the
  * context at 2. [-(nargs + 1), +1, m] */
-static tide_node *new_child(lua_State *L, tide_runtime *rt, const char *starter, int nargs,
+static tide_node *new_child(lua_State *L, tide_runtime *rt, const char *starter, int nargs, int how,
                             uint64_t child) {
-    tide_node *t = task_new(L, rt, starter, nargs, true, TIDE_SLOT_EXTRA);
+    tide_node *t = task_new(L, rt, starter, nargs, MEMBER | how, TIDE_SLOT_EXTRA);
     int task = lua_gettop(L);
     lua_pushvalue(L, 2);
     set_context(L, t);
@@ -460,9 +467,9 @@ static tide_node *new_child(lua_State *L, tide_runtime *rt, const char *starter,
     return t;
 }
 
-int tide_task_start_body(lua_State *L, tide_runtime *rt) {
+int tide_task_start_body(lua_State *L, tide_runtime *rt, bool stays) {
     int nargs = lua_gettop(L) - 3;
-    tide_node *t = new_child(L, rt, "group", nargs, 0);
+    tide_node *t = new_child(L, rt, "group", nargs, stays ? STAYS : 0, 0);
     lua_pushvalue(L, -1);
     lua_setiuservalue(L, 1, TIDE_SLOT_VALUE);
     tide_scope_begin(L, rt, 1);
@@ -474,7 +481,7 @@ int tide_task_start_body(lua_State *L, tide_runtime *rt) {
 int tide_task_start_child(lua_State *L, tide_runtime *rt) {
     int nargs = lua_gettop(L) - 3;
     tide_scope *s = lua_touserdata(L, 1);
-    tide_node *t = new_child(L, rt, "group:spawn", nargs, s->children + 1);
+    tide_node *t = new_child(L, rt, "group:spawn", nargs, 0, s->children + 1);
     s->children++;
     if (s->cancellation != 0) { /* it is of the group, whoever spawns it */
         t->promise.flags &= (uint16_t)~TIDE_RECEIVED;
@@ -489,7 +496,7 @@ static int detach(lua_State *L) {
     tide_argument_callable(L, 1);
     lua_rotate(L, 1, -1);
     int nargs = lua_gettop(L) - 1;
-    tide_node *t = task_new(L, rt, "detach", nargs, false, TIDE_SLOT_CONTEXT);
+    tide_node *t = task_new(L, rt, "detach", nargs, 0, TIDE_SLOT_CONTEXT);
     tide_context_push(L, rt);
     tide_scope_push_context(L, -1, 0);
     lua_replace(L, -2);
@@ -498,7 +505,7 @@ static int detach(lua_State *L) {
 }
 
 tide_node *tide_task_new_movable(lua_State *L, tide_runtime *rt, int nargs, int context) {
-    tide_node *t = task_new(L, rt, "generator", nargs, true, TIDE_SLOT_EXTRA);
+    tide_node *t = task_new(L, rt, "generator", nargs, MEMBER, TIDE_SLOT_EXTRA);
     if (lua_toboolean(L, context)) {
         lua_pushvalue(L, context);
         set_context(L, t);

@@ -13,8 +13,8 @@
 int tide_task_start(lua_State *L, tide_runtime *rt);
 
 /* The same for what is on the stack from 3 on, in the context at 2: as the body of the scope at 1,
- * which is left; as a child of it, whose promise is left. */
-int tide_task_start_body(lua_State *L, tide_runtime *rt);
+ * which is left, and may be one that waits for long; as a child of it, whose promise is left. */
+int tide_task_start_body(lua_State *L, tide_runtime *rt, bool stays);
 int tide_task_start_child(lua_State *L, tide_runtime *rt);
 
 /* Makes the task of a call that can be moved from scope to scope, and is in none: replaces the

@@ -128,12 +128,10 @@ static size_t line_length(http_parser *p, size_t from) {
 /* The length of the lines up to an empty one, with that; 0 when they are not whole, or fail. */
 static size_t lines_length(http_parser *p) {
     size_t length;
-    while ((length = line_length(p, p->seen)) > 0) {
-        p->seen += length;
-        if (p->seen > p->max_header_size)
-            break;
+    while ((length = line_length(p, p->seen)) > 0 && p->seen + length <= p->max_header_size) {
         if (length == 2)
-            return p->seen;
+            return p->seen + length;
+        p->seen += length;
     }
     if (p->phase != FAILED && rest(p) > p->max_header_size) {
         bool in_line = p->phase == BEFORE && !memchr(p->text + p->at, '\n', p->max_header_size);
@@ -179,11 +177,16 @@ static int push_head(lua_State *L, const http_parser *p, const http_head *head) 
     return 8;
 }
 
-/* head() -> method, target, fields, minor, length, keep_alive, expects, upgrade; nothing when it is
- * not whole; or false, status, why. The length is that of the body, -1 when it is chunked. */
-static int parser_head(lua_State *L) {
-    http_parser *p = check_parser(L);
-    http_head head;
+/* Who waits for a request holds no text of the last one. */
+static void drop_input(lua_State *L, http_parser *p) {
+    p->text = "";
+    p->at = p->length = 0;
+    lua_pushnil(L);
+    lua_setiuservalue(L, 1, INPUT);
+}
+
+/* The length of the next head, or 0: it is not whole, or the parser has failed. */
+static size_t head_length(lua_State *L, http_parser *p) {
     if (p->phase == OVER) {
         p->phase = BEFORE;
         p->blank = false;
@@ -191,7 +194,25 @@ static int parser_head(lua_State *L) {
     luaL_argcheck(L, p->phase == BEFORE || p->phase == FAILED, 1, "within a message");
     if (p->phase == BEFORE)
         skip_blank(p);
-    size_t length = p->phase == BEFORE ? lines_length(p) : 0;
+    return p->phase == BEFORE ? lines_length(p) : 0;
+}
+
+/* has_head() -> whether head() gives something */
+static int parser_has_head(lua_State *L) {
+    http_parser *p = check_parser(L);
+    bool has = head_length(L, p) > 0 || p->phase == FAILED;
+    if (!has && rest(p) == 0)
+        drop_input(L, p);
+    lua_pushboolean(L, has);
+    return 1;
+}
+
+/* head() -> method, target, fields, minor, length, keep_alive, expects, upgrade; nothing when it is
+ * not whole; or false, status, why. The length is that of the body, -1 when it is chunked. */
+static int parser_head(lua_State *L) {
+    http_parser *p = check_parser(L);
+    http_head head;
+    size_t length = head_length(L, p);
     if (p->phase == FAILED || (length > 0 && !read_head(p, &head, length)))
         return push_failure(L, p);
     if (length == 0)
@@ -342,13 +363,10 @@ int http_parser_new(lua_State *L) {
     return 1;
 }
 
-static const luaL_Reg methods[] = {{"feed", parser_feed},
-                                   {"head", parser_head},
-                                   {"body", parser_body},
-                                   {"trailers", parser_trailers},
-                                   {"buffered", parser_buffered},
-                                   {"take", parser_take},
-                                   {NULL, NULL}};
+static const luaL_Reg methods[] = {{"feed", parser_feed},         {"has_head", parser_has_head},
+                                   {"head", parser_head},         {"body", parser_body},
+                                   {"trailers", parser_trailers}, {"buffered", parser_buffered},
+                                   {"take", parser_take},         {NULL, NULL}};
 
 void http_parser_open(lua_State *L) {
     luaL_newmetatable(L, TYPE);

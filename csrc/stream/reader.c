@@ -511,7 +511,7 @@ static int reader_feed(lua_State *L) {
     const char *data = tide_argument_data(L, 2, &n);
     if (r->status != 0)
         return 0;
-    if (!tide_bytes_append(&r->bytes, data, n))
+    if (!tide_bytes_append(&r->bytes, &r->handle.rt->blocks, data, n))
         return luaL_error(L, "not enough memory");
     r->pulling = false;
     go_on(L, r, 1);

@@ -1,7 +1,6 @@
 --- One connection of a server: reads requests, calls the handler, writes replies, one after the
 --- other, in the function that net.serve has called.
 local core = require "moontide.core"
-local input = require "moontide.http.input"
 local reasons = require "moontide.http.status"
 local reply = require "moontide.http.reply"
 local request_of = require "moontide.http.request"
@@ -14,15 +13,16 @@ local await, new_error, Promise = core.await, core.new_error, core.Promise
 local LEFT_OVER = 256 * 1024 -- bytes of a body that nobody has read, for which a connection is kept
 local TOGETHER = 16 * 1024 -- a body of up to that goes into one string with its head
 
--- Fields: server, stream, group, is_secure; _input; _request, the one that is being answered, and
--- _is_out: its reply has been sent; phase, what is waited for, and since, the server's tick at
--- which that began; _expire, which rejects what waits for a body.
+-- Fields: server, stream, group; _input; _request, the one that is being answered, and _is_out: its
+-- reply has been sent; phase, what is waited for, and since, the server's tick at which that began;
+-- seldom _expire, which rejects what waits for a body. Eight at most times, for which a table has
+-- room without growing.
 local Connection = {}
 Connection.__index = Connection
 
 --- What is waited for now, for the sweep of the server.
 local function enter(self, phase)
-  self.phase, self.since = phase, self.server.tick
+  self.phase, self.since = phase, self.server.sweep.tick
 end
 
 ---- requests ----
@@ -30,35 +30,6 @@ end
 --- Whether the reply to the request has been sent.
 function Connection:is_out(request)
   return self._request ~= request or self._is_out
-end
-
---- What the parser says of the next head: a request; nil; or false and the status that answers it.
-local function take_request(self, method, target, ...)
-  if not method then
-    return method, target
-  end
-  self._request, self._is_out = request_of.new(self, method, target, ...), false
-  return self._request
-end
-
---- The next request; nil at the end; or false and the status that answers what is no request.
-local function next_request(self)
-  local parser = self._input.parser
-  self._request = nil
-  enter(self, "idle")
-  while true do
-    local request, status = take_request(self, parser:head())
-    if request ~= nil then
-      return request, status
-    elseif parser:buffered() == 0 and self.server.is_closing then
-      return nil
-    elseif parser:buffered() > 0 and self.phase == "idle" then
-      enter(self, "header")
-    end
-    if not self._input:fill() then
-      return nil
-    end
-  end
 end
 
 local function nothing() end
@@ -128,9 +99,13 @@ end
 
 ---- replies ----
 
---- Writes; false if the client has gone.
+--- Writes; false if the client has gone. What is written at once is not waited for.
 local function write(self, ...)
-  local ok, reason = pcall(await, self.stream:write(...))
+  local written = self.stream:write(...)
+  if written:state() == "fulfilled" then
+    return true
+  end
+  local ok, reason = pcall(await, written)
   if not ok and self.group.signal.aborted then
     error(reason, 0)
   end
@@ -250,7 +225,7 @@ local function write_reply(self, request, out)
     kept = false -- the end of the connection is that of the body
   end
   local head = reply.head(out, chunked and "chunked", connection_line(request, kept),
-    self.server.date)
+    self.server.sweep.date)
   local sent
   if not has_body then
     drop_body(out)
@@ -355,7 +330,7 @@ end
 --- All of a reply that has only its status to say, and closes the connection.
 local function status_text(self, status)
   local out = reply.plain(status, reasons[status])
-  return reply.head(out, nil, "Connection: close\r\n", self.server.date) .. out.body
+  return reply.head(out, nil, "Connection: close\r\n", self.server.sweep.date) .. out.body
 end
 
 --- Answers what is no request.
@@ -365,40 +340,82 @@ local function refuse(self, status)
   end
 end
 
---- Requests and replies, until one of both wants no more.
-local function run(self)
-  local ok, request, status = pcall(next_request, self)
-  while ok and request do
-    if not answer(self, request) then
+--- What the parser makes of a head: a request is answered, or the client told that it is none.
+local function take(self, method, target, ...)
+  if not method then
+    refuse(self, target)
+    return false
+  end
+  self._request, self._is_out = request_of.new(self, method, target, ...), false
+  return answer(self, self._request)
+end
+
+--- Takes the next request: whether another one may follow. A call of its own, so that the stack of
+--- the connection's function stays small.
+local serve_one = core.async(function(self)
+  return take(self, self._input.parser:head())
+end)
+
+--- Whether another request may come: what of it there is, or a wait for its first byte.
+local function may_wait(self)
+  self._request = nil
+  if self._input.parser:buffered() == 0 then
+    return not self.server.is_closing
+  elseif self.phase == "idle" then
+    enter(self, "header")
+  end
+  return true
+end
+
+local READING = { idle = true, header = true, expired = true }
+
+--- What reading has failed with is no failure of the server's: the client has gone, or was late.
+function Connection:__close(reason)
+  if type(reason) == "table" and READING[self.phase] and not self.group.signal.aborted then
+    self.server.told[reason] = true
+  end
+  self.server.sweep:leave(self)
+end
+
+function M.new(server, input, group)
+  local self = {
+    server = server,
+    stream = input.stream,
+    group = group,
+    _input = input,
+    _is_out = false,
+  }
+  setmetatable(self, Connection)
+  enter(self, "idle")
+  server.sweep:enter(self)
+  return self
+end
+
+--- Requests and replies, until one of both wants no more. Between requests this is the one frame of
+--- the connection's function, and what comes before is not deep either: a stack of more than the
+--- forty slots with which it begins would take 640 bytes more of each idle connection.
+function M.serve(connection)
+  local self <close> = connection
+  while true do
+    if self._input.parser:has_head() then
+      local may_go_on = serve_one(self)
+      if not await(may_go_on) then
+        return
+      end
+      enter(self, "idle")
+    elseif not may_wait(self) then
+      return
+    elseif self._input.ahead then
+      if not self._input:fill() then
+        return
+      end
+    elseif not self._input:take(self._input.next_chunk()) then
       return
     end
-    ok, request, status = pcall(next_request, self)
-  end
-  if not ok and self.group.signal.aborted then
-    error(request, 0)
-  elseif ok and request == false then
-    refuse(self, status)
   end
 end
 
-function M.serve(server, stream, group)
-  local self = setmetatable({
-    server = server,
-    stream = stream,
-    group = group,
-    _is_out = false,
-    is_secure = server.is_secure,
-    _input = input.new(stream, server.new_parser()),
-  }, Connection)
-  server.connections[self] = true
-  local ok, reason = pcall(run, self)
-  server.connections[self] = nil
-  if not ok then
-    error(reason, 0)
-  end
-end
-
----- what the server's sweep does ----
+---- what has waited too long ----
 
 local expire = {}
 
@@ -430,31 +447,14 @@ function expire.handler(self)
     request._controller:abort(reason)
   end
   if self.server.on_request then
-    self.server.on_request(request, 503, 0, self.server.timeouts.handler)
+    self.server.on_request(request, 503, 0, self.server.sweep.timeouts.handler)
   end
-  self.server.expired[reason] = true
+  self.server.told[reason] = true
   self.group:cancel(reason)
 end
 
---- What has waited too long: by the number of ticks that each phase may take.
-function M.sweep(server)
-  for connection in pairs(server.connections) do
-    local most = server.ticks[connection.phase]
-    if most and server.tick - connection.since >= most then
-      local f = expire[connection.phase]
-      connection.phase = nil
-      f(connection)
-    end
-  end
-end
-
---- No request is waited for any more.
-function M.close_idle(server)
-  for connection in pairs(server.connections) do
-    if connection.phase == "idle" then
-      connection.stream:close()
-    end
-  end
+function Connection:expire(phase)
+  expire[phase](self)
 end
 
 return M

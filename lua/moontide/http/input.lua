@@ -8,22 +8,23 @@ local await, Promise = core.await, core.Promise
 
 local READ_AHEAD = 64 * 1024 -- bytes that are kept while nobody wants them
 
--- Fields: parser; ended: nothing more comes; _stream; _next_chunk; _context, the connection's;
--- _ahead, the promise of a read that is under way; on_end, called when the end was read ahead.
+-- Fields: parser; stream, and next_chunk, its bytes; ended: nothing more comes; ahead, the promise
+-- of a read that is under way; on_end, called when the end was read ahead; _context, the
+-- connection's.
 local Input = {}
 Input.__index = Input
 
 function M.new(stream, parser)
   return setmetatable({
     parser = parser,
-    _stream = stream,
-    _next_chunk = stream:chunks(),
+    stream = stream,
+    next_chunk = stream:chunks(),
     _context = core.context(),
   }, Input)
 end
 
 local function take_ahead(self, data)
-  self._ahead = nil
+  self.ahead = nil
   if not data then
     self.ended = true
     if self.on_end then
@@ -40,12 +41,12 @@ end
 --- Begins to read, if that is not done already, in the connection's context: what is cancelled is
 --- not this read, but who waits for it.
 function Input:read_ahead()
-  if self._ahead or self.ended then
+  if self.ahead or self.ended then
     return
   end
   local previous = core.swap_context(self._context)
   local ok, result = pcall(function()
-    return self._stream:read():next(function(data)
+    return self.stream:read():next(function(data)
       take_ahead(self, data)
     end, function()
       take_ahead(self, nil)
@@ -55,18 +56,11 @@ function Input:read_ahead()
   if not ok then
     error(result, 0)
   end
-  self._ahead = result
+  self.ahead = result
 end
 
---- Feeds the parser; false at the end. Awaits.
-function Input:fill()
-  if self.ended then
-    return false
-  elseif self._ahead then
-    await(self._ahead)
-    return not self.ended
-  end
-  local data = self._next_chunk()
+--- Feeds the parser what next_chunk has given; false at the end.
+function Input:take(data)
   if not data then
     self.ended = true
     return false
@@ -75,11 +69,22 @@ function Input:fill()
   return true
 end
 
+--- The same with what comes next. Awaits.
+function Input:fill()
+  if self.ended then
+    return false
+  elseif self.ahead then
+    await(self.ahead)
+    return not self.ended
+  end
+  return self:take(self.next_chunk())
+end
+
 --- The same, but what rejects the promise ends the wait, and takes nothing.
 function Input:fill_unless(promise)
   self:read_ahead()
-  if self._ahead then
-    await(Promise.race({ self._ahead, promise }))
+  if self.ahead then
+    await(Promise.race({ self.ahead, promise }))
   end
   return not self.ended
 end

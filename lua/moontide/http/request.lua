@@ -46,7 +46,7 @@ function lazy.url(self)
   if self.target:find("^%a+://") then
     return self.target
   end
-  local scheme = self._connection.is_secure and "https://" or "http://"
+  local scheme = self._connection.server.is_secure and "https://" or "http://"
   local target = self.target == "*" and "" or self.target
   return scheme .. (self.headers:get("host") or "") .. target
 end

@@ -3,10 +3,10 @@
 local core = require "moontide.core"
 local argument = require "moontide.internal.argument"
 local connection = require "moontide.http.connection"
-local date_of = require "moontide.http.date"
-local finally = require "moontide.internal.finally"
+local input_of = require "moontide.http.input"
 local line = require "moontide.async.line"
 local net = require "moontide.net.serve"
+local sweep_of = require "moontide.http.sweep"
 
 local M = {}
 
@@ -26,47 +26,6 @@ local FIELDS = {
 }
 
 local LINGER_TIMEOUT = 2000 -- ms
-local LONGEST_TICK, SHORTEST_TICK = 1000, 10 -- ms
-
----- the sweep ----
-
---- Timeouts are counted in ticks, of which each has four, or a second if it has more.
-local function tick_length(timeouts)
-  local length = LONGEST_TICK
-  for _, ms in pairs(timeouts) do
-    length = math.min(length, ms / 4)
-  end
-  return math.max(length, SHORTEST_TICK)
-end
-
---- What each phase may take, in ticks.
-local function ticks_of(timeouts, length)
-  local ticks = {}
-  for phase, ms in pairs(timeouts) do
-    if ms < math.huge then
-      ticks[phase] = math.ceil(ms / length) + 1
-    end
-  end
-  return ticks
-end
-
-local function set_date(server)
-  local now = os.time()
-  if now ~= server.second then
-    server.second, server.date = now, "Date: " .. date_of(now) .. "\r\n"
-  end
-end
-
---- While there are connections.
-local function start_sweep(server)
-  set_date(server)
-  server.timer = core.set_interval(function()
-    server.tick = server.tick + 1
-    set_date(server)
-    connection.sweep(server)
-  end, server.tick_length)
-  server.timer:unref()
-end
 
 ---- the service ----
 
@@ -93,7 +52,7 @@ function methods:close(options)
   check_self(self, "close")
   argument.check_options(options, { { "grace", "ms" } }, 1, "service:close")
   self._server.is_closing = true
-  connection.close_idle(self._server)
+  self._server.sweep:expire_all("idle")
   return self._service:close(options)
 end
 
@@ -105,7 +64,6 @@ end
 ---- serving ----
 
 local function new_server(options, handler)
-  local max_header_size = options.max_header_size or 16384
   local timeouts = {
     header = options.header_timeout or 30000,
     body = options.body_timeout or 60000,
@@ -113,23 +71,15 @@ local function new_server(options, handler)
     handler = options.handler_timeout,
     linger = LINGER_TIMEOUT,
   }
-  local length = tick_length(timeouts)
   return {
     handler = handler,
     is_secure = options.tls ~= nil,
     max_body = options.max_body or 1024 * 1024,
     on_error = options.on_error,
     on_request = options.on_request,
-    connections = {},
-    count = 0,
-    expired = setmetatable({}, { __mode = "k" }), -- reasons that have been told to the client
-    timeouts = timeouts,
-    tick = 0,
-    tick_length = length,
-    ticks = ticks_of(timeouts, length),
-    new_parser = function()
-      return llhttp.parser(max_header_size)
-    end,
+    told = setmetatable({}, { __mode = "k" }), -- reasons that need not be reported
+    sweep = sweep_of.new(timeouts),
+    max_header_size = options.max_header_size or 16384,
   }
 end
 
@@ -150,29 +100,17 @@ local function net_options(server, options)
     given[key] = value
   end
   given.on_error = function(reason)
-    if not server.expired[reason] then
+    if not server.told[reason] then
       report(server, reason)
     end
   end
   return given
 end
 
-local function serve_connection(server, stream, group)
-  if server.count == 0 then
-    start_sweep(server)
-  end
-  server.count = server.count + 1
-  return finally(function()
-    server.count = server.count - 1
-    if server.count == 0 then
-      server.timer:close()
-    end
-  end, connection.serve, server, stream, group)
-end
-
 local begin_serving = core.async(function(server, options)
   local service = await(net.serve(net_options(server, options), function(stream, group)
-    serve_connection(server, stream, group)
+    local input = input_of.new(stream, llhttp.parser(server.max_header_size))
+    return connection.serve(connection.new(server, input, group))
   end))
   return setmetatable({ _service = service, _server = server }, Service)
 end)

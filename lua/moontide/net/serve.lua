@@ -144,35 +144,22 @@ end
 
 -- Fields: _server; _tls: options, or nil; _group, of the service; _handler, _options; _permits, a
 -- semaphore or nil; _connections: set of those that are not over; _count: how many; _resolve_idle,
--- while somebody waits for the last of them; _closed: promise; _timer: of the grace.
--- Of a connection: stream, permit, trace of what its handler raised, flushing: only what has been
--- written is waited for.
+-- while somebody waits for the last of them; _closed: promise; _timer: of the grace; _serve, the
+-- body of each connection's group.
 local Service = { __name = "moontide.net.Service" }
 local methods = {}
 Service.__index = methods
 
---- What a handler raised, with where that was: only its own frames know.
-local function call_handler(self, connection, g)
-  if self._options.on_error then
-    return self._handler(connection.stream, g)
-  end
-  local ok, reason = xpcall(self._handler, function(reason)
-    connection.trace = traceback(reason, 2)
-    return reason
-  end, connection.stream, g)
-  if not ok then
-    error(reason, 0)
-  end
-end
+-- One connection, called when its group is over. Fields: service; stream; done, the promise of its
+-- group; permit; flushing: only what has been written is waited for.
+local Connection = {}
 
 local function report(self, reason, connection)
   if self._options.on_error then
     return self._options.on_error(reason, connection.stream)
   end
-  local text = connection.trace or reason
-  local ok, described = pcall(tostring, text)
-  text = ok and described or type(reason)
-  io.stderr:write("moontide.net: the handler of a connection has failed: ", text, "\n")
+  io.stderr:write("moontide.net: the handler of a connection has failed: ",
+    traceback(reason, connection.done), "\n")
 end
 
 local function leave(self, connection)
@@ -207,21 +194,30 @@ local function fail(self, connection, reason)
   end
 end
 
+function Connection:__call(reason)
+  if self.done:state() == "fulfilled" then
+    close_gently(self.service, self)
+  else
+    fail(self.service, self, reason)
+  end
+end
+
+--- An idle connection takes little memory: its function's stack has as few frames as can be.
+local function new_body(self)
+  return function(g, connection)
+    if self._tls then
+      connection.stream = await(require("moontide.tls").server(connection.stream, self._tls))
+    end
+    return self._handler(connection.stream, g)
+  end
+end
+
 local function serve_one(self, stream, permit)
-  local connection = { stream = stream, permit = permit }
+  local connection = setmetatable({ service = self, stream = stream, permit = permit }, Connection)
   self._connections[connection] = true
   self._count = self._count + 1
-  local promise = core.group_of("net.serve", function(g)
-    if self._tls then
-      connection.stream = await(require("moontide.tls").server(stream, self._tls))
-    end
-    return call_handler(self, connection, g)
-  end)
-  promise:next(function()
-    close_gently(self, connection)
-  end, function(reason)
-    fail(self, connection, reason)
-  end)
+  connection.done = core.group_of("net.serve", self._serve, connection)
+  connection.done:next(connection, connection)
 end
 
 ---- the service ----
@@ -280,6 +276,7 @@ local function start(server, options, handler, tls)
     _connections = {},
     _count = 0,
   }, Service)
+  self._serve = new_body(self)
   local signal, around = options.signal, core.hold()
   local done = core.group_of("net.serve", function(g)
     self._group = g
