@@ -479,6 +479,39 @@ describe("the body of a request", function()
     end)
   end)
 
+  it("has trailers when it is over", function()
+    local text = "3\r\nabc\r\n0\r\nA: b\r\nC: d\r\n\r\n"
+    local reply = reply_to(post(text, "Transfer-Encoding: chunked") .. get("/", LAST),
+      function(request)
+        if request.method == "GET" then
+          return tostring(request.trailers:get("a"))
+        end
+        assert.is_nil(request.trailers)
+        await(request:text())
+        assert.is_nil(request.headers:get("a"))
+        return request.trailers:get("a") .. request.trailers:get("c")
+      end)
+    assert.equal("200 200", statuses(reply))
+    assert.matches("\r\n\r\nbdHTTP.*\r\n\r\nnil$", reply)
+  end)
+
+  it("is not waited for when the signal has been aborted between two pieces", function()
+    local seen
+    with_server({}, function(request)
+      local controller = tide.AbortController()
+      local next_piece = request:chunks({ signal = controller.signal })
+      assert.equal("ab", next_piece())
+      controller:abort("enough")
+      seen = select(2, pcall(next_piece))
+      return "x"
+    end, function(port)
+      local stream <close> = await(net.connect({ host = "127.0.0.1", port = port }))
+      await(stream:write(post("ab", "Content-Length: 3")))
+      assert.matches("^HTTP/1.1 200 ", await(stream:read()))
+    end)
+    assert.equal("enough", seen)
+  end)
+
   it("that ends too early is an error", function()
     local seen
     with_server({}, function(request)

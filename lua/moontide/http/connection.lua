@@ -73,14 +73,18 @@ end
 
 --- Waits for more of a body. What ends that early: the server's timeout, the signal.
 local function await_body(self, request, signal)
+  if signal then
+    signal:throw_if_aborted()
+  end
   local ended, _, reject = Promise.with_resolvers()
   local remove = signal and signal:on_abort(reject)
   self._expire = function()
     reject(request_of.refuse(request, 408, new_error("TimeoutError", "the body does not come")))
   end
+  local phase = self.phase
   enter(self, "body")
   local ok, more = pcall(self._input.fill_unless, self._input, ended)
-  enter(self, "handler")
+  enter(self, phase)
   self._expire = nil
   if remove then
     remove()
@@ -100,6 +104,9 @@ function Connection:next_piece(request, signal)
       request._expects = false
       return data
     elseif data then
+      if request._length < 0 then
+        request._trailers = parser:trailers()
+      end
       return nil
     elseif data == false then
       error(request_of.refuse(request, status, new_error("HTTPError", why)), 0)

@@ -124,6 +124,7 @@ function http.redirect(location, status) end
 ---@field signal moontide.AbortSignal is aborted when the client leaves before the reply is out, or when
 ---the handler takes too long
 ---@field body_used boolean
+---@field trailers moontide.http.Headers? those behind a body in chunks, nil until it has been read
 local Request = {}
 
 --- The body. Rejects with a TypeError when it has been used, with a moontide.http.Error
@@ -150,6 +151,46 @@ function Request:form(options) end
 ---@param options? moontide.http.ReadingBody
 ---@return moontide.Callable
 function Request:chunks(options) end
+
+---@class moontide.http.ReadingParts: moontide.http.ReadingBody
+---@field max_parts? integer default 1000; beyond it 413
+---@field max_header_size? integer bytes of a part's head, default 16384; beyond it 413
+
+--- `for part in request:multipart() do` awaits each part of a multipart/form-data body. What of a part
+--- has not been read is skipped when the next one is asked for. Raises in the loop as `text` rejects,
+--- for a malformed body a moontide.http.Error. Source: RFC 7578.
+---@param options? moontide.http.ReadingParts
+---@return moontide.Callable
+function Request:multipart(options) end
+
+--- A part of a body; it can be read once, until the next one is asked for.
+---@class moontide.http.Part
+---@field name string
+---@field filename string? as the client says: no path to be used without a look at it
+---@field type string that of the header Content-Type, or text/plain
+---@field headers moontide.http.Headers
+---@field is_used boolean
+local Part = {}
+
+--- All of it. The texts of a request's parts have `max_body` together, or each the limit that is given;
+--- beyond that 413. Rejects as `Request:text`.
+---@param options? moontide.http.ReadingBody
+---@return moontide.Promise<string>
+---@nodiscard
+function Part:text(options) end
+
+--- `for piece in part:chunks() do` awaits each.
+---@param options? moontide.http.ReadingBody
+---@return moontide.Callable
+function Part:chunks(options) end
+
+--- Writes it to a file beside the path, syncs and renames that: whoever opens the path finds what was
+--- there before, or all of it. Rejects as `Request:text`, and as writing does.
+---@param path string
+---@param options? moontide.http.ReadingBody
+---@return moontide.Promise
+---@nodiscard
+function Part:save(path, options) end
 
 ---@class moontide.http.Error: moontide.Error
 ---@field name "HTTPError"
