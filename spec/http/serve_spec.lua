@@ -578,6 +578,59 @@ describe("the timeouts of http.serve:", function()
     assert.equal("200", statuses(left_alone(get(), { idle_timeout = 40 })))
   end)
 
+  --- Whether the server drops a client that reads n bytes after the request, and no more.
+  local function is_dropped(n, handler_, port_of)
+    local bytes
+    with_server({ write_timeout = 60, idle_timeout = 1e6, on_request = function(_, _, sent)
+      bytes = sent
+    end }, handler_, function(port, service)
+      local stream <close> = await(net.connect({ host = "127.0.0.1", port = port }))
+      await(stream:write(port_of))
+      await(stream:read_exactly(n))
+      files.eventually(function() return service:connections() == 0 end)
+    end)
+    return bytes
+  end
+
+  local MUCH = ("x"):rep(32 << 20)
+
+  it("a client that does not take its reply is dropped", function()
+    assert.equal(0, is_dropped(1, function() return MUCH end, get()))
+    assert.equal(0, is_dropped(100000, function() return MUCH end, get("/", LAST)))
+    assert.equal(0, is_dropped(1, function()
+      return { body = function() return MUCH end }
+    end, get()))
+    -- what is queued is little enough for the handler to go on
+    local small = ("x"):rep(100000)
+    assert.is_truthy(is_dropped(1, function() return small end, get():rep(200)))
+    assert.is_truthy(is_dropped(1, function() return small end,
+      get():rep(100) .. get("/", LAST)))
+  end)
+
+  it("a client that takes it slowly is not dropped, nor one whose reply comes slowly", function()
+    with_server({ write_timeout = 60 }, function(request)
+      local n = 0
+      return request.path == "/much" and MUCH or { body = function()
+        await(sleep(150))
+        n = n + 1
+        return n < 3 and "x" or nil
+      end }
+    end, function(port)
+      local stream <close> = await(net.connect({ host = "127.0.0.1", port = port }))
+      await(stream:write(get("/much")))
+      local length = 0
+      for piece in stream:chunks(1 << 20) do
+        length = length + #piece
+        if length > #MUCH then
+          break
+        end
+        await(sleep(3))
+      end
+      await(stream:write(get("/slow", LAST)))
+      assert.equal("1\r\nx\r\n1\r\nx\r\n0\r\n\r\n", body_of(await(stream:read_all())))
+    end)
+  end)
+
   it("503 where a handler takes too long, which is cancelled", function()
     local cancelled, signal
     local reply = left_alone(get(), { handler_timeout = 40 }, function(request)

@@ -16,7 +16,8 @@ local TOGETHER = 16 * 1024 -- a body of up to that goes into one string with its
 
 -- Fields: server, stream, group, is_secure; _input; _request, the one that is being answered, and
 -- _is_out: its reply has been sent; phase, what is waited for, and since, the server's tick at
--- which that began; _expire, which rejects what waits for a body.
+-- which that began; _expire, which rejects what waits for a body; _queued, what the sweep has seen
+-- of a reply that the client has not taken.
 local Connection = {}
 Connection.__index = Connection
 
@@ -178,6 +179,7 @@ local function write_pieces(self, out, chunked)
     if not ok then
       return false
     end
+    self.since = self.server.tick
   end
   if out.length and sent < out.length then
     error(new_error("TypeError", "the body is shorter than the header 'content-length'"), 0)
@@ -294,7 +296,7 @@ end
 local function ask_handler(self, request)
   enter(self, "handler")
   local ok, out = xpcall(call_handler, note_failure, self, request)
-  self.phase = nil
+  enter(self, "write")
   if ok then
     return out
   elseif self.group.signal.aborted then
@@ -388,6 +390,14 @@ local function run(self)
   end
 end
 
+--- Waits until the client has taken what has been written.
+local function flush(self)
+  if self.stream:queued() > 0 then
+    enter(self, "write")
+    await(self.stream:close())
+  end
+end
+
 function M.serve(server, stream, group)
   local self = setmetatable({
     server = server,
@@ -399,6 +409,9 @@ function M.serve(server, stream, group)
   }, Connection)
   server.connections[self] = true
   local ok, reason = pcall(run, self)
+  if ok then
+    ok, reason = pcall(flush, self)
+  end
   server.connections[self] = nil
   if not ok then
     error(reason, 0)
@@ -410,10 +423,11 @@ end
 local expire = {}
 
 function expire.idle(self)
-  self.stream:close()
+  self.stream:destroy()
 end
 
 expire.linger = expire.idle
+expire.write = expire.idle
 
 local function send_status(self, status)
   self.stream:write(status_text(self, status)):catch(nothing)
@@ -443,9 +457,20 @@ function expire.handler(self)
   self.group:cancel(reason)
 end
 
+--- A client that takes something, or has nothing to take, has time again.
+local function note_progress(self)
+  local queued = self.stream:queued()
+  if queued == 0 or queued ~= self._queued then
+    self._queued, self.since = queued, self.server.tick
+  end
+end
+
 --- What has waited too long: by the number of ticks that each phase may take.
 function M.sweep(server)
   for connection in pairs(server.connections) do
+    if connection.phase == "write" then
+      note_progress(connection)
+    end
     local most = server.ticks[connection.phase]
     if most and server.tick - connection.since >= most then
       local f = expire[connection.phase]

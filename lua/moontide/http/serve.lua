@@ -21,6 +21,7 @@ local FIELDS = {
   { "body_timeout", "ms" },
   { "idle_timeout", "ms" },
   { "handler_timeout", "ms" },
+  { "write_timeout", "ms" },
   { "on_error", "callable" },
   { "on_request", "callable" },
 }
@@ -111,6 +112,7 @@ local function new_server(options, handler)
     body = options.body_timeout or 60000,
     idle = options.idle_timeout or 60000,
     handler = options.handler_timeout,
+    write = options.write_timeout or 60000,
     linger = LINGER_TIMEOUT,
   }
   local length = tick_length(timeouts)

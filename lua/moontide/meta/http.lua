@@ -62,6 +62,8 @@ function Headers:each() end
 ---@field body_timeout? number ms without a byte of a body that is waited for, default 60000; then 408
 ---@field idle_timeout? number ms between requests, default 60000; then the connection is closed
 ---@field handler_timeout? number ms for the handler, default none; then 503, and it is cancelled
+---@field write_timeout? number ms in which a client takes nothing of a reply, default 60000; then the
+---connection is closed
 ---@field on_error? fun(reason: any, request?: moontide.http.Request) is told what a handler or the
 ---body of its reply fails with, and without a request what a connection does; default: stderr is,
 ---with the trace
