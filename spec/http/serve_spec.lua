@@ -159,6 +159,42 @@ describe("http.serve", function()
     assert.equal("", body_of(reply))
   end)
 
+  it("replies with what is asked for of a file", function()
+    local path = files.directory() .. "/file.txt"
+    files.write(path, "0123456789")
+    local function handler(request)
+      if request.path == "/error" then
+        return { status = 404, file = path }
+      end
+      return { file = path, headers = { ["content-type"] = "text/x", ["Cache-Control"] = "a" } }
+    end
+    local reply = reply_to(get("/", LAST), handler)
+    local tag = reply:match('\r\nETag: ("[^"]+")\r\n')
+    assert.matches("\r\nLast%-Modified: ", reply)
+    assert.matches("\r\ncontent%-type: text/x\r\n", reply)
+    assert.not_matches("Content%-Type", reply)
+    reply = reply_to(get("/", "If-None-Match: " .. tag, LAST), handler)
+    assert.equal("304", statuses(reply))
+    assert.matches("\r\nCache%-Control: a\r\n", reply)
+    assert.equal("", body_of(reply))
+    reply = reply_to(get("/", "Range: bytes=2-4", "If-Range: " .. tag, LAST), handler)
+    assert.equal("206", statuses(reply))
+    assert.matches("\r\nContent%-Range: bytes 2%-4/10\r\n", reply)
+    assert.equal("234", body_of(reply))
+    assert.equal("416", statuses(reply_to(get("/", "Range: bytes=10-", LAST), handler)))
+    assert.equal("412", statuses(reply_to(get("/", 'If-Match: "x"', LAST), handler)))
+    reply = reply_to(get("/", "Range: bytes=2-4", LAST):gsub("GET", "HEAD"), handler)
+    assert.equal("200", statuses(reply))
+    -- another status is that of the whole
+    reply = reply_to(get("/error", "Range: bytes=2-4", "If-None-Match: *", LAST), handler)
+    assert.equal("404", statuses(reply))
+    assert.not_matches("ETag", reply)
+    assert.equal("0123456789", body_of(reply))
+    reply = reply_to(post("", "If-None-Match: *", "Content-Length: 0", LAST), handler)
+    assert.equal("200", statuses(reply))
+    assert.equal("0123456789", body_of(reply))
+  end)
+
   it("replies with what an iterator gives, in chunks", function()
     local function handler()
       local i = 0
@@ -608,10 +644,10 @@ describe("the timeouts of http.serve:", function()
   end)
 
   it("a client that takes it slowly is not dropped, nor one whose reply comes slowly", function()
-    with_server({ write_timeout = 60 }, function(request)
+    with_server({ write_timeout = 300 }, function(request)
       local n = 0
       return request.path == "/much" and MUCH or { body = function()
-        await(sleep(150))
+        await(sleep(400))
         n = n + 1
         return n < 3 and "x" or nil
       end }
@@ -624,7 +660,7 @@ describe("the timeouts of http.serve:", function()
         if length > #MUCH then
           break
         end
-        await(sleep(3))
+        await(sleep(10))
       end
       await(stream:write(get("/slow", LAST)))
       assert.equal("1\r\nx\r\n1\r\nx\r\n0\r\n\r\n", body_of(await(stream:read_all())))

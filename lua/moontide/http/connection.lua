@@ -289,7 +289,7 @@ local function note_failure(reason)
 end
 
 local function call_handler(self, request)
-  return reply.of(self.server.handler(request, self.group), request.method == "HEAD")
+  return reply.of(self.server.handler(request, self.group), request)
 end
 
 --- What the handler has for a reply. A cancellation goes on.

@@ -3,7 +3,7 @@
 local core = require "moontide.core"
 local argument = require "moontide.internal.argument"
 local connection = require "moontide.http.connection"
-local date_of = require "moontide.http.date"
+local date = require "moontide.http.date"
 local finally = require "moontide.internal.finally"
 local line = require "moontide.async.line"
 local net = require "moontide.net.serve"
@@ -54,7 +54,7 @@ end
 local function set_date(server)
   local now = os.time()
   if now ~= server.second then
-    server.second, server.date = now, "Date: " .. date_of(now) .. "\r\n"
+    server.second, server.date = now, "Date: " .. date.format(now) .. "\r\n"
   end
 end
 

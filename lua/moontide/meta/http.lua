@@ -79,7 +79,8 @@ function Headers:each() end
 ---@field body? moontide.http.Body a string has no type unless `headers` says so
 ---@field json? any encoded by lua-cjson
 ---@field html? string
----@field file? string path; 404 where there is no such file
+---@field file? string path; 404 where there is no such file. What a GET or HEAD asks for of it: ETag and
+---Last-Modified, 304, 412, one range
 
 --- What gives pieces is awaited piece by piece, no faster than the client takes them, and closed when
 --- it is over or the client has gone. It is sent in chunks, unless the headers have its length.
@@ -96,12 +97,19 @@ function http.serve(options, handler) end
 
 --- A handler, for `http.serve` or called by another one, that replies with the files of a directory:
 --- handler(request, prefix), where the prefix is what of the path does not belong to the file, default
---- "/". Of a directory, its index.html. No file or directory whose name begins with a dot, and nothing
---- that a link has outside. Types by name, ETag and Last-Modified, 304 where the client has it, one range.
---- Source: RFC 9110, 13 and 14.
+--- "/". Of a directory, its index. No file or directory whose name begins with a dot, and nothing that a
+--- link has outside. Types by name, ETag and Last-Modified, 304, 412, one range. Source: RFC 9110, 13
+--- and 14.
 ---@param directory string
+---@param options? moontide.http.StaticOptions
 ---@return async fun(request: moontide.http.Request, prefix?: string): moontide.http.Reply
-function http.static(directory) end
+function http.static(directory, options) end
+
+---@class moontide.http.StaticOptions
+---@field index? string name of the file that a directory has for itself, default "index.html"
+---@field max_age? integer seconds for which clients may keep what they have, told by Cache-Control;
+---default: that is left to them
+---@field dot_files? boolean serves names that begin with a dot, too; default false
 
 --- A reply that sends the client elsewhere. Raises for a location that could not be a header.
 ---@param location string as it is sent
