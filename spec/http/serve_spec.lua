@@ -792,6 +792,17 @@ describe("a service of http.serve", function()
     end)
   end)
 
+  it("takes the end of idle connections for no failure", function()
+    local seen = {}
+    with_server(noting_errors(seen), function() return "x" end, function(port, service)
+      local idle <close> = await(net.connect({ host = "127.0.0.1", port = port }))
+      await(idle:write(get()))
+      await(idle:read())
+      await(service:close({ grace = 0 }))
+    end)
+    assert.same({}, seen)
+  end)
+
   it("cancels handlers after the grace", function()
     local reason, entered = nil, tide.event()
     with_server({}, function()

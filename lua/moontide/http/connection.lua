@@ -384,7 +384,7 @@ local function run(self)
     ok, request, status = pcall(next_request, self)
   end
   if not ok and self.group.signal.aborted then
-    error(request, 0)
+    error(self.group.signal.reason, 0)
   elseif ok and request == false then
     refuse(self, status)
   end
