@@ -3,7 +3,7 @@
 #   tools/install-deps.sh build    compiler, Lua 5.4 with headers, libuv, pkg-config
 #   tools/install-deps.sh test     that, OpenSSL with headers, llhttp, lua-cjson, busted, luasocket,
 #                                  luasec, luarocks, curl, socat, nginx, redis, lua-redis, luacheck,
-#                                  dkjson and Chromium, on Debian lua-readline
+#                                  dkjson and Chromium, on Debian lua-readline, h2load and wrk
 #   tools/install-deps.sh check    that, LuaSQL for SQLite, on Debian prosody, the other linters,
 #                                  sanitizers and valgrind
 # DEPS=no: only say what is missing; the exit status is 1 when something is.
@@ -21,14 +21,14 @@ build) wanted="cc pkg-config lua lua-headers libuv" ;;
 test)
     wanted="cc pkg-config lua lua-headers libuv busted luasocket luarocks openssl libssl curl socat"
     wanted="$wanted nginx redis-server lua-redis luasec luacheck dkjson llhttp cjson $browser"
-    if command -v apt-get >/dev/null; then wanted="$wanted lua-readline"; fi
+    if command -v apt-get >/dev/null; then wanted="$wanted lua-readline h2load wrk"; fi
     ;;
 check)
     wanted="cc pkg-config lua lua-headers libuv busted luasocket luarocks openssl libssl curl socat"
     wanted="$wanted nginx redis-server lua-redis luasec luacheck dkjson llhttp cjson $browser"
     wanted="$wanted luasql-sqlite3"
     # where its package is one for Lua 5.4
-    if command -v apt-get >/dev/null; then wanted="$wanted lua-readline prosody"; fi
+    if command -v apt-get >/dev/null; then wanted="$wanted lua-readline h2load wrk prosody"; fi
     wanted="$wanted clang-format clang-tidy valgrind sanitizers"
     ;;
 *)
@@ -117,6 +117,7 @@ package()
     apt:luasql-sqlite3) echo lua-sql-sqlite3 ;;
     apt:luacheck) echo lua-check ;;
     apt:sanitizers) echo gcc libc6-dev ;;
+    apt:h2load) echo nghttp2-client ;;
     apt:nginx) echo nginx-light ;;
     apt:redis-server) echo redis-server ;;
     apt:lua-redis) echo lua-redis ;;

@@ -403,6 +403,15 @@ static int stream_write(lua_State *L) {
     return 1;
 }
 
+/* s:queued() -> how many bytes have been written that the system has not taken */
+static int stream_queued(lua_State *L) {
+    tide_stream *s = tide_stream_check(L, 1);
+    bool open = tide_handle_is_open(&s->reader.handle);
+    size_t queued = open ? uv_stream_get_write_queue_size(&s->uv.stream) : 0;
+    lua_pushinteger(L, (lua_Integer)queued);
+    return 1;
+}
+
 /* ---- operations of the whole stream ---- */
 
 /* Something that libuv does once: connecting or shutting down. */
@@ -588,11 +597,9 @@ void tide_stream_open(lua_State *L, tide_runtime *rt) {
     rt->release_resting = release_resting;
     static const luaL_Reg metamethods[] = {
         {"__close", stream_leave}, {"__gc", tide_handle_gc}, {NULL, NULL}};
-    static const luaL_Reg methods[] = {{"close", stream_close},
-                                       {"destroy", stream_destroy},
-                                       {"shutdown", stream_shutdown},
-                                       {"write", stream_write},
-                                       {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"close", stream_close},   {"destroy", stream_destroy},
+                                       {"queued", stream_queued}, {"shutdown", stream_shutdown},
+                                       {"write", stream_write},   {NULL, NULL}};
     tide_objects_open_class(L, rt, METATABLE, "stream:", metamethods, tide_reader_methods);
     tide_stream_push_methods(L);
     tide_objects_set_functions(L, rt, "stream:", methods);

@@ -154,6 +154,11 @@ function methods:write(...)
   return wait_for_writes(self, signal)
 end
 
+function methods:queued()
+  check_self(self, "queued")
+  return self._accepted - self._written
+end
+
 function methods:shutdown(options)
   check_self(self, "shutdown")
   local signal, refused = line.heed(options, 1, "stream:shutdown")

@@ -342,7 +342,7 @@ function methods:tls_info()
   return self._facts
 end
 
-for _, name in ipairs({ "local_address", "peer_address", "size" }) do
+for _, name in ipairs({ "local_address", "peer_address", "queued", "size" }) do
   methods[name] = function(self)
     check_self(self, name)
     return self._raw[name](self._raw)

@@ -174,6 +174,13 @@ local receivers = {
   http = function() return names_of(require "moontide.http") end,
   Headers = function() return methods_of(require("moontide.http").headers()) end,
   Form = function() return methods_of(require("moontide.http.form").parse("")) end,
+  Part = function()
+    local names = { name = true, filename = true, type = true, headers = true, is_used = true }
+    for name in pairs(require("moontide.http.part").methods) do
+      names[name] = true
+    end
+    return names
+  end,
   Request = function()
     local request = require "moontide.http.request"
     local names = object_names(request.new({}, "GET", "/", "", 1, 0, true, false))

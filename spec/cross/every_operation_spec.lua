@@ -543,8 +543,8 @@ operations["net.serve"] = {
 
 local has_parser = pcall(require, "moontide.llhttp_core")
 
---- A request whose body does not come.
-local function open_request()
+--- A request whose body does not come, but for what is given.
+local function open_request(fields, begun)
   local given, resolve = tide.Promise.with_resolvers()
   local done = tide.event()
   local service = await(http.serve({ host = "127.0.0.1" }, function(request)
@@ -553,8 +553,19 @@ local function open_request()
     return ""
   end))
   local client = await(net.connect({ host = "127.0.0.1", port = service:address().port }))
-  await(client:write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"))
+  await(client:write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n", fields or "", "\r\n",
+    begun or ""))
   return { request = await(given), client = client, service = service, done = done }
+end
+
+local PARTS = "Content-Type: multipart/form-data; boundary=B\r\n"
+
+--- The same; the first of its parts has begun.
+local function open_part()
+  local state = open_request(PARTS,
+    '--B\r\nContent-Disposition: form-data; name="a"\r\n\r\ntext')
+  state.part = state.request:multipart()()
+  return state
 end
 
 local function close_request(state)
@@ -574,19 +585,56 @@ if has_parser then
 
   for _, name in ipairs({ "text", "json", "form" }) do
     operations["Request:" .. name] = {
-      open = open_request,
+      open = function() return open_request() end,
       start = function(state, options) return state.request[name](state.request, options) end,
       close = close_request,
       endless = true,
     }
   end
 
-  operations["Request:chunks"] = {
-    open = open_request,
+  for _, name in ipairs({ "chunks", "multipart" }) do
+    operations["Request:" .. name] = {
+      open = function() return open_request(PARTS) end,
+      start = function(state, options)
+        return all_of(function() return state.request[name](state.request, options) end)
+      end,
+      close = close_request,
+      endless = true,
+    }
+  end
+
+  operations["Part:text"] = {
+    open = open_part,
+    start = function(state, options) return state.part:text(options) end,
+    close = close_request,
+    endless = true,
+  }
+
+  operations["Part:chunks"] = {
+    open = open_part,
     start = function(state, options)
-      return all_of(function() return state.request:chunks(options) end)
+      return all_of(function() return state.part:chunks(options) end)
     end,
     close = close_request,
+    endless = true,
+  }
+
+  operations["Part:save"] = {
+    open = function()
+      local state = open_part()
+      state.directory = open_directory()
+      return state
+    end,
+    start = function(state, options)
+      return state.part:save(state.directory .. "/part", options)
+    end,
+    close = function(state)
+      close_request(state)
+      files.eventually(function()
+        return #await(fs.scandir(state.directory)) == 3
+      end)
+      remove_directory(state.directory)
+    end,
     endless = true,
   }
 end
@@ -755,9 +803,13 @@ local IS_NONE = {
   ["Service:close"] = "clean-up",
   ["Stream:close"] = "clean-up",
   ["Stream:destroy"] = "clean-up",
+  ["Part:chunks"] = not has_parser and "not built" or nil,
+  ["Part:save"] = not has_parser and "not built" or nil,
+  ["Part:text"] = not has_parser and "not built" or nil,
   ["Request:chunks"] = not has_parser and "not built" or nil,
   ["Request:form"] = not has_parser and "not built" or nil,
   ["Request:json"] = not has_parser and "not built" or nil,
+  ["Request:multipart"] = not has_parser and "not built" or nil,
   ["Request:text"] = not has_parser and "not built" or nil,
   ["http.serve"] = not has_parser and "not built" or nil,
   ["net.udp"] = "waits for nothing",

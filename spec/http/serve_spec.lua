@@ -159,6 +159,42 @@ describe("http.serve", function()
     assert.equal("", body_of(reply))
   end)
 
+  it("replies with what is asked for of a file", function()
+    local path = files.directory() .. "/file.txt"
+    files.write(path, "0123456789")
+    local function handler(request)
+      if request.path == "/error" then
+        return { status = 404, file = path }
+      end
+      return { file = path, headers = { ["content-type"] = "text/x", ["Cache-Control"] = "a" } }
+    end
+    local reply = reply_to(get("/", LAST), handler)
+    local tag = reply:match('\r\nETag: ("[^"]+")\r\n')
+    assert.matches("\r\nLast%-Modified: ", reply)
+    assert.matches("\r\ncontent%-type: text/x\r\n", reply)
+    assert.not_matches("Content%-Type", reply)
+    reply = reply_to(get("/", "If-None-Match: " .. tag, LAST), handler)
+    assert.equal("304", statuses(reply))
+    assert.matches("\r\nCache%-Control: a\r\n", reply)
+    assert.equal("", body_of(reply))
+    reply = reply_to(get("/", "Range: bytes=2-4", "If-Range: " .. tag, LAST), handler)
+    assert.equal("206", statuses(reply))
+    assert.matches("\r\nContent%-Range: bytes 2%-4/10\r\n", reply)
+    assert.equal("234", body_of(reply))
+    assert.equal("416", statuses(reply_to(get("/", "Range: bytes=10-", LAST), handler)))
+    assert.equal("412", statuses(reply_to(get("/", 'If-Match: "x"', LAST), handler)))
+    reply = reply_to(get("/", "Range: bytes=2-4", LAST):gsub("GET", "HEAD"), handler)
+    assert.equal("200", statuses(reply))
+    -- another status is that of the whole
+    reply = reply_to(get("/error", "Range: bytes=2-4", "If-None-Match: *", LAST), handler)
+    assert.equal("404", statuses(reply))
+    assert.not_matches("ETag", reply)
+    assert.equal("0123456789", body_of(reply))
+    reply = reply_to(post("", "If-None-Match: *", "Content-Length: 0", LAST), handler)
+    assert.equal("200", statuses(reply))
+    assert.equal("0123456789", body_of(reply))
+  end)
+
   it("replies with what an iterator gives, in chunks", function()
     local function handler()
       local i = 0
@@ -479,6 +515,39 @@ describe("the body of a request", function()
     end)
   end)
 
+  it("has trailers when it is over", function()
+    local text = "3\r\nabc\r\n0\r\nA: b\r\nC: d\r\n\r\n"
+    local reply = reply_to(post(text, "Transfer-Encoding: chunked") .. get("/", LAST),
+      function(request)
+        if request.method == "GET" then
+          return tostring(request.trailers:get("a"))
+        end
+        assert.is_nil(request.trailers)
+        await(request:text())
+        assert.is_nil(request.headers:get("a"))
+        return request.trailers:get("a") .. request.trailers:get("c")
+      end)
+    assert.equal("200 200", statuses(reply))
+    assert.matches("\r\n\r\nbdHTTP.*\r\n\r\nnil$", reply)
+  end)
+
+  it("is not waited for when the signal has been aborted between two pieces", function()
+    local seen
+    with_server({}, function(request)
+      local controller = tide.AbortController()
+      local next_piece = request:chunks({ signal = controller.signal })
+      assert.equal("ab", next_piece())
+      controller:abort("enough")
+      seen = select(2, pcall(next_piece))
+      return "x"
+    end, function(port)
+      local stream <close> = await(net.connect({ host = "127.0.0.1", port = port }))
+      await(stream:write(post("ab", "Content-Length: 3")))
+      assert.matches("^HTTP/1.1 200 ", await(stream:read()))
+    end)
+    assert.equal("enough", seen)
+  end)
+
   it("that ends too early is an error", function()
     local seen
     with_server({}, function(request)
@@ -543,6 +612,59 @@ describe("the timeouts of http.serve:", function()
   it("an idle connection is closed", function()
     assert.equal("", left_alone("", { idle_timeout = 40 }))
     assert.equal("200", statuses(left_alone(get(), { idle_timeout = 40 })))
+  end)
+
+  --- Whether the server drops a client that reads n bytes after the request, and no more.
+  local function is_dropped(n, handler_, port_of)
+    local bytes
+    with_server({ write_timeout = 60, idle_timeout = 1e6, on_request = function(_, _, sent)
+      bytes = sent
+    end }, handler_, function(port, service)
+      local stream <close> = await(net.connect({ host = "127.0.0.1", port = port }))
+      await(stream:write(port_of))
+      await(stream:read_exactly(n))
+      files.eventually(function() return service:connections() == 0 end)
+    end)
+    return bytes
+  end
+
+  local MUCH = ("x"):rep(32 << 20)
+
+  it("a client that does not take its reply is dropped", function()
+    assert.equal(0, is_dropped(1, function() return MUCH end, get()))
+    assert.equal(0, is_dropped(100000, function() return MUCH end, get("/", LAST)))
+    assert.equal(0, is_dropped(1, function()
+      return { body = function() return MUCH end }
+    end, get()))
+    -- what is queued is little enough for the handler to go on
+    local small = ("x"):rep(100000)
+    assert.is_truthy(is_dropped(1, function() return small end, get():rep(200)))
+    assert.is_truthy(is_dropped(1, function() return small end,
+      get():rep(100) .. get("/", LAST)))
+  end)
+
+  it("a client that takes it slowly is not dropped, nor one whose reply comes slowly", function()
+    with_server({ write_timeout = 300 }, function(request)
+      local n = 0
+      return request.path == "/much" and MUCH or { body = function()
+        await(sleep(400))
+        n = n + 1
+        return n < 3 and "x" or nil
+      end }
+    end, function(port)
+      local stream <close> = await(net.connect({ host = "127.0.0.1", port = port }))
+      await(stream:write(get("/much")))
+      local length = 0
+      for piece in stream:chunks(1 << 20) do
+        length = length + #piece
+        if length > #MUCH then
+          break
+        end
+        await(sleep(10))
+      end
+      await(stream:write(get("/slow", LAST)))
+      assert.equal("1\r\nx\r\n1\r\nx\r\n0\r\n\r\n", body_of(await(stream:read_all())))
+    end)
   end)
 
   it("503 where a handler takes too long, which is cancelled", function()
@@ -668,6 +790,17 @@ describe("a service of http.serve", function()
       await(closed)
       assert.is_nil(service:address())
     end)
+  end)
+
+  it("takes the end of idle connections for no failure", function()
+    local seen = {}
+    with_server(noting_errors(seen), function() return "x" end, function(port, service)
+      local idle <close> = await(net.connect({ host = "127.0.0.1", port = port }))
+      await(idle:write(get()))
+      await(idle:read())
+      await(service:close({ grace = 0 }))
+    end)
+    assert.same({}, seen)
   end)
 
   it("cancels handlers after the grace", function()

@@ -1,6 +1,6 @@
--- Of: http/date, http/redirect, http/static
+-- Of: http/file, http/range, http/redirect, http/static
 local tide = require "moontide"
-local date_of = require "moontide.http.date"
+local date = require "moontide.http.date"
 local files = require "spec.support.files"
 local fs = require "moontide.fs"
 local http = require "moontide.http"
@@ -107,6 +107,7 @@ describe("http.static", function()
       { ["If-None-Match"] = tag }, { ["If-None-Match"] = '"x", W/' .. tag },
       { ["If-None-Match"] = "*" },
       { ["If-Modified-Since"] = DATE },
+      { ["If-Modified-Since"] = "Sun, 09 Sep 2001 01:46:41 GMT" },
     }) do
       local reply = ask(handler, "/in", headers)
       assert.equal(304, reply.status)
@@ -120,11 +121,43 @@ describe("http.static", function()
     end
   end)
 
+  it("refuses what is about another file", function()
+    local handler = http.static(directory())
+    local reply = ask(handler, "/in", { ["If-Match"] = '"x"' })
+    assert.equal(412, reply.status)
+    assert.equal("", reply.body)
+  end)
+
+  it("takes what has been changed in the future for changed now", function()
+    local root = directory()
+    await(fs.utime(root .. "/a b.txt", TIME * 3, TIME * 3))
+    local reply = close(ask(http.static(root), "/in"))
+    assert.is_true(date.parse(reply.headers["Last-Modified"]) <= os.time())
+  end)
+
+  it("has other indexes, ages and dot files where that is wanted", function()
+    local root = directory()
+    files.write(root .. "/sub/start.txt", "start")
+    local handler = http.static(root, { index = "start.txt", max_age = 60, dot_files = true })
+    local reply = ask(handler, "/sub/")
+    assert.equal("start", text_of(reply))
+    assert.equal("max-age=60", reply.headers["Cache-Control"])
+    assert.equal("secret", text_of(ask(handler, "/.hidden")))
+    assert.equal("secret", text_of(ask(handler, "/.git/config")))
+    assert.equal(304, ask(handler, "/in", { ["If-None-Match"] = "*" }).status)
+    for _, path in ipairs({ "/../secret", "/.", "/..", "/sub/.", "/out" }) do
+      assert.equal(404, ask(handler, path).status, path)
+    end
+    assert.matches("#2 to 'http.static' %(field 'max_age'",
+      raised(http.static, root, { max_age = -1 }))
+    assert.matches("#2 to 'http.static' %(field 'index'", raised(http.static, root, { index = 1 }))
+  end)
+
   it("sends the range that is asked for", function()
     local handler = http.static(directory())
     for range, expected in pairs({
       ["bytes=0-0"] = "0", ["bytes=2-4"] = "234", ["bytes=7-"] = "789", ["bytes=7-100"] = "789",
-      ["bytes=-3"] = "789", ["bytes=-100"] = "0123456789",
+      ["bytes=-3"] = "789", ["Bytes= 0-1 "] = "01", ["bytes=-100"] = "0123456789",
     }) do
       local reply = ask(handler, "/in", { Range = range })
       assert.equal(206, reply.status)
@@ -137,7 +170,8 @@ describe("http.static", function()
       assert.equal(416, reply.status)
       assert.equal("bytes */10", reply.headers["Content-Range"])
     end
-    for _, range in ipairs({ "bytes=4-2", "bytes=0-1,3-4", "bytes=-", "lines=1-2", "bytes=a-b" }) do
+    for _, range in ipairs({ "bytes=4-2", "bytes=0-1,3-4", "bytes=-", "bytes= 0 -1",
+      "bytes=0-99999999999999999999", "bytes", "bytes=", "lines=1-2", "bytes=a-b" }) do
       assert.equal(200, close(ask(handler, "/in", { Range = range })).status)
     end
   end)
@@ -167,12 +201,5 @@ describe("http.redirect", function()
     assert.matches("#1 to 'http.redirect'", raised(http.redirect, "/a\r\nb: c"))
     assert.matches("#1 to 'http.redirect'", raised(http.redirect, 1))
     assert.matches("#2 to 'http.redirect'", raised(http.redirect, "/", 200))
-  end)
-end)
-
-describe("dates of headers", function()
-  it("have the names of RFC 9110", function()
-    assert.equal(DATE, date_of(TIME + 0.5))
-    assert.equal("Thu, 01 Jan 1970 00:00:00 GMT", date_of(0))
   end)
 end)

@@ -338,6 +338,10 @@ describe("stdio.stdout", function()
       end
       assert(#missing == 0, table.concat(missing, " "))
       assert(stdio.stdout:size() == nil and stdio.stdout:peer_address() == nil)
+      local written = stdio.stdout:write("x")
+      assert(stdio.stdout:queued() == 1)
+      tide.await(written)
+      assert(stdio.stdout:queued() == 0)
       for _, name in ipairs({ "set_raw", "set_nodelay", "set_keepalive" }) do
         assert(not pcall(stdio.stdout[name], stdio.stdout, true))
       end

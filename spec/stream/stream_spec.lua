@@ -36,6 +36,21 @@ for _, kind in ipairs({ "tcp", "pipe", "tls" }) do
       assert.equal("a1b2.5", await(b:read_exactly(6)))
     end)
 
+    it("says how many bytes are queued", function()
+      assert.equal(0, a:queued())
+      local much = ("x"):rep(8 << 20)
+      local written = a:write(much)
+      local queued = a:queued()
+      assert.is_true(queued > 1 << 20)
+      await(b:read_exactly(1 << 20))
+      eventually(function() return a:queued() < queued end)
+      await(b:read_exactly(#much - (1 << 20)))
+      await(written)
+      eventually(function() return a:queued() == 0 end)
+      await(a:destroy())
+      assert.equal(0, a:queued())
+    end)
+
     it("writes more strings than the system takes at once", function()
       local pieces = {}
       for i = 1, 100 do

@@ -10,7 +10,17 @@ M.path = child.shell("sh tools/find.sh browser").out:match("^[^\n]+")
 -- Whoever runs the specs may be root, in a container without a bus or a graphics card. A sanitizer
 -- that is loaded first for Lua is not for the browser.
 local FLAGS = "--headless --no-sandbox --disable-gpu --disable-dev-shm-usage --hide-scrollbars "
-  .. "--allow-file-access-from-files --virtual-time-budget=5000 --user-data-dir="
+  .. "--allow-file-access-from-files --user-data-dir="
+
+--- The command that looks at a page, with a directory of its own.
+---@param profile string path of the directory
+---@param flags string
+---@param url string
+---@return string
+function M.command(profile, flags, url)
+  return ("env LD_PRELOAD= timeout 60 %s %s%s %s %s"):format(child.quote(M.path), FLAGS,
+    child.quote(profile), flags, child.quote(url))
+end
 
 local function browse(flags, path)
   local profile = os.tmpname()
@@ -18,8 +28,7 @@ local function browse(flags, path)
   local _ <close> = setmetatable({}, { __close = function()
     child.shell("rm -rf " .. child.quote(profile))
   end })
-  return child.shell(("LD_PRELOAD= timeout 60 %s %s%s %s %s"):format(child.quote(M.path), FLAGS,
-    child.quote(profile), flags, child.quote("file://" .. path)))
+  return child.shell(M.command(profile, "--virtual-time-budget=5000 " .. flags, "file://" .. path))
 end
 
 -- A window has a least width, a frame has none. What the program in the page returns is written

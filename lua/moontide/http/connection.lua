@@ -14,9 +14,9 @@ local LEFT_OVER = 256 * 1024 -- bytes of a body that nobody has read, for which 
 local TOGETHER = 16 * 1024 -- a body of up to that goes into one string with its head
 
 -- Fields: server, stream, group; _input; _request, the one that is being answered, and _is_out: its
--- reply has been sent; phase, what is waited for, and since, the server's tick at which that began;
--- seldom _expire, which rejects what waits for a body. Eight at most times, for which a table has
--- room without growing.
+-- reply has been sent; phase, what is waited for, and since, the tick at which that began; these are
+-- eight, for which a table has room without growing. Seldom: _expire, which rejects what waits for
+-- a body; _queued, what the sweep has seen of a reply that the client has not taken.
 local Connection = {}
 Connection.__index = Connection
 
@@ -44,14 +44,18 @@ end
 
 --- Waits for more of a body. What ends that early: the server's timeout, the signal.
 local function await_body(self, request, signal)
+  if signal then
+    signal:throw_if_aborted()
+  end
   local ended, _, reject = Promise.with_resolvers()
   local remove = signal and signal:on_abort(reject)
   self._expire = function()
     reject(request_of.refuse(request, 408, new_error("TimeoutError", "the body does not come")))
   end
+  local phase = self.phase
   enter(self, "body")
   local ok, more = pcall(self._input.fill_unless, self._input, ended)
-  enter(self, "handler")
+  enter(self, phase)
   self._expire = nil
   if remove then
     remove()
@@ -71,6 +75,9 @@ function Connection:next_piece(request, signal)
       request._expects = false
       return data
     elseif data then
+      if request._length < 0 then
+        request._trailers = parser:trailers()
+      end
       return nil
     elseif data == false then
       error(request_of.refuse(request, status, new_error("HTTPError", why)), 0)
@@ -146,6 +153,7 @@ local function write_pieces(self, out, chunked)
     if not ok then
       return false
     end
+    self.since = self.server.sweep.tick
   end
   if out.length and sent < out.length then
     error(new_error("TypeError", "the body is shorter than the header 'content-length'"), 0)
@@ -255,14 +263,14 @@ local function note_failure(reason)
 end
 
 local function call_handler(self, request)
-  return reply.of(self.server.handler(request, self.group), request.method == "HEAD")
+  return reply.of(self.server.handler(request, self.group), request)
 end
 
 --- What the handler has for a reply. A cancellation goes on.
 local function ask_handler(self, request)
   enter(self, "handler")
   local ok, out = xpcall(call_handler, note_failure, self, request)
-  self.phase = nil
+  enter(self, "write")
   if ok then
     return out
   elseif self.group.signal.aborted then
@@ -371,10 +379,19 @@ local READING = { idle = true, header = true, expired = true }
 
 --- What reading has failed with is no failure of the server's: the client has gone, or was late.
 function Connection:__close(reason)
-  if type(reason) == "table" and READING[self.phase] and not self.group.signal.aborted then
-    self.server.told[reason] = true
+  if type(reason) == "table" and READING[self.phase] then
+    local signal = self.group.signal
+    self.server.told[reason] = not (signal.aborted and rawequal(reason, signal.reason)) or nil
   end
   self.server.sweep:leave(self)
+end
+
+--- Waits until the client has taken what has been written.
+local function flush(self)
+  if self.stream:queued() > 0 then
+    enter(self, "write")
+    await(self.stream:close())
+  end
 end
 
 function M.new(server, input, group)
@@ -400,11 +417,11 @@ function M.serve(connection)
     if self._input.parser:has_head() then
       local may_go_on = serve_one(self)
       if not await(may_go_on) then
-        return
+        return flush(self)
       end
       enter(self, "idle")
     elseif not may_wait(self) then
-      return
+      return flush(self)
     elseif self._input.ahead then
       if not self._input:fill() then
         return
@@ -420,10 +437,11 @@ end
 local expire = {}
 
 function expire.idle(self)
-  self.stream:close()
+  self.stream:destroy()
 end
 
 expire.linger = expire.idle
+expire.write = expire.idle
 
 local function send_status(self, status)
   self.stream:write(status_text(self, status)):catch(nothing)
@@ -453,8 +471,24 @@ function expire.handler(self)
   self.group:cancel(reason)
 end
 
+--- A client that takes something, or has nothing to take, has time again.
+function Connection:note_progress()
+  local queued = self.stream:queued()
+  if queued == 0 or queued ~= self._queued then
+    self._queued, self.since = queued, self.server.sweep.tick
+  end
+end
+
 function Connection:expire(phase)
   expire[phase](self)
+end
+
+--- No request is waited for any more.
+function Connection:close_idle()
+  if self.phase == "idle" then
+    self.phase = "expired"
+    self.stream:close()
+  end
 end
 
 return M

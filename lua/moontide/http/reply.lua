@@ -1,18 +1,18 @@
 --- What handlers return, as it is sent: the head's text, and the body, a string or what gives
 --- pieces.
 local core = require "moontide.core"
-local fs = require "moontide.fs"
+local file = require "moontide.http.file"
 local headers = require "moontide.http.headers"
 local json = require "moontide.http.json"
 local reasons = require "moontide.http.status"
-local type_of = require "moontide.http.types"
 
 local M = {}
 
-local await, new_error = core.await, core.new_error
+local new_error = core.new_error
 
 local TEXT = "text/plain; charset=utf-8"
 local TEXT_LINE = "Content-Type: " .. TEXT .. "\r\n"
+local ASKS = { GET = true, HEAD = true }
 local NO_BODY = { [204] = true, [304] = true }
 
 ---@class moontide.http.Outgoing
@@ -20,6 +20,7 @@ local NO_BODY = { [204] = true, [304] = true }
 ---@field lines string the header lines that the handler has asked for
 ---@field body? string|function|table|userdata
 ---@field length? integer of the body, where it is known
+---@field defaults? table<string, string|integer> headers that the handler's own are in place of
 ---@field has_date? boolean
 ---@field closes? boolean the handler wants the connection closed
 
@@ -61,16 +62,29 @@ local function add_header(out, lines, name, value)
   end
 end
 
+--- Those of a file, which the handler's own are in place of.
+local function add_defaults(out, lines, given)
+  for name, value in pairs(out.defaults) do
+    if not given[name:lower()] then
+      add_header(out, lines, name, value)
+    end
+  end
+end
+
 local function add_headers(out, init)
   if init ~= nil and type(init) ~= "table" then
     fail("field 'headers': table expected, got " .. type(init))
   end
-  local lines = {}
+  local lines, given = {}, {}
   local problem = init and headers.each_of(init, function(name, value)
+    given[name:lower()] = true
     add_header(out, lines, name, value)
   end)
   if problem then
     fail("field 'headers': " .. problem)
+  end
+  if out.defaults then
+    add_defaults(out, lines, given)
   end
   if out.kind and not out.has_type then
     lines[#lines + 1] = "Content-Type: " .. out.kind .. "\r\n"
@@ -108,33 +122,22 @@ function bodies.html(out, text)
   out.body, out.kind = text, "text/html; charset=utf-8"
 end
 
-local NOT_THERE = { ENOENT = true, ENOTDIR = true, ENAMETOOLONG = true }
-
---- The file; nothing for what is none: opening a pipe might wait for ever.
-local function open(path)
-  local ok, file = pcall(function()
-    return await(fs.stat(path)).type == "file" and await(fs.open(path)) or nil
-  end)
-  if ok then
-    return file
-  elseif type(file) ~= "table" or not NOT_THERE[file.code] then
-    error(file, 0)
-  end
-end
-
-function bodies.file(out, path)
+--- What is asked for of it, where the handler has no other status for it.
+function bodies.file(out, path, request)
   if type(path) ~= "string" then
     fail("field 'file': string expected, got " .. type(path))
   end
-  local file = open(path)
-  if file then
-    out.body, out.kind, out.length = file, type_of(path), await(file:stat()).size
+  local is_asked = request and ASKS[request.method] and out.status == 200
+  local found = file.reply(is_asked and request or nil, path)
+  if not found then
+    out.status, out.body, out.kind = 404, "not found\n", TEXT
     return
   end
-  out.status, out.body, out.kind = 404, "not found\n", TEXT
+  out.status = is_asked and found.status or out.status
+  out.body, out.defaults = found.body, found.headers
 end
 
-local function add_body(out, result)
+local function add_body(out, result, request)
   local found
   for name, add in pairs(bodies) do
     if result[name] ~= nil then
@@ -142,7 +145,7 @@ local function add_body(out, result)
         fail(("one of the fields '%s' and '%s' expected"):format(found, name))
       end
       found = name
-      add(out, result[name])
+      add(out, result[name], request)
     end
   end
   if not found then
@@ -175,18 +178,19 @@ local function settle_length(out, is_head)
   out.length = out.declared
 end
 
---- What a handler has returned. Awaits, where that is a file; raises a TypeError where it is none.
+--- What a handler has returned for the request. Awaits, where that is a file; raises a TypeError
+--- where it is no reply.
 ---@return moontide.http.Outgoing
-function M.of(result, is_head)
+function M.of(result, request)
   if type(result) == "string" then
     return { status = 200, lines = TEXT_LINE, body = result, length = #result }
   elseif type(result) ~= "table" then
     fail("a handler has to return a string or a table, and this one has returned " .. type(result))
   end
   local out = { status = check_status(result.status) }
-  add_body(out, result)
+  add_body(out, result, request)
   add_headers(out, result.headers)
-  settle_length(out, is_head)
+  settle_length(out, request and request.method == "HEAD")
   return out
 end
 

@@ -6,6 +6,9 @@ local form = require "moontide.http.form"
 local headers = require "moontide.http.headers"
 local json = require "moontide.http.json"
 local line = require "moontide.async.line"
+local multipart = require "moontide.http.multipart"
+local parameters = require "moontide.http.parameters"
+local part = require "moontide.http.part"
 
 local M = {}
 
@@ -14,7 +17,7 @@ local new_error, Promise = core.new_error, core.Promise
 -- Fields: method, target, version; _fields, the lines of the head; _length of the body, -1 in
 -- chunks; _keep_alive; _expects: a 100 is waited for; _connection. Eight, for which a table has
 -- room without growing; seldom there are _refusal: what reading the body has failed with, and
--- _status, what answers that; _controller of the signal.
+-- _status, what answers that; _controller of the signal; _trailers, the lines of these.
 local Request = { __name = "moontide.http.Request" }
 local methods = {}
 Request.methods = methods
@@ -61,6 +64,12 @@ function lazy.signal(self)
     self._connection:watch(self)
   end
   return self._controller.signal
+end
+
+--- Those of a body in chunks are known when it is over.
+function lazy.trailers(self)
+  local lines = self._trailers or self._length >= 0 and ""
+  return lines and headers.of_lines(lines) or nil
 end
 
 function lazy.body_used()
@@ -123,9 +132,9 @@ local read_all = core.async(function(self, limit, signal)
 end)
 
 --- Marks the body as used. The promise to return instead, if there is one; and the signal.
-local function begin(self, options, name)
+local function begin(self, options, name, fields)
   argument.check_self(self, Request, name)
-  argument.check_options(options, READING, 1, name)
+  argument.check_options(options, fields or READING, 1, name)
   local signal, refused
   if options then
     signal, refused = line.heed(options, 1, name)
@@ -175,22 +184,72 @@ function methods:form(options)
   end)
 end
 
---- Without a limit, unless one is given: what is not asked for is not taken.
-function methods:chunks(options)
-  argument.check_self(self, Request, "request:chunks")
-  local refused, signal = begin(self, options, "request:chunks")
-  local limit, length = options and options.limit or math.huge, 0
-  return function()
-    core.check_await()
-    if refused then
-      core.await(refused)
-    elseif self._connection:is_out(self) then
+--- What gives the pieces of the body, up to a limit.
+local function pieces_of(self, limit)
+  local length = 0
+  return function(signal)
+    if self._connection:is_out(self) then
       error(new_error("TypeError", "the reply is out, and the body gone"), 0)
     end
     local piece = self._connection:next_piece(self, signal)
     length = length + #(piece or "")
     check_length(self, limit, length)
     return piece
+  end
+end
+
+--- Without a limit, unless one is given: what is not asked for is not taken.
+function methods:chunks(options)
+  argument.check_self(self, Request, "request:chunks")
+  local refused, signal = begin(self, options, "request:chunks")
+  local limit = options and options.limit or math.huge
+  local next_piece = not refused and pieces_of(self, limit)
+  return function()
+    core.check_await()
+    if refused then
+      core.await(refused)
+    end
+    return next_piece(signal)
+  end
+end
+
+---- several parts ----
+
+local READING_PARTS = {
+  { "limit", "limit" },
+  { "max_parts", "count" },
+  { "max_header_size", "count" },
+  { "signal", "signal" },
+}
+
+--- The iterator of the parts; raises where there is no boundary between them.
+local function parts_of(self, options)
+  local function fail(status, why, code)
+    local reason = new_error("HTTPError", why)
+    reason.code = code
+    error(M.refuse(self, status, reason), 0)
+  end
+  local kind, found = parameters.parse(self.headers:get("content-type") or "")
+  if kind ~= "multipart/form-data" then
+    fail(415, "no multipart/form-data, but " .. (kind or "a malformed type"))
+  elseif not multipart.is_boundary(found.boundary) then
+    fail(400, "malformed boundary")
+  end
+  local read = pieces_of(self, options.limit or math.huge)
+  local reader = multipart.new(found.boundary, read, fail, options.max_header_size or 16384)
+  return part.parts(reader, fail, options.max_parts or 1000, self._connection.server.max_body)
+end
+
+function methods:multipart(options)
+  local refused, signal = begin(self, options, "request:multipart", READING_PARTS)
+  local parts
+  return function()
+    core.check_await()
+    if refused then
+      core.await(refused)
+    end
+    parts = parts or parts_of(self, options or {})
+    return parts:next(signal)
   end
 end
 

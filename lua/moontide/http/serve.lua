@@ -21,6 +21,7 @@ local FIELDS = {
   { "body_timeout", "ms" },
   { "idle_timeout", "ms" },
   { "handler_timeout", "ms" },
+  { "write_timeout", "ms" },
   { "on_error", "callable" },
   { "on_request", "callable" },
 }
@@ -52,7 +53,9 @@ function methods:close(options)
   check_self(self, "close")
   argument.check_options(options, { { "grace", "ms" } }, 1, "service:close")
   self._server.is_closing = true
-  self._server.sweep:expire_all("idle")
+  for each in self._server.sweep:connections() do
+    each:close_idle()
+  end
   return self._service:close(options)
 end
 
@@ -69,6 +72,7 @@ local function new_server(options, handler)
     body = options.body_timeout or 60000,
     idle = options.idle_timeout or 60000,
     handler = options.handler_timeout,
+    write = options.write_timeout or 60000,
     linger = LINGER_TIMEOUT,
   }
   return {

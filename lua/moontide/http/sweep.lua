@@ -1,7 +1,7 @@
 --- What passes while a server has connections: one timer for all that they wait for, which counts
 --- ticks, and the date.
 local core = require "moontide.core"
-local date_of = require "moontide.http.date"
+local date = require "moontide.http.date"
 
 local M = {}
 
@@ -9,7 +9,8 @@ local LONGEST_TICK, SHORTEST_TICK = 1000, 10 -- ms
 
 -- Fields: tick, how many have passed; date, the header line; timeouts, ms by phase; _most, the same
 -- in ticks; _length of a tick, ms; _connections, a set, and _count; _timer; _second of the date;
--- _context of the server. A connection has a phase, since when, in ticks, and expire(phase).
+-- _context of the server. A connection has a phase, since when, in ticks,
+-- expire(phase) and note_progress().
 local Sweep = {}
 Sweep.__index = Sweep
 
@@ -49,14 +50,8 @@ end
 local function set_date(self)
   local now = os.time()
   if now ~= self._second then
-    self._second, self.date = now, "Date: " .. date_of(now) .. "\r\n"
+    self._second, self.date = now, "Date: " .. date.format(now) .. "\r\n"
   end
-end
-
-local function expire(self, connection)
-  local phase = connection.phase
-  connection.phase = "expired"
-  connection:expire(phase)
 end
 
 --- What has waited too long.
@@ -64,9 +59,13 @@ local function pass(self)
   self.tick = self.tick + 1
   set_date(self)
   for connection in pairs(self._connections) do
-    local most = self._most[connection.phase]
-    if most and self.tick - connection.since >= most then
-      expire(self, connection)
+    local phase = connection.phase
+    if phase == "write" then
+      connection:note_progress()
+    end
+    if self._most[phase] and self.tick - connection.since >= self._most[phase] then
+      connection.phase = "expired"
+      connection:expire(phase)
     end
   end
 end
@@ -99,13 +98,9 @@ function Sweep:leave(connection)
   end
 end
 
---- All that are in that phase have waited long enough.
-function Sweep:expire_all(phase)
-  for connection in pairs(self._connections) do
-    if connection.phase == phase then
-      expire(self, connection)
-    end
-  end
+--- For a `for`.
+function Sweep:connections()
+  return pairs(self._connections)
 end
 
 return M

@@ -62,6 +62,8 @@ function Headers:each() end
 ---@field body_timeout? number ms without a byte of a body that is waited for, default 60000; then 408
 ---@field idle_timeout? number ms between requests, default 60000; then the connection is closed
 ---@field handler_timeout? number ms for the handler, default none; then 503, and it is cancelled
+---@field write_timeout? number ms in which a client takes nothing of a reply, default 60000; then the
+---connection is closed
 ---@field on_error? fun(reason: any, request?: moontide.http.Request) is told what a handler or the
 ---body of its reply fails with, and without a request what a connection does; default: stderr is,
 ---with the trace
@@ -77,7 +79,8 @@ function Headers:each() end
 ---@field body? moontide.http.Body a string has no type unless `headers` says so
 ---@field json? any encoded by lua-cjson
 ---@field html? string
----@field file? string path; 404 where there is no such file
+---@field file? string path; 404 where there is no such file. What a GET or HEAD asks for of it: ETag and
+---Last-Modified, 304, 412, one range
 
 --- What gives pieces is awaited piece by piece, no faster than the client takes them, and closed when
 --- it is over or the client has gone. It is sent in chunks, unless the headers have its length.
@@ -94,12 +97,19 @@ function http.serve(options, handler) end
 
 --- A handler, for `http.serve` or called by another one, that replies with the files of a directory:
 --- handler(request, prefix), where the prefix is what of the path does not belong to the file, default
---- "/". Of a directory, its index.html. No file or directory whose name begins with a dot, and nothing
---- that a link has outside. Types by name, ETag and Last-Modified, 304 where the client has it, one range.
---- Source: RFC 9110, 13 and 14.
+--- "/". Of a directory, its index. No file or directory whose name begins with a dot, and nothing that a
+--- link has outside. Types by name, ETag and Last-Modified, 304, 412, one range. Source: RFC 9110, 13
+--- and 14.
 ---@param directory string
+---@param options? moontide.http.StaticOptions
 ---@return async fun(request: moontide.http.Request, prefix?: string): moontide.http.Reply
-function http.static(directory) end
+function http.static(directory, options) end
+
+---@class moontide.http.StaticOptions
+---@field index? string name of the file that a directory has for itself, default "index.html"
+---@field max_age? integer seconds for which clients may keep what they have, told by Cache-Control;
+---default: that is left to them
+---@field dot_files? boolean serves names that begin with a dot, too; default false
 
 --- A reply that sends the client elsewhere. Raises for a location that could not be a header.
 ---@param location string as it is sent
@@ -124,6 +134,7 @@ function http.redirect(location, status) end
 ---@field signal moontide.AbortSignal is aborted when the client leaves before the reply is out, or when
 ---the handler takes too long
 ---@field body_used boolean
+---@field trailers moontide.http.Headers? those behind a body in chunks, nil until it has been read
 local Request = {}
 
 --- The body. Rejects with a TypeError when it has been used, with a moontide.http.Error
@@ -150,6 +161,46 @@ function Request:form(options) end
 ---@param options? moontide.http.ReadingBody
 ---@return moontide.Callable
 function Request:chunks(options) end
+
+---@class moontide.http.ReadingParts: moontide.http.ReadingBody
+---@field max_parts? integer default 1000; beyond it 413
+---@field max_header_size? integer bytes of a part's head, default 16384; beyond it 413
+
+--- `for part in request:multipart() do` awaits each part of a multipart/form-data body. What of a part
+--- has not been read is skipped when the next one is asked for. Raises in the loop as `text` rejects,
+--- for a malformed body a moontide.http.Error. Source: RFC 7578.
+---@param options? moontide.http.ReadingParts
+---@return moontide.Callable
+function Request:multipart(options) end
+
+--- A part of a body; it can be read once, until the next one is asked for.
+---@class moontide.http.Part
+---@field name string
+---@field filename string? as the client says: no path to be used without a look at it
+---@field type string that of the header Content-Type, or text/plain
+---@field headers moontide.http.Headers
+---@field is_used boolean
+local Part = {}
+
+--- All of it. The texts of a request's parts have `max_body` together, or each the limit that is given;
+--- beyond that 413. Rejects as `Request:text`.
+---@param options? moontide.http.ReadingBody
+---@return moontide.Promise<string>
+---@nodiscard
+function Part:text(options) end
+
+--- `for piece in part:chunks() do` awaits each.
+---@param options? moontide.http.ReadingBody
+---@return moontide.Callable
+function Part:chunks(options) end
+
+--- Writes it to a file beside the path, syncs and renames that: whoever opens the path finds what was
+--- there before, or all of it. Rejects as `Request:text`, and as writing does.
+---@param path string
+---@param options? moontide.http.ReadingBody
+---@return moontide.Promise
+---@nodiscard
+function Part:save(path, options) end
 
 ---@class moontide.http.Error: moontide.Error
 ---@field name "HTTPError"

@@ -80,6 +80,10 @@ function Stream:lines(options) end
 ---@return moontide.Promise
 function Stream:write(data, ...) end
 
+--- How many bytes have been written that the system has not taken: a TLS stream's are encrypted.
+---@return integer
+function Stream:queued() end
+
 --- Ends what is sent, after all that is queued; reading goes on. Source: shutdown(2), SHUT_WR.
 ---@param options? moontide.Options
 ---@return moontide.Promise
