@@ -1,5 +1,5 @@
--- Of: http, http/connection, http/input, http/json, http/reply, http/request, http/serve,
---   http/status, http/sweep, http/types
+-- Of: http, http/body, http/connection, http/input, http/json, http/pieces, http/reply,
+--   http/request, http/serve, http/status, http/sweep, http/types
 -- The server, by raw sockets and by curl.
 local tide = require "moontide"
 local child = require "spec.support.child"

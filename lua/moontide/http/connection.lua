@@ -1,6 +1,7 @@
 --- One connection of a server: reads requests, calls the handler, writes replies, one after the
 --- other, in the function that net.serve has called.
 local core = require "moontide.core"
+local pieces = require "moontide.http.pieces"
 local reasons = require "moontide.http.status"
 local reply = require "moontide.http.reply"
 local request_of = require "moontide.http.request"
@@ -119,17 +120,6 @@ local function write(self, ...)
   return ok
 end
 
---- What a `for` closes: generators, streams and files.
-local function closing(body)
-  local meta = getmetatable(body)
-  return meta and meta.__close and body or nil
-end
-
---- What gives the pieces of a body.
-local function pieces_of(body)
-  return core.callable(body) and body or body:chunks()
-end
-
 local function check_piece(piece, sent, length)
   if type(piece) ~= "string" then
     error(new_error("TypeError", "a body gives strings, not " .. type(piece)), 0)
@@ -141,7 +131,7 @@ end
 --- Writes the pieces of a body; how many bytes they have, or false if the client has gone.
 local function write_pieces(self, out, chunked)
   local sent = 0
-  for piece in pieces_of(out.body), nil, nil, closing(out.body) do
+  for piece in pieces.of(out.body) do
     check_piece(piece, sent, out.length)
     sent = sent + #piece
     local ok = true
@@ -214,14 +204,6 @@ local function write_string(self, head, body)
   return ok and #body
 end
 
---- A body that is not sent is closed all the same.
-local function drop_body(out)
-  local body = type(out.body) ~= "string" and closing(out.body)
-  if body then
-    getmetatable(body).__close(body)
-  end
-end
-
 --- Writes the reply: whether the connection goes on, and how many bytes of a body were sent.
 local function write_reply(self, request, out)
   local has_body = request.method ~= "HEAD" and reply.has_body(out.status)
@@ -236,7 +218,7 @@ local function write_reply(self, request, out)
     self.server.sweep.date)
   local sent
   if not has_body then
-    drop_body(out)
+    pieces.drop(out.body)
     sent = write(self, head) and 0
   elseif in_pieces then
     sent = write_stream(self, request, out, head, chunked)

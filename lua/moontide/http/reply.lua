@@ -4,6 +4,7 @@ local core = require "moontide.core"
 local file = require "moontide.http.file"
 local headers = require "moontide.http.headers"
 local json = require "moontide.http.json"
+local pieces = require "moontide.http.pieces"
 local reasons = require "moontide.http.status"
 
 local M = {}
@@ -94,18 +95,12 @@ end
 
 ---- bodies ----
 
---- Whether it gives pieces: when it is called, or asked for its chunks.
-local function gives_pieces(body)
-  return core.callable(body)
-    or (type(body) == "table" or type(body) == "userdata") and core.callable(body.chunks)
-end
-
 local bodies = {}
 
 function bodies.body(out, body)
   if type(body) == "number" then
     body = tostring(body)
-  elseif type(body) ~= "string" and not gives_pieces(body) then
+  elseif type(body) ~= "string" and not pieces.gives(body) then
     fail("field 'body': string, function, generator, stream or file expected, got " .. type(body))
   end
   out.body = body

@@ -1,18 +1,16 @@
 --- A request, as a handler sees it. What most handlers do not ask for is made when it is asked for.
 local core = require "moontide.core"
 local abort = require "moontide.async.abort"
-local argument = require "moontide.internal.argument"
+local body = require "moontide.http.body"
 local form = require "moontide.http.form"
 local headers = require "moontide.http.headers"
-local json = require "moontide.http.json"
-local line = require "moontide.async.line"
 local multipart = require "moontide.http.multipart"
 local parameters = require "moontide.http.parameters"
 local part = require "moontide.http.part"
 
 local M = {}
 
-local new_error, Promise = core.new_error, core.Promise
+local new_error = core.new_error
 
 -- Fields: method, target, version; _fields, the lines of the head; _length of the body, -1 in
 -- chunks; _keep_alive; _expects: a 100 is waited for; _connection. Eight, for which a table has
@@ -104,113 +102,44 @@ end
 
 ---- the body ----
 
-local READING = { { "limit", "limit" }, { "signal", "signal" } }
-
 --- Notes what the body is refused for; returns the reason.
 function M.refuse(self, status, reason)
   self._refusal, self._status = reason, status
   return reason
 end
 
-local function check_length(self, limit, length)
-  if length > limit then
-    local reason = new_error("HTTPError", ("the body is longer than %d bytes"):format(limit))
-    reason.code = "BODY_TOO_LARGE"
-    error(M.refuse(self, 413, reason), 0)
-  end
-end
-
-local read_all = core.async(function(self, limit, signal)
-  check_length(self, limit, self._length)
-  local pieces, length = {}, 0
-  for piece in function() return self._connection:next_piece(self, signal) end do
-    length = length + #piece
-    check_length(self, limit, length)
-    pieces[#pieces + 1] = piece
-  end
-  return table.concat(pieces)
-end)
-
---- Marks the body as used. The promise to return instead, if there is one; and the signal.
-local function begin(self, options, name, fields)
-  argument.check_self(self, Request, name)
-  argument.check_options(options, fields or READING, 1, name)
-  local signal, refused
-  if options then
-    signal, refused = line.heed(options, 1, name)
-  else
-    refused = core.refused()
-  end
-  if refused then
-    return refused
-  elseif self.body_used then
-    return Promise.reject(new_error("TypeError", "the body has been used"))
-  elseif self._connection:is_out(self) then
-    return Promise.reject(new_error("TypeError", "the reply is out, and the body gone"))
-  end
-  rawset(self, "body_used", true)
-  return nil, signal
-end
-
-local function text_of(self, options, name)
-  local refused, signal = begin(self, options, name)
-  local limit = options and options.limit or self._connection.server.max_body
-  return refused or read_all(self, limit, signal)
-end
-
-function methods:text(options)
-  return text_of(self, options, "request:text")
-end
-
-function methods:json(options)
-  return text_of(self, options, "request:json"):next(function(text)
-    local value, problem = json.decode(text)
-    if problem then
-      error(M.refuse(self, 400, new_error("SyntaxError", tostring(problem))), 0)
+local source = {
+  class = Request,
+  name = "request",
+  refuse = M.refuse,
+  next_piece = function(self, signal)
+    return self._connection:next_piece(self, signal)
+  end,
+  gone = function(self)
+    if self._connection:is_out(self) then
+      return new_error("TypeError", "the reply is out, and the body gone")
     end
-    return value
-  end)
-end
+  end,
+  limit = function(self)
+    return self._connection.server.max_body
+  end,
+  length = function(self)
+    return self._length
+  end,
+}
+
+body.add_methods(methods, source)
 
 local FORM = "application/x-www-form-urlencoded"
 
 function methods:form(options)
-  return text_of(self, options, "request:form"):next(function(text)
+  return body.text_of(source, self, options, "request:form"):next(function(text)
     local kind = (self.headers:get("content-type") or FORM):match("^[^; \t]*"):lower()
     if kind ~= FORM then
       error(M.refuse(self, 415, new_error("TypeError", "no form, but " .. kind)), 0)
     end
     return form.parse(text)
   end)
-end
-
---- What gives the pieces of the body, up to a limit.
-local function pieces_of(self, limit)
-  local length = 0
-  return function(signal)
-    if self._connection:is_out(self) then
-      error(new_error("TypeError", "the reply is out, and the body gone"), 0)
-    end
-    local piece = self._connection:next_piece(self, signal)
-    length = length + #(piece or "")
-    check_length(self, limit, length)
-    return piece
-  end
-end
-
---- Without a limit, unless one is given: what is not asked for is not taken.
-function methods:chunks(options)
-  argument.check_self(self, Request, "request:chunks")
-  local refused, signal = begin(self, options, "request:chunks")
-  local limit = options and options.limit or math.huge
-  local next_piece = not refused and pieces_of(self, limit)
-  return function()
-    core.check_await()
-    if refused then
-      core.await(refused)
-    end
-    return next_piece(signal)
-  end
 end
 
 ---- several parts ----
@@ -235,13 +164,13 @@ local function parts_of(self, options)
   elseif not multipart.is_boundary(found.boundary) then
     fail(400, "malformed boundary")
   end
-  local read = pieces_of(self, options.limit or math.huge)
+  local read = body.pieces_of(source, self, options.limit or math.huge)
   local reader = multipart.new(found.boundary, read, fail, options.max_header_size or 16384)
   return part.parts(reader, fail, options.max_parts or 1000, self._connection.server.max_body)
 end
 
 function methods:multipart(options)
-  local refused, signal = begin(self, options, "request:multipart", READING_PARTS)
+  local refused, signal = body.begin(source, self, options, "request:multipart", READING_PARTS)
   local parts
   return function()
     core.check_await()
