@@ -35,6 +35,7 @@
 #include "loop/loop.h"
 #include "loop/operation.h"
 #include "loop/poll.h"
+#include "loop/readable.h"
 #include "loop/signal.h"
 #include "loop/stall.h"
 #include "loop/timer.h"
@@ -132,6 +133,7 @@ tide_runtime *tide_lifecycle_open(lua_State *L) {
     tide_forgotten_open(L, rt);
     tide_timer_open(L, rt);
     tide_poll_open(L, rt);
+    tide_readable_open(L, rt);
     tide_process_open(L, rt);
     tide_signal_open(L, rt);
     tide_watch_open(L, rt);

@@ -39,6 +39,7 @@
 #include "loop/loop.h"
 #include "loop/operation.h"
 #include "loop/poll.h"
+#include "loop/readable.h"
 #include "loop/signal.h"
 #include "loop/stall.h"
 #include "loop/timer.h"
@@ -114,35 +115,16 @@ static void set_files(lua_State *L, tide_runtime *rt) {
 
 __attribute__((visibility("default"))) int luaopen_moontide_core(lua_State *L) {
     static const luaL_Reg *const parts[] = {
-        tide_callback_functions,
-        tide_cancel_functions,
-        tide_context_functions,
-        tide_event_functions,
-        tide_objects_functions,
-        tide_handle_functions,
-        tide_immediate_functions,
-        tide_interruption_functions,
-        tide_loop_functions,
-        tide_operation_functions,
-        tide_poll_functions,
-        tide_queue_functions,
-        tide_reader_functions,
-        tide_rejection_functions,
-        tide_generator_functions,
-        tide_group_functions,
-        tide_semaphore_functions,
-        tide_signal_functions,
-        tide_waiter_functions,
-        tide_task_functions,
-        tide_timer_functions,
-        tide_trace_functions,
-        tide_traceback_functions,
-        tide_descriptor_functions,
-        tide_wake_functions,
-        tide_mark_functions,
-        tide_report_functions,
-        tide_stall_functions,
-        functions,
+        tide_callback_functions,   tide_cancel_functions,       tide_context_functions,
+        tide_event_functions,      tide_objects_functions,      tide_handle_functions,
+        tide_immediate_functions,  tide_interruption_functions, tide_loop_functions,
+        tide_operation_functions,  tide_poll_functions,         tide_queue_functions,
+        tide_readable_functions,   tide_reader_functions,       tide_rejection_functions,
+        tide_generator_functions,  tide_group_functions,        tide_semaphore_functions,
+        tide_signal_functions,     tide_waiter_functions,       tide_task_functions,
+        tide_timer_functions,      tide_trace_functions,        tide_traceback_functions,
+        tide_descriptor_functions, tide_wake_functions,         tide_mark_functions,
+        tide_report_functions,     tide_stall_functions,        functions,
     };
     luaL_checkversion(L);
     tide_runtime *rt = tide_lifecycle_open(L);
