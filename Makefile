@@ -36,11 +36,20 @@ ifeq ($(filter yes sources no,$(LLHTTP)),)
 $(error LLHTTP=$(LLHTTP): yes, sources or no)
 endif
 
+# So is the client of HTTP, built where libcurl is found; CURL=no leaves it out.
+ifndef CURL
+CURL := $(shell pkg-config --exists 'libcurl >= 7.76' 2>/dev/null && echo yes || echo no)
+endif
+ifeq ($(filter yes no,$(CURL)),)
+$(error CURL=$(CURL): yes or no)
+endif
+
 LAYERS  := base core loop stream fs net process
 CSRC    := $(wildcard $(LAYERS:%=csrc/%/*.c) csrc/*.c)
 TLSSRC  := $(wildcard csrc/tls/*.c)
 LLHTTPSRC := $(wildcard csrc/llhttp/*.c)
-OPTIONALSRC := $(TLSSRC) $(LLHTTPSRC)
+CURLSRC := $(wildcard csrc/http/*.c)
+OPTIONALSRC := $(TLSSRC) $(LLHTTPSRC) $(CURLSRC)
 HEADERS := $(wildcard csrc/*.h csrc/*/*.h)
 SPECS   := $(sort $(wildcard spec/*_spec.lua spec/*/*_spec.lua))
 LUADIRS := $(sort $(dir $(wildcard lua/moontide/*.lua lua/moontide/*/*.lua)))
@@ -61,6 +70,8 @@ LLHTTP_OBJECTS := $(LLHTTPSRC:csrc/%.c=$(DIR)/obj/%.o)
 LLHTTP_LIBRARY := $(if $(filter sources,$(LLHTTP)),\
 	$(patsubst $(LLHTTP_FOLDER)/%.c,$(DIR)/obj/llhttp/library/%.o,$(wildcard $(LLHTTP_FOLDER)/*.c)))
 HTTP    := $(if $(filter yes sources,$(LLHTTP)),$(DIR)/moontide/llhttp_core.so)
+CURL_OBJECTS := $(CURLSRC:csrc/%.c=$(DIR)/obj/%.o)
+CLIENT  := $(if $(filter yes,$(CURL)),$(DIR)/moontide/http_core.so)
 HOST    := build/host/oom-$(BUILD)
 
 SANITIZE         := -fsanitize=address,undefined -fno-sanitize-recover=undefined
@@ -86,6 +97,8 @@ UV_CFLAGS  = $(shell pkg-config --cflags libuv)
 UV_LIBS    = $(shell pkg-config --libs libuv)
 TLS_CFLAGS = $(shell pkg-config --cflags openssl)
 TLS_LIBS   = $(shell pkg-config --libs openssl)
+CURL_CFLAGS = $(shell pkg-config --cflags libcurl)
+CURL_LIBS  = $(shell pkg-config --libs libcurl)
 ifeq ($(LLHTTP),sources)
 LLHTTP_CFLAGS = -I/usr/share/include/llhttp -DLLHTTP_STRICT_MODE
 LLHTTP_LIBS   =
@@ -117,9 +130,10 @@ endef
 
 all: core
 
-core: $(CORE) $(TLS) $(HTTP)
+core: $(CORE) $(TLS) $(HTTP) $(CLIENT)
 	@[ $(OPENSSL) = yes ] || echo "core: built without TLS: no OpenSSL >= 1.1.1, or OPENSSL=no"
 	@[ $(LLHTTP) != no ] || echo "core: built without the HTTP server: no llhttp, or LLHTTP=no"
+	@[ $(CURL) = yes ] || echo "core: built without the HTTP client: no libcurl >= 7.76, or CURL=no"
 
 $(CORE): $(OBJECTS)
 	@mkdir -p $(@D)
@@ -137,6 +151,12 @@ $(DIR)/moontide/llhttp_core.so: $(LLHTTP_OBJECTS) $(LLHTTP_LIBRARY)
 
 $(LLHTTP_OBJECTS) $(LLHTTP_LIBRARY): CPPFLAGS += $(LLHTTP_CFLAGS)
 
+$(DIR)/moontide/http_core.so: $(CURL_OBJECTS)
+	@mkdir -p $(@D)
+	$(CC) $(SHARED) $(CFLAGS) $(LDFLAGS) -o $@ $(CURL_OBJECTS) $(CURL_LIBS)
+
+$(CURL_OBJECTS): CPPFLAGS += $(CURL_CFLAGS)
+
 $(DIR)/obj/llhttp/library/%.o: $(LLHTTP_FOLDER)/%.c Makefile
 	@mkdir -p $(@D)
 	$(COMPILE) -w -c -o $@ $<
@@ -152,7 +172,8 @@ $(HOST): spec/host/oom.c $(OBJECTS) $(HOST_TLS) Makefile
 	$(COMPILE) $(if $(TLS),-DHOST_HAS_TLS) $(LDFLAGS) -o $@ $< $(OBJECTS) $(HOST_TLS) \
 		$(HOST_LDFLAGS) $(LUA_LIBS) $(UV_LIBS) $(if $(TLS),$(TLS_LIBS))
 
--include $(OBJECTS:.o=.d) $(TLS_OBJECTS:.o=.d) $(LLHTTP_OBJECTS:.o=.d) $(wildcard build/host/*.d)
+-include $(OBJECTS:.o=.d) $(TLS_OBJECTS:.o=.d) $(LLHTTP_OBJECTS:.o=.d) $(CURL_OBJECTS:.o=.d) \
+	$(wildcard build/host/*.d)
 
 deps-build deps-test deps-check:
 	@sh tools/install-deps.sh $(@:deps-%=%)
@@ -269,6 +290,7 @@ lint-c:
 	clang-tidy -quiet $(CSRC) $(HOSTSRC) $(BENCHSRC) -- $(REQUIRED) $(LUA_CFLAGS) $(UV_CFLAGS) -Icsrc
 	$(if $(TLS),clang-tidy -quiet $(TLSSRC) -- $(REQUIRED) $(LUA_CFLAGS) $(TLS_CFLAGS) -Icsrc)
 	$(if $(HTTP),clang-tidy -quiet $(LLHTTPSRC) -- $(REQUIRED) $(LUA_CFLAGS) $(LLHTTP_CFLAGS) -Icsrc)
+	$(if $(CLIENT),clang-tidy -quiet $(CURLSRC) -- $(REQUIRED) $(LUA_CFLAGS) $(CURL_CFLAGS) -Icsrc)
 
 # Only the entry point may be visible: a name of ours must not meet one of another module's.
 lint-build:
@@ -287,7 +309,7 @@ format:
 
 install: core
 	install -d "$(DESTDIR)$(LIBDIR)/moontide" "$(DESTDIR)$(BINDIR)"
-	install -m 755 $(CORE) $(TLS) $(HTTP) "$(DESTDIR)$(LIBDIR)/moontide/"
+	install -m 755 $(CORE) $(TLS) $(HTTP) $(CLIENT) "$(DESTDIR)$(LIBDIR)/moontide/"
 	for folder in $(LUADIRS:lua/%/=%); do \
 		install -d "$(DESTDIR)$(LUADIR)/$$folder" && \
 		install -m 644 lua/$$folder/*.lua "$(DESTDIR)$(LUADIR)/$$folder/" || exit; \

@@ -25,7 +25,8 @@ external_dependencies = {
 }
 
 -- The Makefile's work, since it builds what is optional where that is found: moontide.tls_core with
--- OpenSSL, moontide.llhttp_core with llhttp. `OPENSSL=no LLHTTP=no luarocks make` leaves them out.
+-- OpenSSL, moontide.llhttp_core with llhttp, moontide.http_core with libcurl. `OPENSSL=no LLHTTP=no
+-- CURL=no luarocks make` leaves them out.
 build = {
   type = "make",
   build_target = "core",

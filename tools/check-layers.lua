@@ -5,7 +5,7 @@
 -- Usage: lua5.4 tools/check-layers.lua FILE...
 
 -- Of exported functions, where it is not tide_.
-local PREFIXES = { llhttp = "http_", tls = "tls_" }
+local PREFIXES = { http = "http_", llhttp = "http_", tls = "tls_" }
 -- What each layer may include besides itself; the files at the top, all.
 local BELOW = {
   base = {},
@@ -15,6 +15,7 @@ local BELOW = {
   fs = { "base", "core", "loop", "stream" },
   net = { "base", "core", "loop", "stream" },
   process = { "base", "core", "loop", "stream", "fs", "net" },
+  http = { "base" },
   llhttp = {},
   tls = {},
 }

@@ -1,9 +1,10 @@
 #!/bin/sh
 # Installs what is missing to work on moontide, and nothing that is there already.
 #   tools/install-deps.sh build    compiler, Lua 5.4 with headers, libuv, pkg-config
-#   tools/install-deps.sh test     that, OpenSSL with headers, llhttp, lua-cjson, busted, luasocket,
-#                                  luasec, luarocks, curl, socat, nginx, redis, lua-redis, luacheck,
-#                                  dkjson and Chromium, on Debian lua-readline, h2load and wrk
+#   tools/install-deps.sh test     that, OpenSSL and libcurl with headers, llhttp, lua-cjson, busted,
+#                                  luasocket, luasec, luarocks, curl, socat, nginx, tinyproxy, redis,
+#                                  lua-redis, luacheck, dkjson and Chromium, on Debian lua-readline,
+#                                  h2load and wrk
 #   tools/install-deps.sh check    that, LuaSQL for SQLite, on Debian prosody, the other linters,
 #                                  sanitizers and valgrind
 # DEPS=no: only say what is missing; the exit status is 1 when something is.
@@ -21,12 +22,13 @@ build) wanted="cc pkg-config lua lua-headers libuv" ;;
 test)
     wanted="cc pkg-config lua lua-headers libuv busted luasocket luarocks openssl libssl curl socat"
     wanted="$wanted nginx redis-server lua-redis luasec luacheck dkjson llhttp cjson $browser"
+    wanted="$wanted libcurl tinyproxy"
     if command -v apt-get >/dev/null; then wanted="$wanted lua-readline h2load wrk"; fi
     ;;
 check)
     wanted="cc pkg-config lua lua-headers libuv busted luasocket luarocks openssl libssl curl socat"
     wanted="$wanted nginx redis-server lua-redis luasec luacheck dkjson llhttp cjson $browser"
-    wanted="$wanted luasql-sqlite3"
+    wanted="$wanted libcurl tinyproxy luasql-sqlite3"
     # where its package is one for Lua 5.4
     if command -v apt-get >/dev/null; then wanted="$wanted lua-readline h2load wrk prosody"; fi
     wanted="$wanted clang-format clang-tidy valgrind sanitizers"
@@ -65,6 +67,7 @@ has()
     lua-headers) sh "$here/find.sh" lua-pc >/dev/null ;;
     libuv) pkg-config --exists libuv 2>/dev/null ;;
     libssl) pkg-config --exists 'openssl >= 1.1.1' 2>/dev/null ;;
+    libcurl) pkg-config --exists 'libcurl >= 7.76' 2>/dev/null ;;
     llhttp) pkg-config --exists libllhttp 2>/dev/null || [ -e /usr/share/llhttp/llhttp.c ] ;;
     cjson) lua=$(sh "$here/find.sh" lua) && "$lua" -e 'require "cjson"' 2>/dev/null ;;
     busted) lua=$(sh "$here/find.sh" lua) && "$lua" -e 'require "busted.runner"' 2>/dev/null ;;
@@ -79,6 +82,7 @@ has()
     sanitizers) links_sanitizers ;;
     luacheck) has_luacheck ;;
     chromium) sh "$here/find.sh" browser >/dev/null ;;
+    tinyproxy) PATH=$PATH:/usr/sbin:/usr/local/sbin command -v tinyproxy >/dev/null ;;
     nginx) PATH=$PATH:/usr/sbin:/usr/local/sbin command -v nginx >/dev/null ;;
     *) command -v "$1" >/dev/null ;;
     esac
@@ -104,6 +108,7 @@ package()
     apt:lua-headers) echo liblua5.4-dev ;;
     apt:libuv) echo libuv1-dev ;;
     apt:libssl) echo libssl-dev ;;
+    apt:libcurl) echo libcurl4-openssl-dev ;;
     # Debian 12 has the sources only.
     apt:llhttp) case $(cat /etc/debian_version 2>/dev/null) in
         12* | bookworm*) echo node-llhttp ;;
@@ -128,6 +133,7 @@ package()
     dnf:lua-headers) echo lua-devel ;;
     dnf:libuv) echo libuv-devel ;;
     dnf:libssl) echo openssl-devel ;;
+    dnf:libcurl) echo libcurl-devel ;;
     dnf:llhttp) echo llhttp-devel ;;
     dnf:clang-format | dnf:clang-tidy) echo clang-tools-extra ;;
     dnf:sanitizers) echo libasan libubsan ;;
@@ -138,6 +144,7 @@ package()
     apk:lua-headers) echo lua5.4-dev ;;
     apk:libuv) echo libuv-dev ;;
     apk:libssl) echo openssl-dev ;;
+    apk:libcurl) echo curl-dev ;;
     apk:llhttp) echo llhttp-dev ;;
     apk:cjson) echo lua5.4-cjson ;;
     apk:busted) echo lua5.4-busted ;;
@@ -151,6 +158,7 @@ package()
     pacman:cc | pacman:sanitizers) echo gcc ;;
     pacman:pkg-config) echo pkgconf ;;
     pacman:libssl) echo openssl ;;
+    pacman:libcurl) echo curl ;;
     # A system that has moved on to a later Lua keeps 5.4 under its own name.
     pacman:lua | pacman:lua-headers)
         if pacman -Si lua54 >/dev/null 2>&1; then echo lua54; else echo lua; fi ;;
@@ -160,6 +168,7 @@ package()
     brew:cc | brew:sanitizers) ;; # xcode-select --install
     brew:pkg-config) echo pkgconf ;;
     brew:libssl | brew:openssl) echo openssl@3 ;;
+    brew:libcurl) echo curl ;;
     brew:lua | brew:lua-headers)
         if brew info lua@5.4 >/dev/null 2>&1; then echo lua@5.4; else echo lua; fi ;;
     brew:clang-format) echo clang-format ;;

@@ -1,8 +1,8 @@
 #!/bin/sh
 # `luarocks make` into an empty tree, and scripts run from that tree: nothing but the tree is in the
 # module paths, and the working directory is elsewhere. luarocks builds in place, so it is given a
-# copy of the sources and leaves the checkout alone. Then once more, as if OpenSSL or llhttp were not
-# there, and without both.
+# copy of the sources and leaves the checkout alone. Then once more for each combination of what is
+# optional: OpenSSL, llhttp, libcurl.
 
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -51,23 +51,28 @@ tls=
 ! pkg-config --exists 'openssl >= 1.1.1' || tls=tls_core.so
 parser=
 ! { pkg-config --exists libllhttp || [ -e /usr/share/llhttp/llhttp.c ]; } || parser=llhttp_core.so
-
-# install_with NAME OPENSSL LLHTTP MODULE...: a value that is empty has the Makefile look.
+client=
+! pkg-config --exists 'libcurl >= 7.76' || client=http_core.so
+# install_with TREE OPENSSL LLHTTP CURL MODULE...: a value that is empty has the Makefile look. What is
+# built stays: the next one installs of it what it is to have.
 install_with()
 {
     into=$1
-    install "$into" OPENSSL="$2" LLHTTP="$3"
-    shift 3
+    install "$into" OPENSSL="$2" LLHTTP="$3" CURL="$4"
+    shift 4
     check_modules "$into" "$(printf '%s\n' "$@")"
-    rm -rf "$work/source/build"
 }
-# shellcheck disable=SC2086 # nothing, or one word
-install_with "$tree" "" "" core.so $parser $tls
-# shellcheck disable=SC2086
-install_with "$work/without-tls" no "" core.so $parser
-# shellcheck disable=SC2086
-install_with "$work/without-llhttp" "" no core.so $tls
-install_with "$work/plain" no no core.so
+# shellcheck disable=SC2086 # each of them is nothing, or one word
+{
+    install_with "$tree" "" "" "" core.so $client $parser $tls
+    install_with "$work/a" no "" "" core.so $client $parser
+    install_with "$work/b" "" no "" core.so $client $tls
+    install_with "$work/c" "" "" no core.so $parser $tls
+    install_with "$work/d" no no "" core.so $client
+    install_with "$work/e" no "" no core.so $parser
+    install_with "$work/f" "" no no core.so $tls
+}
+install_with "$work/plain" no no no core.so
 
 cat >"$work/elsewhere/script.lua" <<'END'
 local tide = require "moontide"
@@ -94,6 +99,11 @@ fi
 # So has the parser of HTTP.
 if [ -e "$tree/lib/lua/5.4/moontide/llhttp_core.so" ]; then
     "$lua" -e 'assert(require("moontide.llhttp_core").parser(1))' || fail "no parser of HTTP"
+fi
+
+# So has the client.
+if [ -e "$tree/lib/lua/5.4/moontide/http_core.so" ]; then
+    "$lua" -e 'assert(require("moontide.http_core").url("http://a/"))' || fail "no HTTP client"
 fi
 
 # The installed command has to find its modules by itself.

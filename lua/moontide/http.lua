@@ -2,7 +2,11 @@
 require "moontide.internal.version"()
 
 ---@class moontide.http
+local client = require "moontide.http.client"
+
 local M = {
+  client = client.client,
+  fetch = client.fetch,
   headers = require("moontide.http.headers").headers,
   redirect = require("moontide.http.redirect").redirect,
   serve = require("moontide.http.serve").serve,

@@ -181,6 +181,16 @@ local receivers = {
     end
     return names
   end,
+  Client = function() return names_of(require("moontide.http.client").methods) end,
+  Response = function()
+    local response = require "moontide.http.response"
+    local exchange = { url = "http://a/", transfer = { timings = function() end } }
+    local names = object_names(response.new(exchange, 200, "1.1", "OK\r\n", false))
+    for name in pairs(response.lazy) do
+      names[name] = true
+    end
+    return names
+  end,
   Request = function()
     local request = require "moontide.http.request"
     local names = object_names(request.new({}, "GET", "/", "", 1, 0, true, false))

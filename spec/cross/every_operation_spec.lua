@@ -639,6 +639,90 @@ if has_parser then
   }
 end
 
+local has_client = pcall(require, "moontide.http_core")
+
+--- A server that says nothing more than that.
+local function open_reply(text)
+  local service = await(net.serve({ host = "127.0.0.1" }, function(stream)
+    await(stream:read_until("\r\n\r\n"))
+    await(stream:write(text))
+    await(stream:read())
+  end))
+  return {
+    service = service,
+    client = http.client(),
+    url = "http://127.0.0.1:" .. service:address().port,
+    directory = await(fs.mkdtemp(TEMPORARY)),
+  }
+end
+
+local function close_reply(state)
+  state.client:close()
+  await(state.service:close({ grace = 0 }))
+  files.eventually(function()
+    return #await(fs.scandir(state.directory)) == 0
+  end)
+  remove_directory(state.directory)
+end
+
+--- A response whose body does not come.
+local function open_response()
+  local state = open_reply("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+  state.response = await(state.client:fetch(state.url))
+  return state
+end
+
+if has_client then
+  for _, kind in ipairs({ "", ", with a body" }) do
+    operations["Client:fetch" .. kind] = {
+      open = function() return open_reply("") end,
+      start = function(state, options)
+        return state.client:fetch(state.url, {
+          signal = options and options.signal,
+          method = kind ~= "" and "POST" or nil,
+          body = kind ~= "" and function() return "piece" end or nil,
+        })
+      end,
+      close = close_reply,
+      endless = true,
+    }
+  end
+
+  operations["http.fetch"] = {
+    open = function() return open_reply("") end,
+    start = function(state, options) return http.fetch(state.url, options) end,
+    close = close_reply,
+    endless = true,
+  }
+
+  for _, name in ipairs({ "text", "json" }) do
+    operations["Response:" .. name] = {
+      open = open_response,
+      start = function(state, options) return state.response[name](state.response, options) end,
+      close = close_reply,
+      endless = true,
+    }
+  end
+
+  operations["Response:save"] = {
+    open = open_response,
+    start = function(state, options)
+      return state.response:save(state.directory .. "/file", options)
+    end,
+    close = close_reply,
+    endless = true,
+  }
+
+  operations["Response:chunks"] = {
+    open = open_response,
+    start = function(state, options)
+      return all_of(function() return state.response:chunks(options) end)
+    end,
+    close = close_reply,
+    endless = true,
+  }
+end
+
 ---- ways to be cancelled ----
 
 --- Whatever the operation came to: over by itself, if it may be, or rejected with the reason.
@@ -812,6 +896,12 @@ local IS_NONE = {
   ["Request:multipart"] = not has_parser and "not built" or nil,
   ["Request:text"] = not has_parser and "not built" or nil,
   ["http.serve"] = not has_parser and "not built" or nil,
+  ["Client:fetch"] = not has_client and "not built" or nil,
+  ["http.fetch"] = not has_client and "not built" or nil,
+  ["Response:chunks"] = not has_client and "not built" or nil,
+  ["Response:json"] = not has_client and "not built" or nil,
+  ["Response:save"] = not has_client and "not built" or nil,
+  ["Response:text"] = not has_client and "not built" or nil,
   ["net.udp"] = "waits for nothing",
   ["testing.clock"] = "waits for nothing",
   ["testing.wait_all_tasks_blocked"] = "spec/testing_spec.lua",

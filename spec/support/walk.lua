@@ -15,6 +15,8 @@ local await = tide.await
 
 local M = {}
 
+local has_client = pcall(require, "moontide.http_core")
+
 function M.nothing() end
 
 --- How each table or class of the annotations is called in messages.
@@ -23,6 +25,7 @@ M.PREFIXES = {
   AbortSignal = "signal:",
   AbortSignalClass = "AbortSignal.",
   Child = "child:",
+  Client = has_client and "client:" or nil,
   Clock = "clock:",
   ContextVar = "context_var:",
   Directory = "directory:",
@@ -37,6 +40,7 @@ M.PREFIXES = {
   Promise = "promise:",
   PromiseClass = "Promise.",
   Queue = "queue:",
+  Response = has_client and "response:" or nil,
   Semaphore = "semaphore:",
   Server = "server:",
   Service = "service:",
@@ -83,12 +87,27 @@ local function stream(kind)
   end
 end
 
+--- A response whose body does not come.
+local function response()
+  local service = await(net.serve({ host = "127.0.0.1" }, function(peer)
+    await(peer:read_until("\r\n\r\n"))
+    await(peer:write("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"))
+    await(peer:read())
+  end))
+  local result = await(http.fetch("http://127.0.0.1:" .. service:address().port))
+  return result, function()
+    result:close()
+    await(service:close({ grace = 0 }))
+  end
+end
+
 --- A new one of each class; and what to call when it is done with, where it has no method close.
 M.OBJECTS = {
   AbortController = tide.AbortController,
   AbortSignal = function() return tide.AbortController().signal end,
   Child = function() return await(process.spawn("true")) end,
   Clock = testing.clock,
+  Client = http.client,
   ContextVar = function() return tide.ContextVar("var") end,
   Directory = function() return await(fs.opendir("spec")) end,
   Event = tide.event,
@@ -101,6 +120,7 @@ M.OBJECTS = {
   Permit = function() return await(tide.mutex():acquire()) end,
   Promise = function() return tide.Promise.resolve(1) end,
   Queue = tide.queue,
+  Response = response,
   Semaphore = function() return tide.semaphore(2) end,
   Server = function() return core.net.tcp_listen("127.0.0.1", 0) end,
   Service = function() return await(net.serve({ host = "127.0.0.1" }, M.nothing)) end,
@@ -129,6 +149,8 @@ M.TABLES = {
 --- What the options of a function have to have besides the one that is tried.
 M.FIELDS = {
   ["net.connect"] = { host = "127.0.0.1", port = 1 },
+  ["client:fetch"] = { method = "POST" },
+  ["http.fetch"] = { method = "POST" },
   ["http.serve"] = { host = "127.0.0.1" },
   ["net.listen"] = { host = "127.0.0.1" },
   ["net.serve"] = { host = "127.0.0.1" },
@@ -161,6 +183,7 @@ local RIGHT = {
   options = function() return {} end,
   server = M.OBJECTS.Server,
   stream = M.OBJECTS.Stream,
+  url = function() return "http://127.0.0.1:1/" end,
   string = function() return "/proc/absent/value" end,
   integer = function() return 1 end,
   number = function() return 1 end,

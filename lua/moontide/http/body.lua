@@ -20,6 +20,7 @@ local READING = { { "limit", "limit" }, { "signal", "signal" } }
 ---@field gone fun(self: any): any why the body cannot be read any more, or nil
 ---@field limit fun(self: any): number bytes that are taken unless the caller says how many
 ---@field length fun(self: any): integer of the body, -1 where that is not known
+---@field whole? fun(self: any): string? the rest of the body, if all of it is there; takes it
 
 local function check_length(source, self, limit, length)
   if length > limit then
@@ -27,6 +28,16 @@ local function check_length(source, self, limit, length)
     reason.code = "BODY_TOO_LARGE"
     error(source.refuse(self, 413, reason), 0)
   end
+end
+
+--- The promise of what is there, where that is all.
+local function take_all(source, self, limit)
+  local text = source.whole and source.whole(self)
+  if not text then
+    return nil
+  end
+  local ok, reason = pcall(check_length, source, self, limit, #text)
+  return ok and Promise.resolve(text) or Promise.reject(reason)
 end
 
 local read_all = core.async(function(source, self, limit, signal)
@@ -41,13 +52,14 @@ local read_all = core.async(function(source, self, limit, signal)
 end)
 
 --- Marks the body as used, for the method of that name, whose options have the fields: those of
---- reading, unless others are given. The promise to return instead, if there is one; and the signal.
-function M.begin(source, self, options, name, fields)
+--- reading, unless others are given; they are its first argument, unless another position is given.
+--- The promise to return instead, if there is one; and the signal.
+function M.begin(source, self, options, name, fields, position)
   argument.check_self(self, source.class, name)
-  argument.check_options(options, fields or READING, 1, name)
+  argument.check_options(options, fields or READING, position or 1, name)
   local signal, refused
   if options then
-    signal, refused = line.heed(options, 1, name)
+    signal, refused = line.heed(options, position or 1, name)
   else
     refused = core.refused()
   end
@@ -83,7 +95,7 @@ end
 function M.text_of(source, self, options, name)
   local refused, signal = M.begin(source, self, options, name)
   local limit = options and options.limit or source.limit(self)
-  return refused or read_all(source, self, limit, signal)
+  return refused or take_all(source, self, limit) or read_all(source, self, limit, signal)
 end
 
 local function json_of(source, self, options, name)

@@ -1,5 +1,5 @@
 --- Names and values as queries and forms have them: "a=1&b=two+words&a=%33". Source: the URL
---- standard, application/x-www-form-urlencoded parsing.
+--- standard, application/x-www-form-urlencoded parsing and serializing.
 local argument = require "moontide.internal.argument"
 
 local M = {}
@@ -24,6 +24,43 @@ function M.parse(text)
     list[#list + 1] = { decode(name), decode(value) }
   end
   return setmetatable({ _list = list }, Form)
+end
+
+local function encode(text)
+  return (text:gsub("[^%w*%-._ ]", function(byte)
+    return ("%%%02X"):format(byte:byte())
+  end):gsub(" ", "+"))
+end
+
+--- What is wrong with names and values that are to be sent, or nil.
+function M.mistake(fields)
+  for name, value in pairs(fields) do
+    if type(name) ~= "string" then
+      return "names that are strings expected, got " .. type(name)
+    end
+    for _, each in ipairs(type(value) == "table" and value or { value }) do
+      if type(each) ~= "string" and type(each) ~= "number" then
+        return ("field '%s': string expected, got %s"):format(name, type(each))
+      end
+    end
+  end
+end
+
+--- The text of names and values, in the order of the names.
+---@param fields table<string, string|string[]>
+function M.encode(fields)
+  local names, pairs_of = {}, {}
+  for name in pairs(fields) do
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    local value = fields[name]
+    for _, each in ipairs(type(value) == "table" and value or { value }) do
+      pairs_of[#pairs_of + 1] = encode(name) .. "=" .. encode(tostring(each))
+    end
+  end
+  return table.concat(pairs_of, "&")
 end
 
 function methods:get(name)

@@ -86,12 +86,22 @@ local function new()
   return setmetatable({ _values = {} }, Headers)
 end
 
+--- A copy of what may stand for headers, nil for none; or nil and what is wrong with it.
+function M.copy(init)
+  local self = new()
+  local problem = init and M.each_of(init, function(name, value)
+    add(self, name, value)
+  end)
+  if problem then
+    return nil, problem
+  end
+  return self
+end
+
 function M.headers(init)
   argument.check("table?", init, 1, "http.headers")
-  local self = new()
-  check(init and M.each_of(init, function(name, value)
-    add(self, name, value)
-  end), 1, "http.headers")
+  local self, problem = M.copy(init)
+  check(problem, 1, "http.headers")
   return self
 end
 

@@ -1,7 +1,7 @@
 ---@meta _
 --- `require "moontide.http"`. What holds everywhere is said in moontide.lua.
 
---- HTTP/1.1: a server. See docs/http.md.
+--- HTTP: a client for 1.1 and 2, a server for 1.1. See docs/http.md.
 ---@class moontide.http
 local http = {}
 
@@ -52,6 +52,128 @@ function Headers:delete(name) end
 --- but those of set-cookie one by one.
 ---@return fun(): string?, string?
 function Headers:each() end
+
+--- What fetches and clients have.
+---@class moontide.http.CommonOptions
+---@field headers? moontide.http.HeadersInit `content-length` only for a body in pieces; `connection`,
+---`expect`, `keep-alive`, `te`, `trailer`, `transfer-encoding` and `upgrade` raise
+---@field redirect? "follow"|"error"|"manual" default "follow"
+---@field max_redirects? integer default 20
+---@field timeout? number ms for all of it, the body too
+---@field connect_timeout? number ms for a connection
+---@field decompress? boolean default true: gzip, deflate, br and zstd, as libcurl has them
+---@field max_body? number bytes, after decoding; beyond it BODY_TOO_LARGE
+---@field auth? { [1]: string, [2]: string } name and password, sent by Basic authentication
+---@field proxy? string|false its URL; default: what the environment says (http_proxy, https_proxy,
+---all_proxy, no_proxy)
+---@field tls? moontide.tls.Options `ca`, `cert`, `key`, `passphrase`, `min_version`, `max_version`,
+---`verify`
+---@field version? "1.1"|"2" at most; default "2" where TLS is
+---@field path? string of a unix domain socket
+
+---@class moontide.http.FetchOptions: moontide.http.CommonOptions, moontide.Options
+---@field method? string default "GET"; delete, get, head, options, post, put are put into capitals;
+---CONNECT, TRACE and TRACK raise
+---@field body? moontide.http.Body not for GET and HEAD; a string has a length and no type, anything
+---else is sent in chunks, unless the headers have its length; one of body, json, form, multipart
+---@field json? any encoded by lua-cjson
+---@field form? table<string, string|number|string[]>
+---@field multipart? moontide.http.FormPart[]
+
+---@class moontide.http.FormPart
+---@field name string
+---@field value? string this or `path`
+---@field path? string of a file, which is sent as it is read
+---@field filename? string default: that of the path
+---@field type? string default: what the name of the path says
+
+--- Fetches what is at a URL: fulfilled as soon as the head of the reply is there; 404 and 500 are
+--- responses. Redirects are followed. Rejects with a moontide.http.Error, a TimeoutError, or the
+--- signal's reason; what the body of the request fails with. Raises for what is no URL of http or https,
+--- for credentials in it, and where moontide was built without libcurl. All fetches share connections.
+--- Source: the Fetch standard.
+---@param url string
+---@param options? moontide.http.FetchOptions
+---@return moontide.Promise<moontide.http.Response>
+---@nodiscard
+function http.fetch(url, options) end
+
+--- Defaults for the options of its fetches, and what is its own.
+---@class moontide.http.ClientOptions: moontide.http.CommonOptions
+---@field base_url? string to which URLs are relative
+---@field cookies? boolean whether cookies are kept and sent; default false
+---@field max_connections? integer default 256; further fetches wait
+---@field max_per_host? integer default 64
+
+--- A client with connections of its own. Raises as `fetch`.
+---@param defaults? moontide.http.ClientOptions
+---@return moontide.http.Client
+function http.client(defaults) end
+
+---@class moontide.http.Client
+local Client = {}
+
+--- As `http.fetch`. Headers are added to those of the defaults.
+---@param url string
+---@param options? moontide.http.FetchOptions
+---@return moontide.Promise<moontide.http.Response>
+---@nodiscard
+function Client:fetch(url, options) end
+
+--- Closes its connections; what is under way is rejected. Also `<close>`.
+function Client:close() end
+
+--- How long the last transfer took, in ms from its start.
+---@class moontide.http.Timings
+---@field lookup number the address is known
+---@field connect number the connection is there; 0: it was there before
+---@field tls number the handshake is done
+---@field first_byte number of the reply
+---@field total number up to its end, or up to now
+
+--- A response, whose body may still be on its way. Whoever has no use for that closes it, by `close`
+--- or `<close>`: then the connection is given up; so it is when nobody has the response any more.
+---@class moontide.http.Response
+---@field ok boolean status from 200 to 299
+---@field status integer
+---@field status_text string
+---@field url string of the last redirect, without fragment
+---@field redirected boolean
+---@field headers moontide.http.Headers
+---@field version string "1.1", "2"
+---@field body_used boolean
+---@field timings moontide.http.Timings
+local Response = {}
+
+--- The body, its bytes as they are. Rejects with a TypeError when it has been used, with a
+--- moontide.http.Error, a TimeoutError, or the reason of this signal or the fetch's.
+---@param options? moontide.http.ReadingBody
+---@return moontide.Promise<string>
+---@nodiscard
+function Response:text(options) end
+
+--- The body, decoded by lua-cjson. Rejects as `text`, and with a SyntaxError.
+---@param options? moontide.http.ReadingBody
+---@return moontide.Promise<any>
+---@nodiscard
+function Response:json(options) end
+
+--- `for piece in response:chunks() do` awaits each. The server is held back by who is slow; leaving the
+--- loop gives up what is left.
+---@param options? moontide.http.ReadingBody
+---@return moontide.Callable
+function Response:chunks(options) end
+
+--- Writes it to a file beside the path, syncs and renames that: whoever opens the path finds what was
+--- there before, or all of it. Rejects as `text`, and as writing does.
+---@param path string
+---@param options? moontide.http.ReadingBody
+---@return moontide.Promise
+---@nodiscard
+function Response:save(path, options) end
+
+--- Gives up what is left of the body. Also `<close>`.
+function Response:close() end
 
 ---@class moontide.http.ServeOptions: moontide.net.ListenOptions
 ---@field max_connections? integer at the same time; further ones wait in the system's queue
@@ -118,7 +240,7 @@ function http.static(directory, options) end
 function http.redirect(location, status) end
 
 ---@class moontide.http.ReadingBody: moontide.Options
----@field limit? number bytes, else `max_body`; for `chunks` none
+---@field limit? number bytes; default: a server's `max_body`; for `chunks`, and of responses, none
 
 --- A request. Its body can be read once, until the reply is out; what it is refused for answers 400,
 --- 408, 413 or 415 if the handler does not catch it.
@@ -202,9 +324,13 @@ function Part:chunks(options) end
 ---@nodiscard
 function Part:save(path, options) end
 
+--- `code` is that of the cause ("ECONNREFUSED", "EAI_NONAME", a reason of TLS), or BAD_RESPONSE,
+--- INCOMPLETE_BODY, BAD_ENCODING, TOO_MANY_REDIRECTS, REDIRECT, BODY_TOO_LARGE.
 ---@class moontide.http.Error: moontide.Error
 ---@field name "HTTPError"
----@field code? "BODY_TOO_LARGE"
+---@field code? string
+---@field url? string of a fetch
+---@field cause? any
 
 --- The names and values of a query or a form, decoded, in their order; names are case-sensitive.
 --- Source: the URL standard, application/x-www-form-urlencoded parsing.

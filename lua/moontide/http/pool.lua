@@ -1,0 +1,170 @@
+--- Where libcurl's transfers and the loop meet: what waits for sockets and for time, for all
+--- transfers of a client.
+---
+--- The loop looks at the sockets while a transfer is under way, and is kept alive by those for
+--- which somebody waits. A transfer's owner is an exchange; the pool holds it only while somebody
+--- waits.
+local core = require "moontide.core"
+
+local M = {}
+
+local found, engine = pcall(require, "moontide.http_core")
+
+--- Raises where moontide was built without libcurl.
+function M.check(level)
+  if not found then
+    error("the HTTP client is not available: moontide was built without libcurl (Debian: "
+      .. "libcurl4-openssl-dev; Fedora: libcurl-devel; Alpine: curl-dev; Arch, Homebrew: curl), "
+      .. "or cannot load it\n" .. engine, level + 1)
+  end
+end
+
+--- The parts of a URL, relative to another one if that is given; nil if it is none.
+function M.url(text, base)
+  return engine.url(text, base)
+end
+
+-- Fields: _limits; _multi; _readable, while there are transfers; _timer and _due, when libcurl
+-- wants to go on; _waiting: exchange -> true, _count of them; _closed.
+local Pool = {}
+Pool.__index = Pool
+
+function M.new(limits)
+  return setmetatable({ _limits = limits, _waiting = {}, _count = 0, _closed = false }, Pool)
+end
+
+---- what keeps it going ----
+
+local go_on
+
+local function stop_timer(self)
+  if self._timer then
+    self._timer:close()
+    self._timer, self._due = nil, nil
+  end
+end
+
+--- A timer that fires too early does no harm, so it is replaced only by an earlier one.
+local function set_timer(self)
+  local ms = self._multi:wait()
+  local due = ms and core.now() + ms
+  if not due or self._timer and self._due <= due then
+    return
+  end
+  stop_timer(self)
+  self._due = due
+  self._timer = core.set_timeout(function()
+    self._timer, self._due = nil, nil
+    go_on(self)
+  end, ms):unref()
+end
+
+local function stop(self)
+  stop_timer(self)
+  if self._readable then
+    self._readable:close()
+    self._readable = nil
+  end
+end
+
+--- Tells the owners of transfers what has happened, and sees to what is waited for now.
+local function settle(self)
+  local multi = self._multi
+  for exchange in multi.next, multi do
+    exchange:on_news()
+  end
+  if multi:is_idle() then
+    return stop(self)
+  end
+  set_timer(self)
+  if self._readable then
+    self._readable:hold(self._count > 0)
+  end
+end
+
+function go_on(self)
+  if self._multi:is_open() then
+    self._multi:go_on()
+  else
+    stop(self)
+    self._multi:close()
+  end
+  settle(self)
+end
+
+local function start_readable(self)
+  if not self._readable then
+    self._readable = core.readable(self._multi:descriptor(), function()
+      go_on(self)
+    end)
+  end
+end
+
+--- A process that was forked has connections of its own.
+local function open(self)
+  if self._multi and not self._multi:is_open() then
+    go_on(self)
+    self._multi = nil
+  end
+  self._multi = self._multi or engine.multi(self._limits)
+end
+
+---- transfers ----
+
+--- Starts a transfer, which is the exchange's: the transfer; or nil, code, message.
+function Pool:start(request, exchange)
+  open(self)
+  local transfer, code, message = self._multi:start(request, exchange)
+  if transfer then
+    start_readable(self)
+  end
+  settle(self)
+  return transfer, code, message
+end
+
+--- Somebody waits for news of the exchange's transfer, or does so no longer.
+function Pool:hold(exchange)
+  if not self._waiting[exchange] then
+    self._waiting[exchange], self._count = true, self._count + 1
+    if self._count == 1 and self._readable then
+      self._readable:hold(true)
+    end
+  end
+end
+
+function Pool:let_go(exchange)
+  if self._waiting[exchange] then
+    self._waiting[exchange], self._count = nil, self._count - 1
+    if self._count == 0 and self._readable then
+      self._readable:hold(false)
+    end
+  end
+end
+
+--- Something was asked of a transfer, or it was closed.
+function Pool:settle()
+  settle(self)
+end
+
+--- The same of one that was dropped: the collector calls it.
+function Pool:rest()
+  if self._multi and self._multi:is_idle() then
+    stop(self)
+  end
+end
+
+function Pool:is_closed()
+  return self._closed
+end
+
+--- Ends all transfers, and closes the connections.
+function Pool:close()
+  self._closed = true
+  if self._multi then
+    stop(self)
+    self._multi:close()
+    settle(self)
+  end
+end
+
+return M
