@@ -896,6 +896,7 @@ local IS_NONE = {
   ["Request:multipart"] = not has_parser and "not built" or nil,
   ["Request:text"] = not has_parser and "not built" or nil,
   ["http.serve"] = not has_parser and "not built" or nil,
+  ["http.static"] = "its handler is cancelled with the request",
   ["Client:fetch"] = not has_client and "not built" or nil,
   ["http.fetch"] = not has_client and "not built" or nil,
   ["Response:chunks"] = not has_client and "not built" or nil,
