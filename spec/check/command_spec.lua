@@ -1,8 +1,11 @@
 -- Of: check/command, check/files, check/report, check/codes
 local child = require "spec.support.child"
 local codes = require "moontide.check.codes"
+local fs = require "moontide.fs"
 local leak = require "spec.support.leak"
+local net = require "moontide.net"
 local programs = dofile "tools/programs.lua"
+local await = require("moontide").await
 local with_files = require("spec.support.check").with_files
 
 local FAULTY = 'local tide = require "moontide"\n\ntide.sleep(1)\n'
@@ -100,6 +103,24 @@ describe("moontide check", function()
     local result = check("no such file")
     assert.equal(1, result.code)
     assert.matches("^moontide: SystemError: ENOENT: [^\n]*'no such file'\n$", result.err)
+  end)
+
+  it("exits with 1 for a file that cannot be read, and checks nothing", function()
+    with_files({ ["a.lua"] = FAULTY }, function(folder)
+      local _ <close> = await(net.listen { path = folder .. "/socket" })
+      local result = check(folder .. "/a.lua", folder .. "/socket")
+      assert.same({ code = 1, out = "" }, { code = result.code, out = result.out })
+      assert.matches("^moontide: SystemError: [^\n]*/socket'\n$", result.err)
+    end)
+  end)
+
+  it("follows links to files in folders, and none to folders", function()
+    with_files({ ["a/b.lua"] = FAULTY, text = FAULTY }, function(folder)
+      await(fs.symlink("../text", folder .. "/a/c.lua"))
+      await(fs.symlink("..", folder .. "/a/around"))
+      await(fs.symlink("nowhere", folder .. "/a/d.lua"))
+      assert.equal(2, select(2, check(folder).out:gsub(":3:1: ", "")))
+    end)
   end)
 
   it("says in one line that luacheck is missing", function()
