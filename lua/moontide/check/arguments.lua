@@ -42,7 +42,9 @@ end
 local function check_items(call, argument, report)
   local name = calls.standard(call)
   local callback = name and standard.callback(name)
-  if name and standard.reads_items(name) and not (callback and call[callback + 1]) and types.is(items.of(kinds.of(argument)), "promise") then
+  if not name or not standard.reads_items(name) or callback and call[callback + 1] then
+    return
+  elseif types.is(items.of(kinds.of(argument)), "promise") then
     report("T103", argument, ("'%s' gets a list of promises: await Promise.all of it"):format(name))
   end
 end

@@ -36,7 +36,8 @@ local function find_method(call)
   local base, name = kinds.of(call[1]), call[2][1]
   local found = fields.at(call[1], name)
   for _, definition in ipairs(found and base.is_partial and call.scope.fields[name] or {}) do
-    if not definition.value or not are_alike(found, kinds.nth(definition.value, definition.nth)) then
+    local other = definition.value and kinds.nth(definition.value, definition.nth)
+    if not are_alike(found, other) then
       return nil
     end
   end

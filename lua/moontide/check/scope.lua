@@ -375,8 +375,8 @@ end
 function M.resolve(path, text)
   scope = {
     path = path, text = text,
-    globals = {}, fields = {}, calls = {}, conditions = {}, operations = {}, indexes = {}, tables = {},
-    loops = {}, blocks = {}, functions = {}, variables = {}, returns = {},
+    globals = {}, fields = {}, calls = {}, conditions = {}, operations = {}, indexes = {},
+    tables = {}, loops = {}, blocks = {}, functions = {}, variables = {}, returns = {},
   }
   chars, names, fn = text.chars, {}, nil
   visit_block(text.ast, nil)
