@@ -60,6 +60,12 @@ stdin:1: unexpected symbol near <eof>
 ]], err)
   end)
 
+  it("takes `=` before an expression, as lua does, and tells of a string without an end", function()
+    local out, err = answers("=1 + 2\n = 3, 4\n'abc\n'ab\\\nc'\n7\n")
+    assert.equal('3\n3\t4\n"ab\\nc"\n7', out)
+    assert.equal("stdin:1: unfinished string near ''abc'\n", err)
+  end)
+
   it("tells errors with a trace, and goes on", function()
     local out, err = answers("error('bad')\nerror({})\n1\n")
     assert.equal("1", out)
@@ -380,6 +386,36 @@ describe("the line that is being typed", function()
       end)
     end)
   end
+
+  it("is as wide as the terminal is now", function()
+    session(function(t)
+      meanwhile(t, "os.execute 'stty cols 40 </dev/tty'; print 'above'", "1 + 1")
+      t:expect("above")
+      t:expect("> 1 + 1")
+      t:type(" --" .. ("x"):rep(40) .. CTRL_A)
+      t:expect("\27[A") -- the cursor is a row higher
+      t:type("\r")
+      t:expect("2\r\n")
+    end)
+  end)
+
+  it("leaves no descriptor open when it is dropped", function()
+    local function descriptors(t)
+      t:enter("#require('moontide.fs').scandir('/proc/self/fd'):await()")
+      t:expect("%d+\r\n", true)
+      return tonumber(t.received:match("(%d+)\r\n[^\n]*$"))
+    end
+    session(function(t)
+      t:enter("1")
+      local before = descriptors(t)
+      for _ = 1, 3 do
+        t:enter("if x then")
+        t:expect(">> ")
+        t:type(CTRL_C)
+      end
+      assert.equal(before, descriptors(t))
+    end)
+  end)
 
   it("may be several that are pasted", function()
     session(function(t)
