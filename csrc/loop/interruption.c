@@ -127,9 +127,21 @@ static void begin_anew(tide_runtime *rt) {
         t->promise.flags &= (uint16_t)~TIDE_RECEIVED;
 }
 
+/* Raises the reason in a function of the program's, once again. */
+static void raise_again(lua_State *L, tide_runtime *rt, lua_Debug *ar) {
+    lua_getinfo(L, "S", ar);
+    if (tide_runtime_hides(rt, ar->source))
+        return;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->interruption.ref_reason);
+    lua_error(L);
+}
+
 static void on_step(lua_State *L, lua_Debug *ar) {
     tide_runtime *rt = heeding.rt;
-    (void)ar;
+    if (rt != NULL && rt->interruption.insists) {
+        raise_again(L, rt, ar);
+        return;
+    }
     if (rt == NULL || rt->interruption.stage == TIDE_UNINTERRUPTED) {
         lua_sethook(L, NULL, 0, 0);
         return;
@@ -145,6 +157,8 @@ static void on_step(lua_State *L, lua_Debug *ar) {
         else if (interrupted && rt->tasks.running.task != NULL)
             rt->interrupt |= tide_interruption_is_pending(rt); /* else the top level waits on */
     }
+    if (rt->interruption.insists)
+        return; /* at the next step */
     lua_sethook(L, NULL, 0, 0);
     if (interrupted)
         tide_task_raise_interruption(L, rt);
@@ -303,6 +317,20 @@ static int interrupt(lua_State *L) {
     return 2;
 }
 
+/* insist(on): what runs now, or goes on at the top level, is ended, whatever it catches: the reason
+ * is raised at each of its steps, until insist(false) is called. */
+static int insist(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    const struct tide_running *r = &rt->tasks.running;
+    rt->interruption.insists = lua_toboolean(L, 1);
+    if (!rt->interruption.insists)
+        return 0;
+    lua_sethook(rt->interruption.main, on_step, LUA_MASKCOUNT, 1);
+    if (r->task != NULL && r->co != NULL)
+        lua_sethook(r->co, on_step, LUA_MASKCOUNT, 1);
+    return 0;
+}
+
 /* settle(promise): drives the loop until it is settled, or nothing is left; whatever becomes of it
  * is still to be handled */
 static int settle(lua_State *L) {
@@ -326,5 +354,6 @@ const luaL_Reg tide_interruption_functions[] = {{"heed_interruptions", heed_inte
                                                 {"interruptible", interruptible},
                                                 {"awaited_on_top", awaited_on_top},
                                                 {"interrupt", interrupt},
+                                                {"insist", insist},
                                                 {"settle", settle},
                                                 {NULL, NULL}};

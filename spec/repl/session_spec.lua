@@ -244,6 +244,29 @@ for _, kind in ipairs { "lua-readline", "plain lines" } do
       end)
     end)
 
+    for what, line in pairs {
+      ["calls"] = "again(spin)",
+      ["calls in an async function"] = "await(async(again)(spin))",
+      ["awaits"] = "again(await, tide.sleep(1e8))",
+      ["calls in a callback"] = "tide.set_timeout(again, 1, spin); await(tide.sleep(1e8))",
+      ["calls in a function that is not awaited"] = "tide.set_immediate(async(again), spin)",
+    } do
+      it("ends what catches all errors of its " .. what .. ", at the second Ctrl-C", function()
+        session(function(t)
+          t:enter("spin = function() while true do end end")
+          t:enter("again = function(f, ...) print('be', 'gun'); "
+            .. "while true do pcall(f, ...); print('cau', 'ght') end end")
+          t:enter(line)
+          t:expect("be\tgun\r\n")
+          t:type(CTRL_C)
+          t:expect("cau\tght\r\n")
+          t:type(CTRL_C)
+          t:enter("'back'")
+          t:expect('"back"')
+        end)
+      end)
+    end
+
     it("leaves other functions alone at Ctrl-C", function()
       session(function(t)
         t:enter("go = tide.event()")

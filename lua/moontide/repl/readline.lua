@@ -26,8 +26,9 @@ local Readline = {}
 Readline.__index = Readline
 
 local function begin(self, prompt)
-  self.ended, self.line, self.prompt = false, nil, prompt
+  self.ended, self.line = false, nil
   self.library.handler_install(prompt, self.on_line)
+  self.prompt = prompt
   self:fit()
 end
 
