@@ -2,9 +2,11 @@
 local child = require "spec.support.child"
 local codes = require "moontide.check.codes"
 local fs = require "moontide.fs"
+local json = require "dkjson"
 local leak = require "spec.support.leak"
 local net = require "moontide.net"
 local programs = dofile "tools/programs.lua"
+local report = require "moontide.check.report"
 local await = require("moontide").await
 local with_files = require("spec.support.check").with_files
 
@@ -72,6 +74,17 @@ describe("moontide check", function()
       assert.equal("[\n  " .. place .. what .. "\n]\n", result.out)
       assert.equal("[]\n", check("--format=json", folder .. "/c.lua").out)
     end)
+  end)
+
+  it("--format=json is JSON where a name is no UTF-8", function()
+    local list = {}
+    for i, name in ipairs { "\u{e4}.lua", "\xe4.lua" } do
+      list[i] = { path = name, line = 1, column = 1, code = "T101", message = "" }
+    end
+    local text = report.FORMATS.json(list)
+    assert.is_truthy(utf8.len(text))
+    local decoded = json.decode(text)
+    assert.same({ "\u{e4}.lua", "\u{fffd}.lua" }, { decoded[1].file, decoded[2].file })
   end)
 
   it("--help names every code", function()

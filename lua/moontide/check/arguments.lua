@@ -116,11 +116,13 @@ local function check_kind(call, i, argument, report)
   if not declared then
     return
   end
-  local found, name = kinds.of(argument), wording.name_of(call)
+  local found = kinds.of(argument)
   if types.is(found, "function") and not annotated.may_take_function(declared) then
-    report("T112", argument, ("a function is no argument #%d for '%s'"):format(i, name))
+    report("T112", argument,
+      ("a function is no argument #%d for '%s'"):format(i, wording.name_of(call)))
   elseif is_called_first(argument, found) and annotated.takes_function(declared) then
-    report("T112", argument, ("'%s' wants the function, not a call of it"):format(name))
+    report("T112", argument,
+      ("'%s' wants the function, not a call of it"):format(wording.name_of(call)))
   elseif argument.tag == "Table" then
     check_options(call, declared, argument, report)
   end
