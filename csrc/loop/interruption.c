@@ -178,7 +178,13 @@ static void note(tide_runtime *rt, int number) {
     rt->interruption.stage = TIDE_SIGNALLED;
     rt->interrupt = true;
     lua_sethook(r->task != NULL && r->co != NULL ? r->co : rt->interruption.main, on_step,
-                LUA_MASKCOUNT, TIDE_INTERRUPTION_STEPS);
+                LUA_MASKCOUNT, rt->interruption.insists ? 1 : TIDE_INTERRUPTION_STEPS);
+}
+
+/* Of a key that is held down, in a program that goes on. */
+static bool is_repeated(const tide_runtime *rt) {
+    return rt->interruption.goes_on && rt->interruption.stage == TIDE_SIGNALLED &&
+           uv_hrtime() - rt->interruption.since < 2 * PATIENCE;
 }
 
 /* A child that was forked, and has not polled yet, has no loop of its own. A program that has asked
@@ -193,6 +199,8 @@ static void on_signal(int number) {
         pthread_kill(heeding.thread, number);
         return;
     }
+    if (is_repeated(rt))
+        return;
     if (rt->interruption.stage == TIDE_INTERRUPTED_ALL ||
         (rt->interruption.stage == TIDE_SIGNALLED && !rt->interruption.has_signals)) {
         die(number);
@@ -234,15 +242,17 @@ static int start(tide_runtime *rt, int i) {
     return 0;
 }
 
-/* heed_interruptions(f): at SIGINT and SIGTERM f is called with the signal's number and
+/* heed_interruptions(f, [goes_on]): at SIGINT and SIGTERM f is called with the signal's number and
  * the reason; it interrupts functions and groups with interrupt(). The top level is
  * interrupted besides. If f returns true, the program goes on, and the next signal is as the first
- * one; else that ends it. To be called on the main thread. */
+ * one; else that ends it. With goes_on a signal that follows another one at once is not taken for a
+ * second one. To be called on the main thread. */
 static int heed_interruptions(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     tide_argument_callable(L, 1);
     if (heeding.rt != NULL)
         return luaL_error(L, "somebody heeds interruptions already");
+    rt->interruption.goes_on = lua_toboolean(L, 2);
     lua_settop(L, 1);
     rt->interruption.ref_function = luaL_ref(L, LUA_REGISTRYINDEX);
     rt->interruption.main = L;

@@ -230,6 +230,17 @@ for _, kind in ipairs { "lua-readline", "plain lines" } do
       end)
     end
 
+    it("takes a Ctrl-C that is held down for one", function()
+      session(function(t)
+        t:enter("print('rea', 'dy'); while true do end")
+        t:expect("rea\tdy\r\n")
+        t:type(CTRL_C .. CTRL_C .. CTRL_C)
+        t:expect("AbortError")
+        t:enter("'back'")
+        t:expect('"back"')
+      end)
+    end)
+
     it("ends what is caught before, at the next Ctrl-C", function()
       session(function(t)
         t:enter("spin = async(function() "

@@ -60,7 +60,7 @@ function M.heed()
       interrupt(awaited)
     end
     return true
-  end)
+  end, true)
 end
 
 return M
