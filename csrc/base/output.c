@@ -5,7 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/sigpipe.h"
 
 static void fail(tide_output *output) {
     fprintf(stderr, "moontide: %s: %s; the rest of it is left out\n", output->path,
@@ -14,10 +17,23 @@ static void fail(tide_output *output) {
     output->fd = -1;
 }
 
-static void flush(tide_output *output) {
+/* The reader of a pipe may have left: that is told like other failures, and ends nobody. */
+static ssize_t write_some(const tide_output *output, size_t done) {
+    tide_sigpipe held;
+    if (output->is_pipe)
+        tide_sigpipe_hold(&held);
+    ssize_t n = write(output->fd, output->buffer + done, output->length - done);
+    int reason = errno;
+    if (output->is_pipe)
+        tide_sigpipe_release(&held);
+    errno = reason;
+    return n;
+}
+
+void tide_output_flush(tide_output *output) {
     bool own = output->process == getpid();
     for (size_t done = 0; own && output->fd >= 0 && done < output->length;) {
-        ssize_t n = write(output->fd, output->buffer + done, output->length - done);
+        ssize_t n = write_some(output, done);
         if (n > 0)
             done += (size_t)n;
         else if (errno != EINTR)
@@ -34,7 +50,7 @@ void tide_output_write(tide_output *output, const char *text, size_t length) {
         text += n;
         length -= n;
         if (output->length == sizeof output->buffer)
-            flush(output);
+            tide_output_flush(output);
     }
 }
 
@@ -42,6 +58,11 @@ static void release(tide_output *output) {
     free(output->path);
     free(output->end);
     free(output);
+}
+
+static bool is_pipe(int fd) {
+    struct stat found;
+    return fstat(fd, &found) == 0 && S_ISFIFO(found.st_mode);
 }
 
 tide_output *tide_output_open(const char *path, const char *begin, const char *end) {
@@ -59,6 +80,7 @@ tide_output *tide_output_open(const char *path, const char *begin, const char *e
         errno = reason;
         return NULL;
     }
+    output->is_pipe = is_pipe(output->fd);
     output->process = getpid();
     output->length = 0;
     tide_output_write(output, begin, strlen(begin));
@@ -67,7 +89,7 @@ tide_output *tide_output_open(const char *path, const char *begin, const char *e
 
 void tide_output_close(tide_output *output) {
     tide_output_write(output, output->end, strlen(output->end));
-    flush(output);
+    tide_output_flush(output);
     if (output->fd >= 0 && close(output->fd) != 0)
         fprintf(stderr, "moontide: %s: %s\n", output->path, strerror(errno));
     release(output);

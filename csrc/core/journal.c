@@ -26,17 +26,20 @@ static void add_number(line *l, uint64_t number) {
     l->at += sizeof digits - n;
 }
 
-/* Microseconds, to a tenth: rounded down, so that what is inside something else stays there. */
-static void add_time(line *l, uint64_t tenths) {
-    add_number(l, tenths / 10);
-    if (tenths % 10 == 0)
+/* Microseconds, or milliseconds, of which these are hundredths. */
+static void add_time(line *l, uint64_t hundredths) {
+    uint64_t rest = hundredths % 100;
+    add_number(l, hundredths / 100);
+    if (rest == 0)
         return;
     *l->at++ = '.';
-    *l->at++ = (char)('0' + tenths % 10);
+    *l->at++ = (char)('0' + rest / 10);
+    *l->at++ = (char)('0' + rest % 10);
 }
 
-static uint64_t tenths(const tide_journal *e, uint64_t ns) {
-    return (ns - e->begun) / 100;
+/* Rounded down, so that what is inside something else stays there. */
+static uint64_t hundredths(const tide_journal *e, uint64_t ns) {
+    return (ns - e->begun) / 10;
 }
 
 static void add_string(line *l, const char *key, const tide_journal_name *name) {
@@ -66,10 +69,10 @@ static void begin(line *l, const char *phase) {
 }
 
 /* Of the thread. What comes before the names has no escapes, which not all readers know there. */
-static void begin_at(line *l, const char *phase, uint64_t ts) {
+static void begin_at(const tide_journal *e, line *l, const char *phase, uint64_t at) {
     begin(l, phase);
     add(l, ",\"tid\":1,\"ts\":");
-    add_time(l, ts);
+    add_time(l, hundredths(e, at));
 }
 
 static void finish(tide_journal *e, line *l) {
@@ -129,16 +132,17 @@ void tide_journal_make_name(tide_journal_name *name, const char *text) {
 
 /* ---- events ---- */
 
-uint64_t tide_journal_now(void) {
+uint64_t tide_journal_now(uint64_t last) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+    uint64_t ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+    return ns > last + TIDE_JOURNAL_TICK ? ns : last + TIDE_JOURNAL_TICK;
 }
 
 static void begin_call(tide_journal *e, line *l, const char *phase, uint64_t now,
                        const tide_journal_name *name, uint64_t id) {
     begin(l, phase);
-    add_field(l, ",\"ts\":", tenths(e, now) / 10);
+    add_field(l, ",\"ts\":", (now - e->begun) / 1000);
     add_field(l, ",\"cat\":\"f\",\"id\":", id);
     add_string(l, ",\"name\":", name);
 }
@@ -187,32 +191,31 @@ static void add_wait(line *l, const tide_journal_wait *wait) {
 void tide_journal_run(tide_journal *e, uint64_t from, uint64_t to, const tide_journal_name *name,
                       const tide_journal_wait *wait) {
     line l;
-    uint64_t begins = tenths(e, from), ends = tenths(e, to);
-    begin_at(&l, "X", begins);
+    begin_at(e, &l, "X", from);
     add(&l, ",\"dur\":");
-    add_time(&l, ends > begins ? ends - begins : 1);
+    add_time(&l, hundredths(e, to) - hundredths(e, from));
     add_string(&l, ",\"name\":", name);
     if (wait->id != 0)
         add_wait(&l, wait);
     finish(e, &l);
 }
 
-/* Begin and end of an arrow each belong to the stretch in which their time is: so it ends after the
- * begin of one. */
+/* Begin and end of an arrow each belong to the stretch in which their time is, between its begin
+ * and its end: for readers which round times differently, not on them. */
 void tide_journal_arrow(tide_journal *e, uint64_t from, uint64_t to) {
     line l;
     e->arrows++;
-    begin_at(&l, "s", tenths(e, from));
+    begin_at(e, &l, "s", from);
     add_field(&l, ",\"cat\":\"w\",\"name\":\"wakes\",\"id\":", e->arrows);
     finish(e, &l);
-    begin_at(&l, "f", tenths(e, to) + 1);
+    begin_at(e, &l, "f", to + TIDE_JOURNAL_TICK / 2);
     add_field(&l, ",\"bp\":\"e\",\"cat\":\"w\",\"name\":\"wakes\",\"id\":", e->arrows);
     finish(e, &l);
 }
 
 static void add_counter(tide_journal *e, uint64_t now, const char *what, uint64_t value) {
     line l;
-    begin_at(&l, "C", tenths(e, now));
+    begin_at(e, &l, "C", now);
     add_field(&l, what, value);
     add(&l, "}");
     finish(e, &l);
@@ -226,15 +229,20 @@ void tide_journal_count(tide_journal *e, uint64_t now, int load, size_t kilobyte
 void tide_journal_deadline(tide_journal *e, uint64_t now, const char *what, double ms,
                            uint64_t id) {
     line l;
-    begin_at(&l, "i", tenths(e, now));
+    begin_at(e, &l, "i", now);
     add(&l, ",\"s\":\"t\",\"name\":\"deadline\"");
     add_text(&l, ",\"args\":{\"of\":", what);
     add(&l, ",\"ms\":");
-    add_time(&l, (uint64_t)(ms * 10 + 0.5));
+    add_time(&l, (uint64_t)(ms * 100 + 0.5));
     if (id != 0)
         add_field(&l, ",\"id\":", id);
     add(&l, "}");
     finish(e, &l);
+}
+
+void tide_journal_flush(tide_journal *e) {
+    for (int i = 0; i < e->count; i++)
+        tide_output_flush(e->outputs[i]);
 }
 
 void tide_journal_close(tide_journal *e) {

@@ -22,7 +22,7 @@
 
 #pragma GCC visibility push(hidden)
 
-enum { TIDE_JOURNAL_OUTPUTS = 2, TIDE_JOURNAL_NAME = 120 };
+enum { TIDE_JOURNAL_OUTPUTS = 2, TIDE_JOURNAL_NAME = 120, TIDE_JOURNAL_TICK = 40 };
 
 /* A name, as it stands in JSON. */
 typedef struct tide_journal_name {
@@ -47,8 +47,9 @@ typedef struct tide_journal_wait {
     int line;       /* or 0 */
 } tide_journal_wait;
 
-/* ns of a monotonic clock */
-uint64_t tide_journal_now(void);
+/* ns of a monotonic clock, at least a tick after the last time: so that what is told in an order
+ * has times in that order, which differ. */
+uint64_t tide_journal_now(uint64_t last);
 
 /* Makes a name of a text, shortened and escaped: it may stand in a page as well. */
 void tide_journal_make_name(tide_journal_name *name, const char *text);
@@ -62,6 +63,9 @@ void tide_journal_run(tide_journal *e, uint64_t from, uint64_t to, const tide_jo
 void tide_journal_arrow(tide_journal *e, uint64_t from, uint64_t to);
 void tide_journal_count(tide_journal *e, uint64_t now, int load, size_t kilobytes);
 void tide_journal_deadline(tide_journal *e, uint64_t now, const char *what, double ms, uint64_t id);
+
+/* Writes out what has been told. */
+void tide_journal_flush(tide_journal *e);
 
 /* Closes the outputs. */
 void tide_journal_close(tide_journal *e);

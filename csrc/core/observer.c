@@ -21,7 +21,6 @@
 
 /* ns */
 #define SAMPLE_EVERY 20000000
-#define SHORTLY 100
 
 enum { FOLLOWED_MAX = 100 }; /* promises that calls have returned, one the other */
 
@@ -80,13 +79,18 @@ typedef struct tide_observer {
     } ended; /* the call that was over last: its promise is settled after that */
 
     uint64_t now;   /* when something was told last */
-    uint64_t awake; /* a time shortly before the end of the last stretch, in that */
+    uint64_t awake; /* before the end of the last stretch, in that */
     struct {
         uint64_t since, idle, poll;
     } load;
 
     void (*drive)(lua_State *L, tide_runtime *rt);
 } tide_observer;
+
+static uint64_t tick(tide_observer *o) {
+    o->now = tide_journal_now(o->now);
+    return o->now;
+}
 
 /* ---- functions ---- */
 
@@ -179,14 +183,14 @@ static cause cause_of_job(const tide_runtime *rt) {
 
 /* Who runs now. A promise that a job settles has been settled by who has queued that job. */
 static cause current_cause(const tide_runtime *rt) {
-    const tide_observer *o = rt->observer;
+    tide_observer *o = rt->observer;
     if (o->running != NULL)
-        return (cause){o->records[o->running->record].id, tide_journal_now()};
+        return (cause){o->records[o->running->record].id, tick(o)};
     if (o->callback.since != 0)
-        return (cause){NO_CALL, tide_journal_now()};
+        return (cause){NO_CALL, tick(o)};
     if (rt->running)
         return cause_of_job(rt);
-    return (cause){SCRIPT, tide_journal_now()};
+    return (cause){SCRIPT, tick(o)};
 }
 
 /* ---- the script ---- */
@@ -194,8 +198,7 @@ static cause current_cause(const tide_runtime *rt) {
 static void leave_script(tide_observer *o, const tide_journal_wait *wait) {
     if (o->script.since == 0)
         return;
-    o->now = tide_journal_now();
-    tide_journal_run(&o->events, o->script.since, o->now, name_of(o, 0), wait);
+    tide_journal_run(&o->events, o->script.since, tick(o), name_of(o, 0), wait);
     o->script.since = 0;
 }
 
@@ -203,6 +206,7 @@ static void leave_script(tide_observer *o, const tide_journal_wait *wait) {
 static void enter_script(tide_observer *o) {
     if (o->script.since != 0 || o->script.over)
         return;
+    o->now += TIDE_JOURNAL_TICK;
     o->script.since = o->now;
 }
 
@@ -279,8 +283,7 @@ static uint32_t begin_call(lua_State *L, tide_runtime *rt, tide_node *t, uint64_
         (record){.task = t, .id = ++o->ids, .announced = t->promise.u.call, .function = f};
     t->promise.u.call = number;
     tide_label *label = label_of(o, number);
-    o->now = tide_journal_now();
-    tide_journal_begin(&o->events, o->now, &label->name, o->ids, by == SCRIPT ? -1 : (int64_t)by,
+    tide_journal_begin(&o->events, tick(o), &label->name, o->ids, by == SCRIPT ? -1 : (int64_t)by,
                        label->told ? NULL : label->place);
     label->told = true;
     return number;
@@ -291,7 +294,7 @@ static void go_on(tide_runtime *rt, uint32_t number) {
     tide_observer *o = rt->observer;
     record *r = &o->records[number];
     cause c = rt->tasks.running.direct ? cause_of_job(rt) : (cause){NO_CALL, 0};
-    o->now = tide_journal_now();
+    tick(o);
     if (r->waits && c.since != 0 && c.id != r->id)
         tide_journal_arrow(&o->events, c.since, o->now);
     r->waits = false;
@@ -301,9 +304,11 @@ static void go_on(tide_runtime *rt, uint32_t number) {
 static void end_callback(tide_observer *o) {
     static const tide_journal_wait none;
     uint64_t since = o->callback.since;
-    if (since != 0)
-        tide_journal_run(&o->events, since, o->now,
-                         &o->labels.functions[o->callback.function]->name, &none);
+    if (since == 0)
+        return;
+    o->now += TIDE_JOURNAL_TICK;
+    tide_journal_run(&o->events, since, o->now, &o->labels.functions[o->callback.function]->name,
+                     &none);
     o->callback.since = 0;
 }
 
@@ -315,7 +320,7 @@ static void end_stretch(lua_State *L, tide_runtime *rt, const stretch *s, int st
     lua_Debug ar;
     tide_journal_wait wait = {0};
     record *r = &o->records[s->record];
-    o->now = tide_journal_now();
+    tick(o);
     if (status == LUA_YIELD) {
         wait.id = r->id;
         r->waits = rt->tasks.yield != TIDE_YIELD_START;
@@ -327,7 +332,7 @@ static void end_stretch(lua_State *L, tide_runtime *rt, const stretch *s, int st
         r->failed = status != LUA_OK || rt->tasks.failed;
     }
     tide_journal_run(&o->events, s->since, o->now, name_of(o, s->record), &wait);
-    o->awake = o->now - s->since > SHORTLY ? o->now - SHORTLY : s->since;
+    o->awake = o->now - TIDE_JOURNAL_TICK / 2;
 }
 
 /* ---- standing in ---- */
@@ -371,9 +376,9 @@ static void call(lua_State *L, int nargs, int nresults, lua_KContext context, lu
     tide_observer *o = rt->observer;
     end_callback(o);
     o->callback.function = function_at(L, rt, L, -nargs - 1);
-    o->now = o->callback.since = tide_journal_now();
+    o->callback.since = tick(o);
     lua_callk(L, nargs, nresults, context, k);
-    o->now = tide_journal_now();
+    tick(o);
     end_callback(o);
 }
 
@@ -419,7 +424,7 @@ static void drive(lua_State *L, tide_runtime *rt) {
     leave_script(o, &wait);
     o->script.woken = (cause){NO_CALL, 0};
     o->drive(L, rt);
-    o->now = tide_journal_now();
+    tick(o);
     enter_script(o);
     if (o->script.woken.since != 0 && o->script.since != 0)
         tide_journal_arrow(&o->events, o->script.woken.since, o->now);
@@ -448,8 +453,7 @@ static void time_out(const tide_runtime *rt, const void *scope, const char *what
     for (uint32_t i = 1; i < o->record_count && id == NO_CALL; i++)
         if (o->records[i].task != NULL && o->records[i].waits && o->records[i].awaited == scope)
             id = o->records[i].id;
-    o->now = tide_journal_now();
-    tide_journal_deadline(&o->events, o->now, what, ms, id);
+    tide_journal_deadline(&o->events, tick(o), what, ms, id);
 }
 
 /* ---- the loop ---- */
@@ -464,17 +468,18 @@ static void sample(lua_State *L, tide_observer *o) {
     o->load.idle = 0;
 }
 
-void tide_observer_begin_poll(lua_State *L, tide_runtime *rt) {
+void tide_observer_begin_poll(lua_State *L, tide_runtime *rt, bool may_block) {
     tide_observer *o = rt->observer;
     end_callback(o);
-    o->now = o->load.poll = tide_journal_now();
+    o->load.poll = tick(o);
     sample(L, o);
+    if (may_block)
+        tide_journal_flush(&o->events);
 }
 
 void tide_observer_end_poll(lua_State *L, tide_runtime *rt) {
     tide_observer *o = rt->observer;
-    o->now = tide_journal_now();
-    o->load.idle += o->now - o->load.poll;
+    o->load.idle += tick(o) - o->load.poll;
     sample(L, o);
 }
 
@@ -505,7 +510,7 @@ static tide_observer *new_observer(void) {
 /* The script is function 0 and the first call. */
 static void begin_script(tide_observer *o) {
     o->ids = o->records[0].id = SCRIPT;
-    o->now = o->script.since = o->load.since = o->events.begun = tide_journal_now();
+    o->now = o->script.since = o->load.since = o->events.begun = tide_journal_now(0);
     tide_journal_begin(&o->events, o->now, name_of(o, 0), SCRIPT, -1, NULL);
 }
 
@@ -532,10 +537,9 @@ static void stand_back(tide_runtime *rt) {
 /* What still runs, or waits, does so up to here. */
 static void end_all(tide_observer *o) {
     static const tide_journal_wait none;
-    o->now = tide_journal_now();
     for (const stretch *s = o->running; s != NULL; s = s->outer) {
         tide_journal_wait wait = {.id = o->records[s->record].id};
-        tide_journal_run(&o->events, s->since, o->now, name_of(o, s->record), &wait);
+        tide_journal_run(&o->events, s->since, tick(o), name_of(o, s->record), &wait);
     }
     end_callback(o);
     for (uint32_t i = 1; i < o->record_count; i++)

@@ -13,8 +13,9 @@
 
 #pragma GCC visibility push(hidden)
 
-/* The loop waits for what comes from outside; does so no more. There is an observer. */
-void tide_observer_begin_poll(lua_State *L, tide_runtime *rt);
+/* The loop waits for what comes from outside; does so no more. There is an observer. What has been
+ * told is in the files while the loop blocks: a program may be killed there. */
+void tide_observer_begin_poll(lua_State *L, tide_runtime *rt, bool may_block);
 void tide_observer_end_poll(lua_State *L, tide_runtime *rt);
 
 /* The runtime closes: ends the files. Cannot fail. */

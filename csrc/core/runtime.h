@@ -210,6 +210,8 @@ struct tide_runtime {
         int number;                        /* of the signal */
         uint64_t since;                    /* when it came, ns */
         bool due;                          /* the top level has yet to be interrupted */
+        bool goes_on;                      /* the program does, after an interruption */
+        bool insists;                      /* what catches it gets it again */
         int ref_function;                  /* what is called at the signal */
         int ref_reason;                    /* what is raised, or 0 */
         lua_State *main;

@@ -127,9 +127,21 @@ static void begin_anew(tide_runtime *rt) {
         t->promise.flags &= (uint16_t)~TIDE_RECEIVED;
 }
 
+/* Raises the reason in a function of the program's, once again. */
+static void raise_again(lua_State *L, tide_runtime *rt, lua_Debug *ar) {
+    lua_getinfo(L, "S", ar);
+    if (tide_runtime_hides(rt, ar->source))
+        return;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->interruption.ref_reason);
+    lua_error(L);
+}
+
 static void on_step(lua_State *L, lua_Debug *ar) {
     tide_runtime *rt = heeding.rt;
-    (void)ar;
+    if (rt != NULL && rt->interruption.insists) {
+        raise_again(L, rt, ar);
+        return;
+    }
     if (rt == NULL || rt->interruption.stage == TIDE_UNINTERRUPTED) {
         lua_sethook(L, NULL, 0, 0);
         return;
@@ -145,6 +157,8 @@ static void on_step(lua_State *L, lua_Debug *ar) {
         else if (interrupted && rt->tasks.running.task != NULL)
             rt->interrupt |= tide_interruption_is_pending(rt); /* else the top level waits on */
     }
+    if (rt->interruption.insists)
+        return; /* at the next step */
     lua_sethook(L, NULL, 0, 0);
     if (interrupted)
         tide_task_raise_interruption(L, rt);
@@ -164,7 +178,13 @@ static void note(tide_runtime *rt, int number) {
     rt->interruption.stage = TIDE_SIGNALLED;
     rt->interrupt = true;
     lua_sethook(r->task != NULL && r->co != NULL ? r->co : rt->interruption.main, on_step,
-                LUA_MASKCOUNT, TIDE_INTERRUPTION_STEPS);
+                LUA_MASKCOUNT, rt->interruption.insists ? 1 : TIDE_INTERRUPTION_STEPS);
+}
+
+/* Of a key that is held down, in a program that goes on. */
+static bool is_repeated(const tide_runtime *rt) {
+    return rt->interruption.goes_on && rt->interruption.stage == TIDE_SIGNALLED &&
+           uv_hrtime() - rt->interruption.since < 2 * PATIENCE;
 }
 
 /* A child that was forked, and has not polled yet, has no loop of its own. A program that has asked
@@ -179,6 +199,8 @@ static void on_signal(int number) {
         pthread_kill(heeding.thread, number);
         return;
     }
+    if (is_repeated(rt))
+        return;
     if (rt->interruption.stage == TIDE_INTERRUPTED_ALL ||
         (rt->interruption.stage == TIDE_SIGNALLED && !rt->interruption.has_signals)) {
         die(number);
@@ -220,15 +242,17 @@ static int start(tide_runtime *rt, int i) {
     return 0;
 }
 
-/* heed_interruptions(f): at SIGINT and SIGTERM f is called with the signal's number and
+/* heed_interruptions(f, [goes_on]): at SIGINT and SIGTERM f is called with the signal's number and
  * the reason; it interrupts functions and groups with interrupt(). The top level is
  * interrupted besides. If f returns true, the program goes on, and the next signal is as the first
- * one; else that ends it. To be called on the main thread. */
+ * one; else that ends it. With goes_on a signal that follows another one at once is not taken for a
+ * second one. To be called on the main thread. */
 static int heed_interruptions(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
     tide_argument_callable(L, 1);
     if (heeding.rt != NULL)
         return luaL_error(L, "somebody heeds interruptions already");
+    rt->interruption.goes_on = lua_toboolean(L, 2);
     lua_settop(L, 1);
     rt->interruption.ref_function = luaL_ref(L, LUA_REGISTRYINDEX);
     rt->interruption.main = L;
@@ -303,6 +327,20 @@ static int interrupt(lua_State *L) {
     return 2;
 }
 
+/* insist(on): what runs now, or goes on at the top level, is ended, whatever it catches: the reason
+ * is raised at each of its steps, until insist(false) is called. */
+static int insist(lua_State *L) {
+    tide_runtime *rt = tide_runtime_here(L);
+    const struct tide_running *r = &rt->tasks.running;
+    rt->interruption.insists = lua_toboolean(L, 1);
+    if (!rt->interruption.insists)
+        return 0;
+    lua_sethook(rt->interruption.main, on_step, LUA_MASKCOUNT, 1);
+    if (r->task != NULL && r->co != NULL)
+        lua_sethook(r->co, on_step, LUA_MASKCOUNT, 1);
+    return 0;
+}
+
 /* settle(promise): drives the loop until it is settled, or nothing is left; whatever becomes of it
  * is still to be handled */
 static int settle(lua_State *L) {
@@ -326,5 +364,6 @@ const luaL_Reg tide_interruption_functions[] = {{"heed_interruptions", heed_inte
                                                 {"interruptible", interruptible},
                                                 {"awaited_on_top", awaited_on_top},
                                                 {"interrupt", interrupt},
+                                                {"insist", insist},
                                                 {"settle", settle},
                                                 {NULL, NULL}};

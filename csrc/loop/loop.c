@@ -133,10 +133,13 @@ static void poll_virtual(tide_runtime *rt, drive_mode mode, uint64_t limit) {
         poll_at_once(rt, mode);
 }
 
-static void poll(lua_State *L, tide_runtime *rt, const drive *d) {
+/* How long a poll may block. */
+static uint64_t poll_limit(tide_runtime *rt, const drive *d) {
     uint64_t limit = alive(rt) ? patience(rt) : 0;
-    if (limit > d->longest)
-        limit = d->longest;
+    return limit < d->longest ? limit : d->longest;
+}
+
+static void poll(lua_State *L, tide_runtime *rt, const drive *d, uint64_t limit) {
     if (limit > 0 || d->mode == DRIVE_TURN || uv_loop_alive(&rt->loop))
         make_own(L, rt); /* else the system is not asked at all */
     if (rt->test.is_virtual) {
@@ -156,9 +159,10 @@ static void poll(lua_State *L, tide_runtime *rt, const drive *d) {
 }
 
 static void poll_observed(lua_State *L, tide_runtime *rt, const drive *d) {
+    uint64_t limit = poll_limit(rt, d);
     if (rt->observer != NULL)
-        tide_observer_begin_poll(L, rt);
-    poll(L, rt, d);
+        tide_observer_begin_poll(L, rt, limit > 0);
+    poll(L, rt, d, limit);
     if (rt->observer != NULL)
         tide_observer_end_poll(L, rt);
 }

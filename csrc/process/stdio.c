@@ -169,6 +169,16 @@ static int is_terminal(lua_State *L) {
     return 1;
 }
 
+/* call_foreign(f): calls a function of another library, as package.loadlib gives it, that takes
+ * nothing; what it returns is no number of results */
+static int call_foreign(lua_State *L) {
+    void (*f)(void) = (void (*)(void))lua_tocfunction(L, 1);
+    if (f == NULL)
+        return tide_argument_fail(L, 1, "C function expected");
+    f();
+    return 0;
+}
+
 /* flush(): what C has written to its streams, libraries included */
 static int flush(lua_State *L) {
     (void)L;
@@ -247,6 +257,7 @@ void tide_stdio_open(lua_State *L, tide_runtime *rt) {
 }
 
 const luaL_Reg tide_stdio_functions[] = {{"brings", brings},
+                                         {"call_foreign", call_foreign},
                                          {"flush", flush},
                                          {"is_terminal", is_terminal},
                                          {"open", open_standard},

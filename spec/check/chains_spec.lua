@@ -61,6 +61,7 @@ describe("moontide check:", function()
     "fetch('a'):next(function() end)",
     "fetch('a'):finally(function() end)",
     "fetch('a'):catch(function() -- there need not be one\n end)",
+    "fetch('a'):catch(function() --[[ there need not be one ]] end)",
     "local p = ... p:catch(function() end)",
     "fetch('a'):catch(function() return nil end)",
     "tide.set_timeout(function() end, 10)",

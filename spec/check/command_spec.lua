@@ -1,8 +1,13 @@
 -- Of: check/command, check/files, check/report, check/codes
 local child = require "spec.support.child"
 local codes = require "moontide.check.codes"
+local fs = require "moontide.fs"
+local json = require "dkjson"
 local leak = require "spec.support.leak"
+local net = require "moontide.net"
 local programs = dofile "tools/programs.lua"
+local report = require "moontide.check.report"
+local await = require("moontide").await
 local with_files = require("spec.support.check").with_files
 
 local FAULTY = 'local tide = require "moontide"\n\ntide.sleep(1)\n'
@@ -71,6 +76,17 @@ describe("moontide check", function()
     end)
   end)
 
+  it("--format=json is JSON where a name is no UTF-8", function()
+    local list = {}
+    for i, name in ipairs { "\u{e4}.lua", "\xe4.lua" } do
+      list[i] = { path = name, line = 1, column = 1, code = "T101", message = "" }
+    end
+    local text = report.FORMATS.json(list)
+    assert.is_truthy(utf8.len(text))
+    local decoded = json.decode(text)
+    assert.same({ "\u{e4}.lua", "\u{fffd}.lua" }, { decoded[1].file, decoded[2].file })
+  end)
+
   it("--help names every code", function()
     local result = check("--help")
     assert.same({ code = 0, err = "" }, { code = result.code, err = result.err })
@@ -100,6 +116,24 @@ describe("moontide check", function()
     local result = check("no such file")
     assert.equal(1, result.code)
     assert.matches("^moontide: SystemError: ENOENT: [^\n]*'no such file'\n$", result.err)
+  end)
+
+  it("exits with 1 for a file that cannot be read, and checks nothing", function()
+    with_files({ ["a.lua"] = FAULTY }, function(folder)
+      local _ <close> = await(net.listen { path = folder .. "/socket" })
+      local result = check(folder .. "/a.lua", folder .. "/socket")
+      assert.same({ code = 1, out = "" }, { code = result.code, out = result.out })
+      assert.matches("^moontide: SystemError: [^\n]*/socket'\n$", result.err)
+    end)
+  end)
+
+  it("follows links to files in folders, and none to folders", function()
+    with_files({ ["a/b.lua"] = FAULTY, text = FAULTY }, function(folder)
+      await(fs.symlink("../text", folder .. "/a/c.lua"))
+      await(fs.symlink("..", folder .. "/a/around"))
+      await(fs.symlink("nowhere", folder .. "/a/d.lua"))
+      assert.equal(2, select(2, check(folder).out:gsub(":3:1: ", "")))
+    end)
   end)
 
   it("says in one line that luacheck is missing", function()

@@ -41,6 +41,11 @@ describe("a comment `moontide: ignore`", function()
     end
   end)
 
+  it("is about nothing where no code follows", function()
+    assert.same({ "a.lua:2 T101" }, found(SLEEP .. "sleep(1)\n-- moontide: ignore T101\n"))
+    assert.same({}, found("-- moontide: ignore T101"))
+  end)
+
   it("is none in a text", function()
     assert.same({ "a.lua:2 T101" }, found(SLEEP .. 'sleep(1) print("-- moontide: ignore T101")\n'))
   end)

@@ -74,6 +74,25 @@ describe("moontide check", function()
     })
   end)
 
+  it("T001 tells what only Lua's compiler sees", function()
+    for _, text in ipairs {
+      "break", "goto away", "::here:: ::here::", "local x <const> = 1 x = 2",
+      "local x <static> = 1", "function f() return ... end",
+    } do
+      local files = { ["a.lua"] = 'local tide = require "moontide"\n' .. text, ["b.lua"] = text }
+      assert.same({ "a.lua:2 T001", "b.lua:1 T001" }, findings(files), text)
+    end
+  end)
+
+  it("leaves out a byte order mark, as Lua does", function()
+    local text = 'local tide = require "moontide"\ntide.sleep(1)\n'
+    assert.same({ "a.lua:2 T101", "b.lua:3 T101", "c.lua:1 T001" }, findings {
+      ["a.lua"] = "\u{FEFF}" .. text,
+      ["b.lua"] = "\u{FEFF}#!/usr/bin/env moontide\n" .. text,
+      ["c.lua"] = "\u{FEFF}x = = 1",
+    })
+  end)
+
   it("accepts all of Lua's syntax, a first line for the shell, and other encodings", function()
     local text = "#!/usr/bin/env moontide\nlocal tide <const> = require 'moontide'\n"
       .. "local f <close> = nil\nfor i = 1, 3 // 2 do goto next print(tide, i) ::next:: end\n"

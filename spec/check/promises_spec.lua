@@ -265,7 +265,74 @@ describe("moontide check:", function()
       ]],
   })
 
+  it("says nothing of fields that others may have set:", programs.each {
+      "local t = { text = fetch('a') } local u = t u.text = 'b' print('a' .. t.text)",
+      "local t = { text = fetch('a') } local function settle(u) u.text = await(u.text) end " ..
+        "settle(t) print('a' .. t.text)",
+      "local t = { text = fetch('a') } for k in pairs(t) do rawset(t, k, 'b') end " ..
+        "print('a' .. t.text)",
+      "local t = { a = { text = fetch('a') } } local a = t.a a.text = 'b' print('a' .. t.a.text)",
+      "t = { text = fetch('a') } print('a' .. t.text)",
+      "local M = { text = fetch('a') } " ..
+        "function M:settle() self.text = await(self.text) end M:settle() print('a' .. M.text)",
+      [[
+        local Page = {}
+        Page.__index = Page
+        function Page.new() return setmetatable({ text = fetch('a') }, Page) end
+        function Page:settle() self.text = await(self.text) end
+        local page = Page.new()
+        page:settle()
+        print('a' .. page.text)
+      ]],
+  })
+
+  it("says nothing of methods that are not those of the class:", programs.each {
+      "local Base = { save = save } Base.__index = Base local it = setmetatable({}, Base) " ..
+        "it.save = print it.save(1)",
+      "local Base = { save = save } Base.__index = Base " ..
+        "setmetatable({ save = print }, Base):save()",
+      "local Base = { save = save } Base.__index = Base " ..
+        "local function new(it) return setmetatable(it or {}, Base) end " ..
+        "new({ save = print }):save() new():save()",
+      [[
+        local Base = {}
+        Base.__index = Base
+        function Base:save() return save(self) end
+        function Base:finish() self:save() end
+        local Quiet = setmetatable({}, Base)
+        Quiet.__index = Quiet
+        function Quiet:save() print(self) end
+        setmetatable({}, Quiet):finish()
+      ]],
+  })
+
+  it("finds methods of objects that are known in part, and of all classes alike:", programs.each {
+      [[
+        local Store = {}
+        Store.__index = Store
+        function Store:new(it) return setmetatable(it or {}, self) end
+        function Store:save() return save(self) end
+        function Store.open(it)
+          return setmetatable(it or {}, Store)
+        end
+        function Store:finish() self:save() end --> T101
+        Store.open():save() --> T101
+      ]],
+      [[
+        local One, Other = {}, {}
+        One.__index, Other.__index = One, Other
+        One.save = async(function(self) print(self) end)
+        function Other:save() return fetch(self) end
+        function One:finish() self:save() end --> T101
+        function Other:finish() self:save() end --> T101
+      ]],
+  })
+
   it("T103 says nothing of", programs.each {
+      "local p = fetch('a') print('reads ' .. tostring(p)) await(p)",
+      "local p = fetch('a') print(('reads %s'):format(p)) await(p)",
+      "local order, list = {}, { fetch('a') } for i, p in ipairs(list) do order[p] = i end " ..
+        "table.sort(list, function(a, b) return order[a] > order[b] end)",
       "print('a' .. await(fetch('a')))",
       "local one, other = fetch('a'), fetch('b') print(one == other)",
       "local current = fetch('a') print(current == ...)",

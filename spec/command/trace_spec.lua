@@ -52,7 +52,7 @@ local function waits_of(events, name)
 end
 
 -- Less than the smallest difference of two times.
-local EPSILON = 0.05
+local EPSILON = 0.005
 
 -- Each call begins and ends once, in this order, under one name.
 local function check_calls(events)
@@ -90,12 +90,13 @@ local function check_stretches(events)
   end
 end
 
--- Each arrow begins and ends once, in this order, each in a stretch.
+-- Each arrow begins and ends once, in this order, each in a stretch: not on its edges, which
+-- readers round to whole nanoseconds.
 local function check_arrows(events)
   local begun, stretches = {}, of_phase(events, "X")
   local function inside(event)
     for _, x in ipairs(stretches) do
-      if x.ts <= event.ts and event.ts <= x.ts + x.dur + EPSILON then return true end
+      if x.ts + EPSILON < event.ts and event.ts < x.ts + x.dur - EPSILON then return true end
     end
   end
   for _, event in ipairs(of_phase(events, "s")) do
@@ -391,6 +392,14 @@ describe("moontide --trace", function()
     }, result)
   end)
 
+  it("does not write two things to one file", function()
+    local result = child.with_file("print 'ran'", function(script)
+      return child.shell(child.command("bin/moontide", "--trace", "x", "--timeline", "x", script))
+    end)
+    local message = "moontide: --trace and --timeline both write 'x'\n"
+    assert.same({ code = 1, out = "", err = message }, result)
+  end)
+
   it("says once that a file cannot be written to any more, and goes on", function()
     local full = io.open("/dev/full", "r")
     if not full then return pending "no /dev/full here" end
@@ -408,6 +417,35 @@ describe("moontide --trace", function()
       out = "done\n",
       err = "moontide: /dev/full: No space left on device; the rest of it is left out\n",
     }, result)
+  end)
+
+  it("tells that nobody reads the pipe any more, and goes on", function()
+    local result = child.with_file([[
+      local tide = require "moontide"
+      local f = tide.async(function() end)
+      for _ = 1, 5000 do f() end
+      io.stderr:write("done\n")
+    ]], function(script)
+      local command = child.command("bin/moontide", "--trace", "/dev/stdout", script)
+      return child.shell("({ " .. command .. "; echo $? >&2; } | true)")
+    end)
+    assert.matches("^moontide: /dev/stdout: Broken pipe; [^\n]*\ndone\n0\n$", result.err)
+  end)
+
+  it("has what was told before a program was killed that waits", function()
+    local path = os.tmpname()
+    local _ <close> = setmetatable({}, { __close = function() os.remove(path) end })
+    local result = child.with_file([[
+      local tide = require "moontide"
+      os.execute("(sleep 0.1; kill -KILL $PPID) &")
+      local wait = tide.async(function() tide.await(tide.sleep(60000)) end)
+      tide.await(wait())
+    ]], function(script)
+      return child.shell(child.command("bin/moontide", "--trace", path, script))
+    end)
+    assert.equal(137, result.code)
+    local events = assert(json.decode((read(path):gsub(",\n$", "]"))))
+    assert.same({ "sleep" }, waits_of(events, "wait"))
   end)
 
   it("needs 200 bytes for a call at most", function()

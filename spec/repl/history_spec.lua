@@ -55,6 +55,13 @@ describe("the REPL's history", function()
     assert.same({ "1 + 1", "x = 2", "x" }, (session(path)))
   end)
 
+  it("keeps a last line that has no end apart from the next one", function()
+    local path = files.directory() .. "/history"
+    files.write(path, "1\n2")
+    assert.same({ "1", "2" }, (session(path, "3")))
+    assert.equal("1\n2\n3\n", files.read(path))
+  end)
+
   it("has each of several lines; none that is empty, or the same as before", function()
     local path = files.directory() .. "/history"
     local _, told = session(path, "a\nb", "", "  ", "b", "a")

@@ -60,6 +60,12 @@ stdin:1: unexpected symbol near <eof>
 ]], err)
   end)
 
+  it("takes `=` before an expression, as lua does, and tells of a string without an end", function()
+    local out, err = answers("=1 + 2\n = 3, 4\n'abc\n'ab\\\nc'\n7\n")
+    assert.equal('3\n3\t4\n"ab\\nc"\n7', out)
+    assert.equal("stdin:1: unfinished string near ''abc'\n", err)
+  end)
+
   it("tells errors with a trace, and goes on", function()
     local out, err = answers("error('bad')\nerror({})\n1\n")
     assert.equal("1", out)
@@ -224,6 +230,17 @@ for _, kind in ipairs { "lua-readline", "plain lines" } do
       end)
     end
 
+    it("takes a Ctrl-C that is held down for one", function()
+      session(function(t)
+        t:enter("print('rea', 'dy'); while true do end")
+        t:expect("rea\tdy\r\n")
+        t:type(CTRL_C .. CTRL_C .. CTRL_C)
+        t:expect("AbortError")
+        t:enter("'back'")
+        t:expect('"back"')
+      end)
+    end)
+
     it("ends what is caught before, at the next Ctrl-C", function()
       session(function(t)
         t:enter("spin = async(function() "
@@ -237,6 +254,29 @@ for _, kind in ipairs { "lua-readline", "plain lines" } do
         t:expect('"back"')
       end)
     end)
+
+    for what, line in pairs {
+      ["calls"] = "again(spin)",
+      ["calls in an async function"] = "await(async(again)(spin))",
+      ["awaits"] = "again(await, tide.sleep(1e8))",
+      ["calls in a callback"] = "tide.set_timeout(again, 1, spin); await(tide.sleep(1e8))",
+      ["calls in a function that is not awaited"] = "tide.set_immediate(async(again), spin)",
+    } do
+      it("ends what catches all errors of its " .. what .. ", at the second Ctrl-C", function()
+        session(function(t)
+          t:enter("spin = function() while true do end end")
+          t:enter("again = function(f, ...) print('be', 'gun'); "
+            .. "while true do pcall(f, ...); print('cau', 'ght') end end")
+          t:enter(line)
+          t:expect("be\tgun\r\n")
+          t:type(CTRL_C)
+          t:expect("cau\tght\r\n")
+          t:type(CTRL_C)
+          t:enter("'back'")
+          t:expect('"back"')
+        end)
+      end)
+    end
 
     it("leaves other functions alone at Ctrl-C", function()
       session(function(t)
@@ -380,6 +420,36 @@ describe("the line that is being typed", function()
       end)
     end)
   end
+
+  it("is as wide as the terminal is now", function()
+    session(function(t)
+      meanwhile(t, "os.execute 'stty cols 40 </dev/tty'; print 'above'", "1 + 1")
+      t:expect("above")
+      t:expect("> 1 + 1")
+      t:type(" --" .. ("x"):rep(40) .. CTRL_A)
+      t:expect("\27[A") -- the cursor is a row higher
+      t:type("\r")
+      t:expect("2\r\n")
+    end)
+  end)
+
+  it("leaves no descriptor open when it is dropped", function()
+    local function descriptors(t)
+      t:enter("#require('moontide.fs').scandir('/proc/self/fd'):await()")
+      t:expect("%d+\r\n", true)
+      return tonumber(t.received:match("(%d+)\r\n[^\n]*$"))
+    end
+    session(function(t)
+      t:enter("1")
+      local before = descriptors(t)
+      for _ = 1, 3 do
+        t:enter("if x then")
+        t:expect(">> ")
+        t:type(CTRL_C)
+      end
+      assert.equal(before, descriptors(t))
+    end)
+  end)
 
   it("may be several that are pasted", function()
     session(function(t)

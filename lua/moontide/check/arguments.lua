@@ -20,19 +20,31 @@ local function is_part_of_text(call)
     or kinds.is_call(up) and calls.standard(up) == "string.format"
 end
 
+--- Whether an argument is a variable that is used elsewhere, where the promise may be awaited.
+local function is_used_elsewhere(argument)
+  return argument.tag == "Id" and #argument.var.uses > 1
+end
+
 --- Whether a function of Lua's own is given a promise that it can do nothing with.
 local function is_lost_in(name, call, i, argument, promise)
+  if name == "string.format" and is_used_elsewhere(argument) then
+    return false
+  end
   return standard.takes_values(name, i)
     -- it only looks: who else could await what is made in the call?
     or standard.looks_only(name) and kinds.is_call(argument) and promise.must_use
       and call.is_statement
     or name == "tostring" and promise.must_use and is_part_of_text(call)
+      and not is_used_elsewhere(argument)
 end
 
---- A list of promises for who joins or compares its items.
+--- A list of promises for who joins its items, or compares them in no way of the program's own.
 local function check_items(call, argument, report)
   local name = calls.standard(call)
-  if name and standard.reads_items(name) and types.is(items.of(kinds.of(argument)), "promise") then
+  local callback = name and standard.callback(name)
+  if not name or not standard.reads_items(name) or callback and call[callback + 1] then
+    return
+  elseif types.is(items.of(kinds.of(argument)), "promise") then
     report("T103", argument, ("'%s' gets a list of promises: await Promise.all of it"):format(name))
   end
 end
@@ -104,11 +116,13 @@ local function check_kind(call, i, argument, report)
   if not declared then
     return
   end
-  local found, name = kinds.of(argument), wording.name_of(call)
+  local found = kinds.of(argument)
   if types.is(found, "function") and not annotated.may_take_function(declared) then
-    report("T112", argument, ("a function is no argument #%d for '%s'"):format(i, name))
+    report("T112", argument,
+      ("a function is no argument #%d for '%s'"):format(i, wording.name_of(call)))
   elseif is_called_first(argument, found) and annotated.takes_function(declared) then
-    report("T112", argument, ("'%s' wants the function, not a call of it"):format(name))
+    report("T112", argument,
+      ("'%s' wants the function, not a call of it"):format(wording.name_of(call)))
   elseif argument.tag == "Table" then
     check_options(call, declared, argument, report)
   end

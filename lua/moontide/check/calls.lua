@@ -22,9 +22,31 @@ end
 
 ---- what is called ----
 
+--- Whether two functions both give promises that have to be taken, or both do not.
+local function are_alike(one, other)
+  local given, others = M.result_of(one, 1), M.result_of(other, 1)
+  return types.is(other, "function")
+    and (types.is_promise(given) and given.must_use or false)
+      == (types.is_promise(others) and others.must_use or false)
+end
+
+--- The method that is called. Of an object that may have others than its class, only what methods
+--- of that name have in common everywhere in the file.
+local function find_method(call)
+  local base, name = kinds.of(call[1]), call[2][1]
+  local found = fields.at(call[1], name)
+  for _, definition in ipairs(found and base.is_partial and call.scope.fields[name] or {}) do
+    local other = definition.value and kinds.nth(definition.value, definition.nth)
+    if not are_alike(found, other) then
+      return nil
+    end
+  end
+  return found
+end
+
 local function find_callee(call)
   if call.tag == "Invoke" then
-    return fields.at(call[1], call[2][1])
+    return find_method(call)
   end
   local callee = kinds.of(call[1])
   local class = callee and callee.class and declarations.class(callee.class)
@@ -257,7 +279,7 @@ local function required(call)
   elseif declarations.class(name[1]) then
     return { kind = "object", class = name[1] }
   end
-  local scope = load_module(name[1], call.path)
+  local scope = load_module(name[1], call.scope.path)
   return scope and join_returns(scope.returns, 1)
 end
 
@@ -266,8 +288,10 @@ local function with_metatable(call)
   if not types.is(meta, "object") or object and object.kind ~= "object" then
     return nil
   end
+  local is_partial = not object or object.is_partial
   object = object or {}
-  return { kind = "object", node = object.node, var = object.var, meta = meta }
+  return { kind = "object", node = object.node, var = object.var, meta = meta,
+    is_partial = is_partial }
 end
 
 -- Functions of Lua's own.

@@ -28,17 +28,10 @@ end
 
 ---- T110: an empty handler ----
 
---- Whether nothing is in the function, not even a word on why.
-local function is_empty(fn, comments)
-  if fn.tag ~= "Function" or #fn[2] > 0 then
-    return false
-  end
-  for _, comment in ipairs(comments) do
-    if comment.offset > fn.offset and comment.offset < fn.end_offset then
-      return false
-    end
-  end
-  return true
+--- Whether nothing is in the function, not even a comment on why.
+local function is_empty(fn, chars)
+  return fn.tag == "Function" and #fn[2] == 0
+    and not chars:get_substring(fn.offset, fn.end_offset):find("--", 1, true)
 end
 
 --- The handler of failures among a call's arguments.
@@ -50,9 +43,9 @@ local function handler_of(call)
   return calls.is_of(call, "moontide.on_unhandled_rejection") and arguments[1]
 end
 
-local function check_handler(call, comments, report)
+local function check_handler(call, chars, report)
   local handler = handler_of(call)
-  if handler and is_empty(handler, comments) then
+  if handler and is_empty(handler, chars) then
     report("T110", handler, "an empty handler swallows every error")
   end
 end
@@ -62,7 +55,7 @@ end
 function M.check(scope, report)
   for _, call in ipairs(scope.calls) do
     check_return(call, report)
-    check_handler(call, scope.text.comments, report)
+    check_handler(call, scope.text.chars, report)
   end
 end
 

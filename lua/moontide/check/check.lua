@@ -70,11 +70,11 @@ local function comes_before(one, other)
   return one.code < other.code
 end
 
---- What is found in the files, in their order.
+--- What is found in the files, in their order. Raises for one that cannot be read.
 ---@param paths string[]
 ---@return moontide.check.Finding[]
 function M.check(paths)
-  project.begin()
+  project.begin(paths)
   local findings, wanted = {}, {}
   for _, path in ipairs(paths) do
     if project.is_concerned(path) or not project.is_valid(path) then

@@ -77,6 +77,23 @@ local function fail(code, message)
   return code
 end
 
+local function find(paths)
+  local check = require "moontide.check.check"
+  declarations.load()
+  return check.check(files.list(paths))
+end
+
+--- What is found; nil and the error for what cannot be read.
+local function try(paths)
+  local ok, found = pcall(find, paths)
+  if ok then
+    return found
+  elseif type(found) ~= "table" or found.name ~= "SystemError" then
+    error(found, 0)
+  end
+  return nil, tostring(found)
+end
+
 --- Checks what the arguments say.
 ---@param args string[] the first is the word "check"
 ---@return integer exit code
@@ -90,13 +107,10 @@ function M.run(args)
   elseif not parser.is_there() then
     return fail(EXIT_ERROR, NO_PARSER)
   end
-  local listed, paths = pcall(files.list, options.paths)
-  if not listed then
-    return fail(EXIT_ERROR, tostring(paths))
+  local findings, failure = try(options.paths)
+  if not findings then
+    return fail(EXIT_ERROR, failure)
   end
-  declarations.load()
-  local check = require "moontide.check.check"
-  local findings = check.check(paths)
   io.stdout:write(report.FORMATS[options.format](findings))
   for _, finding in ipairs(findings) do
     if not codes.is_hint(finding.code) then

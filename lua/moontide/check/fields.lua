@@ -14,17 +14,18 @@ local function add_literal(list, node, name)
   end
 end
 
---- A field that the file gives a table. What is assigned later is not there before.
+--- A field that the file gives a table, and whether it does. What is assigned later is not there
+--- before.
 local function own_field(object, name)
   local var = object.var
   if var and var.is_open then
-    return nil
+    return nil, true
   end
   local assigned = var and var.fields[name] or {}
   local list = table.move(assigned, 1, #assigned, 1, {})
   add_literal(list, object.node, name)
   local found = kinds.of_definitions(list)
-  return #assigned > 0 and types.optional(found) or found
+  return #assigned > 0 and types.optional(found) or found, #list > 0
 end
 
 local function declared_field(class, name)
@@ -47,8 +48,8 @@ function M.of(base, name)
   elseif base.class then
     return declared_field(base.class, name)
   end
-  local own = own_field(base, name)
-  if own or not base.meta then
+  local own, is_own = own_field(base, name)
+  if is_own or not base.meta then
     return own
   end
   return M.of(M.of(base.meta, "__index"), name)

@@ -6,6 +6,16 @@ local M = {}
 
 local await = tide.await
 
+--- What an entry of a folder is; a link is a file where it leads to one.
+local function type_of(entry, path)
+  local kind = entry.type == "unknown" and await(fs.lstat(path)).type or entry.type
+  if kind ~= "link" then
+    return kind
+  end
+  local found, target = pcall(await, fs.stat(path))
+  return found and target.type == "file" and "file" or kind
+end
+
 local function add_folder(list, folder)
   local entries = await(fs.scandir(folder))
   table.sort(entries, function(one, other)
@@ -13,9 +23,10 @@ local function add_folder(list, folder)
   end)
   for _, entry in ipairs(entries) do
     local path = folder:gsub("/?$", "/") .. entry.name
-    if entry.type == "directory" and not entry.name:find("^%.") then
+    local kind = type_of(entry, path)
+    if kind == "directory" and not entry.name:find("^%.") then
       add_folder(list, path)
-    elseif entry.type == "file" and entry.name:find("%.lua$") then
+    elseif kind == "file" and entry.name:find("%.lua$") then
       list[#list + 1] = path
     end
   end

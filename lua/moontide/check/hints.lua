@@ -4,7 +4,6 @@ local effects = require "moontide.check.effects"
 local items = require "moontide.check.items"
 local kinds = require "moontide.check.kinds"
 local names = require "moontide.check.names"
-local types = require "moontide.check.types"
 local wording = require "moontide.check.wording"
 
 local M = {}
@@ -14,12 +13,6 @@ local function awaited_call(node)
   if node and node.tag == "Call" and #node == 2 and calls.is_of(node, "moontide.await") then
     return kinds.is_call(node[2]) and node[2] or nil
   end
-end
-
---- Whether nothing could tell when the call is made.
-local function is_independent(call)
-  local callee = call and calls.callee(call)
-  return types.is(callee, "function") and callee.is_async and effects.is_independent(callee)
 end
 
 --- Whether one of the variables is used in a part of the tree.
@@ -40,19 +33,6 @@ end
 
 ---- T201: one after the other ----
 
---- The function of moontide's that gives data; nil for one that gives an object with methods.
-local function reading(call)
-  local callee, given = calls.callee(call), kinds.of(call)
-  local is_data = types.is(given, "promise") and given.result and not given.result.class
-  return call.tag == "Call" and is_data and callee and callee.signature or nil
-end
-
---- Whether two calls read different things in the same way.
-local function are_readings(one, other)
-  local signature = reading(one)
-  return signature ~= nil and signature == reading(other) and not effects.share(one, other)
-end
-
 --- `local a = await(f())`: the call.
 local function awaited_local(statement)
   return statement.tag == "Local" and statement[2] and #statement[2] == 1
@@ -65,7 +45,7 @@ local function report_sequence(first, second, report)
 end
 
 local function check_pair(first, second, report)
-  if is_independent(first) and is_independent(second) or are_readings(first, second) then
+  if effects.is_independent_call(first) and effects.is_independent_call(second) then
     report_sequence(first, second, report)
   end
 end
@@ -100,31 +80,42 @@ local function is_place(key, loop)
     or key.tag == "Op" and key[1] == "add" and key[2].tag == "Op" and key[2][1] == "len"
 end
 
---- `list[i] = value` and `table.insert(list, value)`: the value.
+--- `list[i] = value` and `table.insert(list, value)`: the value, and the list.
 local function collected(statement, loop)
   local target = statement.tag == "Set" and #statement[1] == 1 and statement[1][1]
   if target and target.tag == "Index" and is_place(target[2], loop) then
-    return statement[2][1]
+    return statement[2][1], target[1]
   elseif statement.tag == "Call" and names.standard(statement[1]) == "table.insert" then
-    return statement[#statement]
+    return statement[#statement], statement[2]
   end
 end
 
---- The call in a loop that does nothing but collect what it gives.
+--- The call in a loop that does nothing but collect what it gives, and the list.
 local function collecting_call(loop)
   local body = loop[#loop]
-  local value = #body > 0 and #body <= 2 and collected(body[#body], loop)
+  if #body == 0 or #body > 2 then
+    return nil
+  end
+  local value, list = collected(body[#body], loop)
   if #body == 1 then
-    return value and awaited_call(value)
+    return value and awaited_call(value), list
   end
   local is_same = value and value.tag == "Id" and body[1].tag == "Local"
     and body[1][1][1].var == value.var
-  return is_same and awaited_local(body[1])
+  return is_same and awaited_local(body[1]), list
+end
+
+--- Whether the calls of a loop need nothing of what is collected there.
+local function is_parallel(call, list)
+  return list.tag == "Id" and not uses(call, { list }) and effects.is_independent_call(call)
 end
 
 local function check_loop(loop, report)
-  local call = is_over_list(loop) and collecting_call(loop)
-  if call and is_independent(call) then
+  if not is_over_list(loop) then
+    return
+  end
+  local call, list = collecting_call(loop)
+  if call and is_parallel(call, list) then
     report("T202", call, ("each '%s' begins when the one before has ended: map runs all of them")
       :format(wording.name_of(call)))
   end

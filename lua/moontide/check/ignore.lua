@@ -31,6 +31,7 @@ local function codes_for(ignored, text, line)
     end
     line = next_line_of_code(text, line)
   end
+  line = line or math.huge -- no code follows
   ignored.lines[line] = ignored.lines[line] or {}
   return ignored.lines[line]
 end

@@ -8,17 +8,32 @@ local types = require "moontide.check.types"
 
 local M = {}
 
-local function is_private(var)
+--- Whether a variable is used where what it holds stays as it is, or is changed in plain sight.
+local function is_kept(use)
+  local up = use.up
+  local name = up.tag == "Call" and names.standard(up[1])
+  return up.tag == "Index" and up[1] == use or up.tag == "Op" and up[1] == "len"
+    or name and standard.keeps_items(name) or calls.is_combination(up)
+end
+
+local function find_privacy(var)
+  if not var.node or var.fn then
+    return false
+  end
   for _, use in ipairs(var.uses) do
-    local up = use.up
-    local name = up.tag == "Call" and names.standard(up[1])
-    local is_read = up.tag == "Index" and up[1] == use or up.tag == "Op" and up[1] == "len"
-      or name and standard.keeps_items(name) or calls.is_combination(up)
-    if not is_read then
+    if not is_kept(use) then
       return false
     end
   end
   return true
+end
+
+--- Whether nobody but the code in sight has the table of a variable.
+local function is_private(var)
+  if var.is_private == nil then
+    var.is_private = find_privacy(var)
+  end
+  return var.is_private
 end
 
 local function find(list, var)
@@ -58,10 +73,18 @@ function M.is_loop(loop)
     and #calls.arguments(iterator) == 1 or false
 end
 
+--- A field of a table. A promise in one that others have may have been replaced by its value.
+local function field_of(node, name)
+  local found, base = fields.at(node[1], name), kinds.of(node[1])
+  local is_certain = not types.is(found, "promise") or not types.is(base, "object") or base.class
+    or base.var and is_private(base.var)
+  return is_certain and found or nil
+end
+
 kinds.define("Index", function(node)
   local key = node[2]
   if key.tag == "String" then
-    return fields.at(node[1], key[1])
+    return field_of(node, key[1])
   end
   return types.optional(M.of(kinds.of(node[1])))
 end)

@@ -60,20 +60,37 @@ end
 ---@field column integer
 ---@field message string
 
+--- What luacheck's parser does not look for: jumps to nowhere, assignments to constants.
+local function compile(text)
+  local _, message = load(text, "=", "t")
+  local line, problem = (message or ""):match("^:(%d+): (.*)")
+  return line and { line = tonumber(line), column = 1, message = problem }
+end
+
 --- Parses a text; nil and what is wrong with it.
 ---@param text string
 ---@return moontide.check.Text?, moontide.check.SyntaxError?
 function M.parse(text)
   local chars, starts = luacheck.decode(text), {}
   local ok, ast, comments, code_lines = pcall(luacheck.parse, chars, starts, {})
-  if ok then
-    return { ast = ast, comments = comments, code_lines = code_lines, chars = chars,
-      starts = starts }
-  elseif type(ast) ~= "table" then
+  if not ok and type(ast) ~= "table" then
     error(ast, 0)
+  elseif not ok then
+    local column = ast.offset - starts[ast.line] + 1
+    return nil, { line = ast.line, column = column, message = ast.msg }
   end
-  local column = ast.offset - starts[ast.line] + 1
-  return nil, { line = ast.line, column = column, message = ast.msg }
+  local problem = compile(text)
+  if problem then
+    return nil, problem
+  end
+  return { ast = ast, comments = comments, code_lines = code_lines, chars = chars, starts = starts }
+end
+
+--- Whether a text can be loaded by Lua.
+---@param text string
+---@return boolean
+function M.is_valid(text)
+  return load(text, "=", "t") ~= nil
 end
 
 return M

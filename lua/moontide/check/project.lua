@@ -17,22 +17,27 @@ local errors -- path -> what its syntax error is
 local concerned -- path -> whether a promise may get there
 local modules -- folder and name -> path, or false
 
---- Begins anew: files may have changed.
-function M.begin()
+--- What Lua reads of a file: not the byte order mark, and no first line that is for the shell.
+local function read_code(path)
+  local content = tide.await(fs.read_file(path)):gsub("^\u{FEFF}", "")
+  return (content:gsub("^#[^\n]*", ""))
+end
+
+--- Begins anew, with these files. Raises for one that cannot be read.
+---@param paths string[]
+function M.begin(paths)
   texts, scopes, errors, concerned, modules = {}, {}, {}, {}, {}
+  for _, path in ipairs(paths) do
+    texts[path] = read_code(path)
+  end
 end
 
 local function read(path)
   if texts[path] == nil then
-    local ok, content = pcall(tide.await, fs.read_file(path))
+    local ok, content = pcall(read_code, path)
     texts[path] = ok and content
   end
   return texts[path]
-end
-
---- The first line may be for the shell.
-local function without_first_line(content)
-  return (content:gsub("^#[^\n]*", ""))
 end
 
 local function parse(path)
@@ -40,7 +45,7 @@ local function parse(path)
   if not content then
     return false
   end
-  local text, problem = parser.parse(without_first_line(content))
+  local text, problem = parser.parse(content)
   errors[path] = problem
   return text and scope.resolve(path, text) or false
 end
@@ -125,7 +130,7 @@ end
 ---@param path string
 ---@return boolean
 function M.is_valid(path)
-  return load(without_first_line(read(path) or ""), "=", "t") ~= nil
+  return parser.is_valid(read(path) or "")
 end
 
 --- Whether one of the files that were read has this text.

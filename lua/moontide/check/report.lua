@@ -12,7 +12,11 @@ end
 
 local ESCAPES = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n" }
 
+--- JSON is UTF-8, which names of files need not be.
 local function quote(text)
+  if not utf8.len(text) then
+    text = text:gsub("[\128-\255]+", "\u{fffd}")
+  end
   return '"' .. text:gsub('[%c"\\]', function(char)
     return ESCAPES[char] or ("\\u%04x"):format(char:byte())
   end) .. '"'

@@ -26,6 +26,7 @@ local M = {}
 ---@field path string
 ---@field text moontide.check.Text
 ---@field globals table<string, moontide.check.Variable> those that the file assigns
+---@field fields table<string, moontide.check.Definition[]> what fields of any table are given
 ---@field calls moontide.check.Node[] Call and Invoke
 ---@field conditions moontide.check.Node[] what is tested
 ---@field operations moontide.check.Node[] Op
@@ -103,19 +104,26 @@ end
 
 ---- assignments ----
 
+local function add_field(fields, name, definition)
+  local list = fields[name] or {}
+  fields[name] = list
+  list[#list + 1] = definition
+end
+
 local function assign_field(node, definition)
   local base, key = node[1], node[2]
   local var = base.tag == "Id" and base.var
+  if key.tag == "String" then
+    add_field(scope.fields, key[1], definition)
+  end
   if not var then
     return
-  elseif key.tag ~= "String" then
+  elseif key.tag == "String" then
+    add_field(var.fields, key[1], definition)
+  else
     var.is_open = var.is_open or key.tag ~= "Number"
     var.items[#var.items + 1] = definition
-    return
   end
-  local list = var.fields[key[1]] or {}
-  var.fields[key[1]] = list
-  list[#list + 1] = definition
 end
 
 --- Of functions that are assigned to a field: whose methods they are.
@@ -184,7 +192,7 @@ local function note_insertion(node)
 end
 
 function VISIT.Call(node)
-  node.fn, node.path = fn, scope.path
+  node.fn, node.scope = fn, scope
   scope.calls[#scope.calls + 1] = node
   if fn then
     fn.calls[#fn.calls + 1] = node
@@ -202,6 +210,9 @@ function VISIT.Table(node)
     item.up = node
     if item.tag == "Pair" then
       visit_list(item, item)
+      if item[1].tag == "String" then
+        add_field(scope.fields, item[1][1], { value = item[2], nth = 1 })
+      end
     else
       visit(item, node)
     end
@@ -364,8 +375,8 @@ end
 function M.resolve(path, text)
   scope = {
     path = path, text = text,
-    globals = {}, calls = {}, conditions = {}, operations = {}, indexes = {}, tables = {},
-    loops = {}, blocks = {}, functions = {}, variables = {}, returns = {},
+    globals = {}, fields = {}, calls = {}, conditions = {}, operations = {}, indexes = {},
+    tables = {}, loops = {}, blocks = {}, functions = {}, variables = {}, returns = {},
   }
   chars, names, fn = text.chars, {}, nil
   visit_block(text.ast, nil)

@@ -56,6 +56,46 @@ function M.looks_only(name)
   return LOOKING[name] or false
 end
 
+-- Functions that touch nothing, but for what they call.
+local PURE = set(
+  "assert", "error", "getmetatable", "ipairs", "next", "pairs", "pcall", "rawequal", "rawget",
+  "rawlen", "select", "tonumber", "tostring", "type", "xpcall", "os.clock", "os.date", "os.getenv",
+  "os.time", "table.concat", "table.pack", "table.unpack"
+)
+local IMPURE = set("math.random", "math.randomseed")
+local PURE_LIBRARIES = set("string", "math", "utf8")
+-- Functions that change nothing but their first argument.
+local CHANGING = set("rawset", "setmetatable", "table.insert", "table.remove", "table.sort")
+-- Functions of other libraries than those that give a value.
+local GIVING = set(
+  "rawlen", "tonumber", "tostring", "type", "os.time", "table.concat", "table.pack"
+)
+
+local function is_of_pure_library(name)
+  return PURE_LIBRARIES[name:match("^(%w+)%.")] or false
+end
+
+--- Whether the function touches nothing that another call could use, but for what it calls.
+---@param name string
+---@return boolean
+function M.is_pure(name)
+  return PURE[name] or is_of_pure_library(name) and not IMPURE[name] or false
+end
+
+--- Whether the function changes its first argument, and nothing else.
+---@param name string
+---@return boolean
+function M.changes_argument(name)
+  return CHANGING[name] or false
+end
+
+--- Whether the function gives a value, or a table that nobody else has.
+---@param name string
+---@return boolean
+function M.gives_value(name)
+  return GIVING[name] or is_of_pure_library(name)
+end
+
 -- Functions that call one in the middle of C: position of that.
 local CALLBACKS = {
   ["table.sort"] = 2,
@@ -71,6 +111,14 @@ local CALLBACKS = {
 ---@return integer?
 function M.callback(name)
   return CALLBACKS[name]
+end
+
+--- Whether the function calls that argument.
+---@param name string
+---@param i integer
+---@return boolean
+function M.calls_argument(name, i)
+  return CALLBACKS[name] == i or (name == "pcall" or name == "xpcall") and i == 1
 end
 
 -- Functions that take what one returns for a value.

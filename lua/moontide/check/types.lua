@@ -15,6 +15,7 @@ local M = {}
 ---@field class? string of an object that is annotated
 ---@field var? moontide.check.Variable of a table: fields of this variable are its fields
 ---@field meta? moontide.check.Type of an object: where its methods are
+---@field is_partial boolean? of an object: it may have other fields and methods as well
 ---@field scope? moontide.check.Scope
 
 --- A value that is no promise, no function and no table.

@@ -64,7 +64,7 @@ end
 
 local function type_of_parameter(var)
   if var.owner then
-    return { kind = "object", meta = M.of(var.owner), var = var }
+    return { kind = "object", meta = M.of(var.owner), var = var, is_partial = true }
   end
   return declared_parameter(var.fn, var.position) or called_parameter(var.fn, var.position)
 end
@@ -74,7 +74,8 @@ end
 local function type_of_definitions(var)
   local found = kinds.of_definitions(var.definitions)
   if types.is(found, "object") and (found.node or found.meta) and not found.var then
-    found = { kind = "object", node = found.node, meta = found.meta, var = var }
+    found = { kind = "object", node = found.node, meta = found.meta, var = var,
+      is_partial = found.is_partial }
   end
   local may_be_nil = var.begins_nil or not var.node
   return may_be_nil and types.optional(found) or found

@@ -26,6 +26,9 @@ end
 ---@return true?, string?
 function M.open(options)
   local ok, problem = true, nil
+  if options.trace and options.trace == options.timeline then
+    return nil, ("--trace and --timeline both write '%s'"):format(options.trace)
+  end
   if options.trace then
     ok, problem = open(options.trace, "", "")
   end

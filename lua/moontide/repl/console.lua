@@ -28,6 +28,12 @@ function M.end_line()
   unended = false
 end
 
+--- Whether the line that is being typed is hidden.
+---@return boolean
+function M.is_hidden()
+  return hidden
+end
+
 --- Shows the line, if it is hidden: before anything is done to it.
 function M.show()
   if typing and hidden then

@@ -23,14 +23,15 @@ local function path_of_file()
   return home and home ~= "" and home .. "/.moontide_history" or nil
 end
 
---- The lines of the file; those that are too many are left out, there as well.
+--- The lines of the file; those that are too many are left out, there as well, and the last one
+--- ends.
 local load_lines = core.async(function(path)
-  local lines = {}
-  for line in core.await(fs.read_file(path)):gmatch("[^\n]+") do
+  local lines, content = {}, core.await(fs.read_file(path))
+  for line in content:gmatch("[^\n]+") do
     lines[#lines + 1] = line
   end
-  if #lines > MOST then
-    lines = table.move(lines, #lines - MOST + 1, #lines, 1, {})
+  if #lines > MOST or content:find("[^\n]$") then
+    lines = table.move(lines, math.max(#lines - MOST + 1, 1), #lines, 1, {})
     local text = table.concat(lines, "\n") .. "\n"
     core.await(fs.write_file(path, text, { mode = MODE, atomic = true }))
   end

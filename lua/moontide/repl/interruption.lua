@@ -1,7 +1,7 @@
 --- What Ctrl-C does in the REPL: it ends what is being typed, or what that runs, and the program
 --- goes on. The await of the top level raises an AbortError; the call or group that it awaits is
 --- interrupted, and what that awaits in turn, as by the signal that ends a script. All else is left
---- alone. SIGTERM ends the program.
+--- alone. What catches the error is ended by the next Ctrl-C. SIGTERM ends the program.
 local core = require "moontide.core"
 
 local M = {}
@@ -9,6 +9,7 @@ local M = {}
 local SIGINT <const>, AGAIN <const> = 2, 10 -- AGAIN: ms
 
 local reason
+local times = 0 -- since the session has had its turn
 
 --- Interrupts the call at the end of those that await one another; a little later, if that is just
 --- about to go on. What awaits something else that is no operation is interrupted itself. Returns
@@ -39,20 +40,27 @@ function M.is_reason(err)
   return reason ~= nil and rawequal(err, reason)
 end
 
+--- The session has its turn: nothing is left of what was interrupted.
+function M.rest()
+  times = 0
+  core.insist(false)
+end
+
 --- From now on Ctrl-C does that.
 function M.heed()
   core.heed_interruptions(function(number, why)
     if number ~= SIGINT then
       os.exit(128 + number, true)
     end
-    reason = why
+    reason, times = why, times + 1
+    core.insist(times > 1)
     interrupt_running()
     local awaited = core.awaited_on_top()
     if awaited then
       interrupt(awaited)
     end
     return true
-  end)
+  end, true)
 end
 
 return M

@@ -3,9 +3,17 @@ local M = {}
 
 local FIRST <const>, MORE <const> = "> ", ">> "
 
---- Whether more lines could make a chunk of it, as lua.c has it.
-local function is_incomplete(problem)
-  return problem ~= nil and problem:sub(-5) == "<eof>"
+local function compile(text)
+  return load(text, "=stdin", "t")
+end
+
+--- What is wrong with a text, and whether more lines could make a chunk of it: as lua.c has it, but
+--- that a quoted string ends with its line.
+local function find_problem(text)
+  local _, problem = compile(text)
+  local _, of_line = compile(text .. "\n")
+  local goes_on = of_line ~= nil and of_line:sub(-5) == "<eof>"
+  return goes_on and problem or of_line, goes_on
 end
 
 --- The function that the text is, an expression or statements; or nil, what is wrong with it, and
@@ -13,15 +21,14 @@ end
 ---@param text string
 ---@return function?, string?, boolean?
 function M.compile(text)
-  local expression, why_not = load("return " .. text, "=stdin", "t")
-  if expression then
-    return expression
+  local expression = "return " .. text:gsub("^%s*=", "", 1)
+  local chunk = compile(expression) or compile(text)
+  if chunk then
+    return chunk
   end
-  local statements, problem = load(text, "=stdin", "t")
-  if statements then
-    return statements
-  end
-  return nil, problem, is_incomplete(problem) or is_incomplete(why_not)
+  local _, is_begun = find_problem(expression)
+  local problem, goes_on = find_problem(text)
+  return nil, problem, goes_on or is_begun
 end
 
 --- Reads lines until they are a chunk. Returns the function, or nil and what is wrong with it;

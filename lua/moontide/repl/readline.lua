@@ -3,12 +3,13 @@ local console = require "moontide.repl.console"
 local core = require "moontide.core"
 local stdio = require "moontide.stdio"
 
--- Functions of readline's that lua-readline does not offer. They need no arguments and return 0: so
--- for Lua they are functions without results.
+-- Functions of readline's that lua-readline does not offer, and that need no arguments.
 local DISPLAY = {
   clear = "rl_clear_visible_line",
   draw = "rl_forced_update_display",
   kill = "rl_kill_full_line",
+  leave = "rl_deprep_terminal",
+  resize = "rl_resize_terminal",
 }
 
 local PASTE_OFF <const> = "\27[?2004l"
@@ -20,18 +21,31 @@ local PASTE_OFF <const> = "\27[?2004l"
 ---@field on_line fun(line: string?)
 ---@field ended boolean? the line is
 ---@field line string?
+---@field resized boolean? the terminal is, since its size was asked for
 local Readline = {}
 Readline.__index = Readline
 
---- Begins a line, or goes on with the one that was dropped. Only a new beginning can change the
---- prompt; lua-readline then keeps the terminal open that it has opened for the old one.
 local function begin(self, prompt)
   self.ended, self.line = false, nil
-  if self.prompt == prompt then
-    return self:show()
-  end
-  self.prompt = prompt
   self.library.handler_install(prompt, self.on_line)
+  self.prompt = prompt
+  self:fit()
+end
+
+--- lua-readline closes the terminal before Readline gives that its mode back, for which it has to
+--- be open: so that comes first.
+local function close(self)
+  self.display.leave()
+  self.library.handler_remove()
+  self.prompt = nil
+end
+
+--- Draws the line for the size of the terminal, if that has changed.
+function Readline:fit()
+  if self.resized then
+    self.resized = false
+    self.display.resize()
+  end
 end
 
 --- The next line, or nil at the end.
@@ -43,6 +57,7 @@ function Readline:read(prompt, wait)
   repeat
     wait(core.poll(0, "r"))
     console.show()
+    self:fit()
     self.library.read_char()
   until self.ended
   return self.line
@@ -55,6 +70,7 @@ function Readline:hide()
 end
 
 function Readline:show()
+  self:fit()
   self.display.draw()
 end
 
@@ -73,6 +89,7 @@ function Readline:drop()
     self.library.sigcleanup()
     self:hide()
     self.display.kill()
+    close(self)
   end
 end
 
@@ -92,9 +109,12 @@ local function load_display()
   local path = package.searchpath("C-readline", package.cpath)
   local display = {}
   for name, symbol in pairs(DISPLAY) do
-    display[name] = path and package.loadlib(path, symbol)
-    if not display[name] then
+    local f = path and package.loadlib(path, symbol)
+    if not f then
       return nil
+    end
+    display[name] = function()
+      core.stdio.call_foreign(f)
     end
   end
   return display
@@ -126,6 +146,13 @@ function M.open(complete)
   keep_mode()
   library.set_options { histfile = "" } -- it has read one of its own
   local self = setmetatable({ library = library, display = display }, Readline)
+  core.listen("SIGWINCH", function()
+    self.resized = true
+    if self.prompt and not console.is_hidden() then
+      self:fit()
+      core.stdio.flush()
+    end
+  end)
   self.on_line = function(line)
     library.handler_remove()
     self.ended, self.line, self.prompt = true, line, nil

@@ -100,6 +100,7 @@ end
 
 --- Runs one chunk. Returns false at the end of the input.
 function Session:step()
+  interruption.rest()
   local ok, chunk, problem = pcall(self.read_chunk, self)
   if not ok then
     self.editor:drop()
