@@ -15,7 +15,7 @@ local LEFT_OVER = 256 * 1024 -- bytes of a body that nobody has read, for which 
 local TOGETHER = 16 * 1024 -- a body of up to that goes into one string with its head
 
 -- Fields: server, stream, group; _input; _request, the one that is being answered, and _is_out: its
--- reply has been sent; phase, what is waited for, and since, the tick at which that began; these are
+-- reply has been sent; phase, what is waited for, and since, the tick at which that began; they are
 -- eight, for which a table has room without growing. Seldom: _expire, which rejects what waits for
 -- a body; _queued, what the sweep has seen of a reply that the client has not taken.
 local Connection = {}
