@@ -1,6 +1,7 @@
 #include "http/failure.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* ---- the system's ---- */
 
@@ -55,7 +56,6 @@ const char *http_failure_code(CURLcode result) {
     case CURLE_OPERATION_TIMEDOUT: return "ETIMEDOUT";
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY: return "EAI_NONAME";
-    case CURLE_PARTIAL_FILE: return "INCOMPLETE_BODY";
     case CURLE_BAD_CONTENT_ENCODING: return "BAD_ENCODING";
     case CURLE_SSL_CONNECT_ERROR: return "SSL_CONNECT_ERROR";
     case CURLE_SSL_CACERT_BADFILE: return "BAD_CA";
@@ -67,16 +67,22 @@ const char *http_failure_code(CURLcode result) {
     }
 }
 
-void http_failure_note(http_failure *failure, CURL *easy, CURLcode result, bool has_head) {
+/* A connection that has ended; only its text tells a malformed chunk from that. */
+static const char *code_of_end(CURL *easy, const char *text, bool has_head) {
+    bool is_malformed = !has_head || strstr(text, "hunk") != NULL;
+    return code_of_system(easy, is_malformed ? "BAD_RESPONSE" : "INCOMPLETE_BODY");
+}
+
+void http_failure_note(http_failure *failure, CURL *easy, CURLcode result, const char *text,
+                       bool has_head) {
     failure->is_of_tls = result == CURLE_SSL_CONNECT_ERROR || result == CURLE_SSL_CACERT_BADFILE ||
                          result == CURLE_SSL_CERTPROBLEM ||
                          result == CURLE_PEER_FAILED_VERIFICATION;
     switch (result) {
     case CURLE_COULDNT_CONNECT: failure->code = code_of_system(easy, "ECONNREFUSED"); break;
     case CURLE_SEND_ERROR:
-    case CURLE_RECV_ERROR:
-        failure->code = code_of_system(easy, has_head ? "INCOMPLETE_BODY" : "BAD_RESPONSE");
-        break;
+    case CURLE_RECV_ERROR: failure->code = code_of_end(easy, text, has_head); break;
+    case CURLE_PARTIAL_FILE:
     case CURLE_HTTP2:
     case CURLE_HTTP2_STREAM: failure->code = has_head ? "INCOMPLETE_BODY" : "BAD_RESPONSE"; break;
     case CURLE_PEER_FAILED_VERIFICATION: failure->code = code_of_certificate(easy); break;

@@ -14,8 +14,10 @@ typedef struct http_failure {
     bool is_of_tls;
 } http_failure;
 
-/* Notes why the transfer has failed; has_head: the head of a reply had come. Cannot fail. */
-void http_failure_note(http_failure *failure, CURL *easy, CURLcode result, bool has_head);
+/* Notes why the transfer has failed, by what libcurl says; has_head: the head of a reply had come.
+ * Cannot fail. */
+void http_failure_note(http_failure *failure, CURL *easy, CURLcode result, const char *text,
+                       bool has_head);
 
 /* Of what is known without a transfer. */
 const char *http_failure_code(CURLcode result);

@@ -104,8 +104,15 @@ CURL *http_multi_lend(http_multi *m) {
     return easy;
 }
 
+/* From 7.83 to 8.1, libcurl reads memory that has been freed when a handle is used again and the
+ * first header line of the reply begins with a blank (its pull request 11103). */
+static bool can_be_reused(void) {
+    unsigned version = curl_version_info(CURLVERSION_NOW)->version_num;
+    return version < 0x075300 || version >= 0x080200;
+}
+
 void http_multi_give_back(http_multi *m, CURL *easy) {
-    if (m->curl != NULL && m->idle_count < IDLE_MAX) {
+    if (m->curl != NULL && m->idle_count < IDLE_MAX && can_be_reused()) {
         curl_easy_reset(easy);
         m->idle[m->idle_count++] = easy;
     } else {

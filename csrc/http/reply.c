@@ -85,12 +85,14 @@ static bool read_code(http_reply *reply, text t) {
     return append(reply, phrase) && append(reply, LINE_END);
 }
 
-/* "HTTP/1.1 200 OK"; of others than 1.0 and 1.1 libcurl writes "HTTP/2 200 ". */
+/* "HTTP/1.1 200 OK"; of HTTP/2 libcurl writes "HTTP/2 200 ", so what has a phrase comes from a
+ * server that means 1.1. */
 static bool read_status(http_reply *reply, text line) {
     text t = {line.at + strlen("HTTP/"), line.length - strlen("HTTP/")};
     size_t length = version_length(t);
     http_reply_free(reply);
-    if (length == 0 || t.length <= length || t.at[length] != ' ')
+    if (length == 0 || (length == 1 && t.length > strlen("2 200 ")) || t.length <= length ||
+        t.at[length] != ' ')
         return refuse(reply, MALFORMED_STATUS);
     memcpy(reply->version, t.at, length);
     reply->version[length] = '\0';

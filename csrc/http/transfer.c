@@ -97,7 +97,7 @@ static void land(http_flight *flight) {
     http_buffer_free(&t->unsent);
     if (flight->result == CURLE_OK)
         return;
-    http_failure_note(&t->failure, flight->easy, flight->result, t->reply.is_complete);
+    http_failure_note(&t->failure, flight->easy, flight->result, t->error, t->reply.is_complete);
     if (t->has_no_memory)
         t->failure.code = "ENOMEM";
     if (t->is_too_large)

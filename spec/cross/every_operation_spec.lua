@@ -903,6 +903,7 @@ local IS_NONE = {
   ["Response:json"] = not has_client and "not built" or nil,
   ["Response:save"] = not has_client and "not built" or nil,
   ["Response:text"] = not has_client and "not built" or nil,
+  ["http.static"] = "waits for nothing",
   ["net.udp"] = "waits for nothing",
   ["testing.clock"] = "waits for nothing",
   ["testing.wait_all_tasks_blocked"] = "spec/testing_spec.lua",

@@ -462,6 +462,69 @@ describe("an http.fetch that is given up", function()
   end)
 end)
 
+describe("a thousand fetches that are given up at any time", function()
+  after_each(over)
+
+  --- Replies at once, late, in drops, without end, and with redirects.
+  local function replies(request)
+    local kind = request.path:sub(2)
+    if kind == "late" then
+      await(sleep(math.random(20)))
+    elseif kind == "redirect" then
+      return http.redirect("/late")
+    elseif kind == "drops" or kind == "flood" then
+      local piece = kind == "flood" and ("x"):rep(65536) or "x"
+      return { body = function()
+        await(sleep(kind == "flood" and 0 or 3))
+        return piece
+      end }
+    elseif kind == "up" then
+      return tostring(#await(request:text()))
+    end
+    return "x"
+  end
+
+  local KINDS = { "at once", "late", "redirect", "drops", "flood", "up" }
+
+  local function fetch_once(base, client)
+    local kind = KINDS[math.random(#KINDS)]
+    local controller = tide.AbortController()
+    tide.set_timeout(controller.abort, math.random(0, 30), controller, "enough")
+    local ok, reason = pcall(function()
+      local response = await(client:fetch(base .. "/" .. kind, {
+        signal = controller.signal,
+        method = kind == "up" and "POST" or nil,
+        body = kind == "up" and function()
+          await(sleep(3))
+          return "x"
+        end or nil,
+      }))
+      for _ in response:chunks() do
+      end
+    end)
+    assert(ok or reason == "enough", tostring(reason))
+  end
+
+  it("leave nothing, and memory as it was", function()
+    with_server(replies, function(base, client)
+      local function some(n)
+        local list = {}
+        for i = 1, n do
+          list[i] = i
+        end
+        await(tide.each(list, function() fetch_once(base, client) end, { concurrency = 50 }))
+        assert.equal(0, client._pool._multi:count())
+        leak.collect()
+        return collectgarbage("count")
+      end
+      some(200)
+      local before = some(300)
+      local after = some(700)
+      assert.is_true(after < before * 1.2, ("%.0f KiB, then %.0f"):format(before, after))
+    end)
+  end)
+end)
+
 describe("redirects of http.fetch", function()
   after_each(over)
 

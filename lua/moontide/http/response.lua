@@ -91,6 +91,9 @@ end
 
 --- The same, where a signal of the read's own gives all of it up.
 local function next_piece_under(exchange, signal)
+  if signal.aborted then
+    exchange:stop(signal.reason)
+  end
   local remove = signal:on_abort(function(reason)
     exchange:stop(reason)
   end)
@@ -141,9 +144,9 @@ function methods:chunks(options)
   return piece_of, nil, nil, self
 end
 
-local save_to = core.async(function(path, next_piece, signal)
+local save_to = core.async(function(path, piece_under, signal)
   save(path, function()
-    return next_piece(signal)
+    return piece_under(signal)
   end)
 end)
 
