@@ -34,7 +34,7 @@ end
 ---@param parser userdata
 ---@param text string
 ---@param size integer bytes that it is fed at a time
----@return string
+---@return string[] what is told of each message
 function M.read(parser, text, size)
   local at, messages = 1, {}
   local function next_piece()
@@ -60,7 +60,7 @@ function M.read(parser, text, size)
   if #messages == 0 and #text > 0 then
     messages[1] = "..."
   end
-  return table.concat(messages, ", ")
+  return messages
 end
 
 return M
