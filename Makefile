@@ -53,7 +53,7 @@ OPTIONALSRC := $(TLSSRC) $(LLHTTPSRC) $(CURLSRC)
 HEADERS := $(wildcard csrc/*.h csrc/*/*.h)
 SPECS   := $(sort $(wildcard spec/*_spec.lua spec/*/*_spec.lua))
 LUADIRS := $(sort $(dir $(wildcard lua/moontide/*.lua lua/moontide/*/*.lua)))
-HOSTSRC := $(wildcard spec/host/*.c spec/support/*.c examples/hosts/*.c)
+HOSTSRC := $(wildcard spec/host/*.c spec/support/*.c spec/fuzz/*.c examples/hosts/*.c)
 BENCHSRC := $(wildcard bench/*.c bench/io/*.c)
 BENCHHDR := $(wildcard bench/io/*.h)
 # What the README leads to, and these files in turn.
@@ -225,6 +225,28 @@ oom: $(HOST)
 	@echo "== memory errors ($(BUILD))"
 	for script in $(OOM_SCRIPTS); do $(HOST) $$script $(OOM_EVERY_$(BUILD)) || exit; done
 	$(if $(filter gcstress,$(BUILD)),,$(if $(TLS),$(HOST) spec/host/tls.lua 5))
+
+# With libFuzzer, which comes with clang. What is found besides the kept inputs stays in build/.
+FUZZ_SECONDS ?= 5
+FUZZ_CC ?= clang
+FUZZER := build/fuzz/fuzz
+FUZZ_SCRIPTS := $(sort $(wildcard spec/fuzz/*.lua))
+FUZZ_LIBRARY := $(if $(filter sources,$(LLHTTP)),$(wildcard $(LLHTTP_FOLDER)/*.c))
+$(FUZZER): spec/fuzz/fuzz.c $(LLHTTPSRC) $(HEADERS) Makefile
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(REQUIRED) -w -O1 -g -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=undefined -Icsrc $(LUA_CFLAGS) $(LLHTTP_CFLAGS) -o $@ $< $(LLHTTPSRC) \
+		$(FUZZ_LIBRARY) $(LLHTTP_LIBS) -Wl,-export-dynamic $(LUA_LIBS)
+
+.PHONY: fuzz
+fuzz: deps-check core $(if $(HTTP),$(FUZZER))
+	$(if $(HTTP),,@echo "fuzz: built without the HTTP server")
+	@for script in $(if $(HTTP),$(FUZZ_SCRIPTS)); do \
+		name=$$(basename $$script .lua); echo "== fuzz $$name"; mkdir -p build/fuzz/$$name; \
+		FUZZ_SCRIPT=$$script $(FUZZER) -max_total_time=$(FUZZ_SECONDS) -max_len=400 -verbosity=0 \
+			-print_final_stats=1 -artifact_prefix=build/fuzz/$$name- build/fuzz/$$name \
+			spec/fuzz/corpus/$$name || exit; \
+	done
 
 # Rows whose programs do not compile, on systems without epoll say, are left out.
 bench: core

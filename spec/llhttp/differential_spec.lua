@@ -83,15 +83,6 @@ end
 
 ---- what is told ----
 
---- Those that are complete.
-local function complete(list)
-  local last = list[#list]
-  if last and (last:find("%.%.%.$") or last:find("^%d%d%d$") or last:find(" %d%d%d$")) then
-    list[#list] = nil
-  end
-  return list
-end
-
 local NUMBERS = {}
 
 --- The same as llhttp tells it.
@@ -131,7 +122,7 @@ describe("what the parser accepts", function()
     local accepted, refused = 0, 0
     for _ = 1, COUNT do
       local text = mutated()
-      local ours = complete(messages.read(llhttp.parser(LIMIT), text, #text + 1))
+      local ours = messages.complete(messages.read(llhttp.parser(LIMIT), text, #text + 1))
       local expected = model.messages(text, LIMIT)
       if table.concat(ours, "\n") ~= table.concat(expected, "\n") then
         assert.same(expected, ours, shown(text))

@@ -63,4 +63,15 @@ function M.read(parser, text, size)
   return messages
 end
 
+--- Those that are complete.
+---@param list string[]
+---@return string[]
+function M.complete(list)
+  local last = list[#list]
+  if last and (last:find("%.%.%.$") or last:find("^%d%d%d$") or last:find(" %d%d%d$")) then
+    return table.move(list, 1, #list - 1, 1, {})
+  end
+  return list
+end
+
 return M

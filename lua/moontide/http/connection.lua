@@ -14,10 +14,10 @@ local await, new_error, Promise = core.await, core.new_error, core.Promise
 local LEFT_OVER = 256 * 1024 -- bytes of a body that nobody has read, for which a connection is kept
 local TOGETHER = 16 * 1024 -- a body of up to that goes into one string with its head
 
--- Fields: server, stream, group; _input; _request, the one that is being answered, and _is_out: its
--- reply has been sent; phase, what is waited for, and since, the tick at which that began; these are
--- eight, for which a table has room without growing. Seldom: _expire, which rejects what waits for
--- a body; _queued, what the sweep has seen of a reply that the client has not taken.
+-- Fields: server, stream, group; _input; _request, the one that is being answered, and _is_out:
+-- its reply has been sent; phase, what is waited for, and since, the server's tick at which that
+-- began. These are eight, for which a table has room without growing. Seldom: _expire, which
+-- rejects what waits for a body; _queued, what the sweep has seen of a reply that is not taken.
 local Connection = {}
 Connection.__index = Connection
 
