@@ -167,10 +167,12 @@ $(DIR)/obj/%.o: csrc/%.c Makefile
 
 # The core is linked in, so that one sanitizer run time and one wrapped malloc see all of it.
 HOST_TLS := $(if $(TLS),$(TLS_OBJECTS))
-$(HOST): spec/host/oom.c $(OBJECTS) $(HOST_TLS) Makefile
+HOST_LLHTTP := $(if $(HTTP),$(LLHTTP_OBJECTS) $(LLHTTP_LIBRARY))
+$(HOST): spec/host/oom.c $(OBJECTS) $(HOST_TLS) $(HOST_LLHTTP) Makefile
 	@mkdir -p $(@D)
-	$(COMPILE) $(if $(TLS),-DHOST_HAS_TLS) $(LDFLAGS) -o $@ $< $(OBJECTS) $(HOST_TLS) \
-		$(HOST_LDFLAGS) $(LUA_LIBS) $(UV_LIBS) $(if $(TLS),$(TLS_LIBS))
+	$(COMPILE) $(if $(TLS),-DHOST_HAS_TLS) $(if $(HTTP),-DHOST_HAS_LLHTTP) $(LDFLAGS) -o $@ $< $(OBJECTS) \
+		$(HOST_TLS) $(HOST_LLHTTP) $(HOST_LDFLAGS) $(LUA_LIBS) $(UV_LIBS) $(if $(TLS),$(TLS_LIBS)) \
+		$(if $(HTTP),$(LLHTTP_LIBS))
 
 -include $(OBJECTS:.o=.d) $(TLS_OBJECTS:.o=.d) $(LLHTTP_OBJECTS:.o=.d) $(CURL_OBJECTS:.o=.d) \
 	$(wildcard build/host/*.d)
@@ -225,6 +227,7 @@ oom: $(HOST)
 	@echo "== memory errors ($(BUILD))"
 	for script in $(OOM_SCRIPTS); do $(HOST) $$script $(OOM_EVERY_$(BUILD)) || exit; done
 	$(if $(filter gcstress,$(BUILD)),,$(if $(TLS),$(HOST) spec/host/tls.lua 5))
+	$(if $(filter gcstress,$(BUILD)),,$(if $(HTTP),$(HOST) spec/host/http_server.lua 17))
 
 # With libFuzzer, which comes with clang. What is found besides the kept inputs stays in build/.
 FUZZ_SECONDS ?= 5
