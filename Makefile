@@ -53,7 +53,7 @@ OPTIONALSRC := $(TLSSRC) $(LLHTTPSRC) $(CURLSRC)
 HEADERS := $(wildcard csrc/*.h csrc/*/*.h)
 SPECS   := $(sort $(wildcard spec/*_spec.lua spec/*/*_spec.lua))
 LUADIRS := $(sort $(dir $(wildcard lua/moontide/*.lua lua/moontide/*/*.lua)))
-HOSTSRC := $(wildcard spec/host/*.c spec/support/*.c examples/hosts/*.c)
+HOSTSRC := $(wildcard spec/host/*.c spec/support/*.c spec/fuzz/*.c examples/hosts/*.c)
 BENCHSRC := $(wildcard bench/*.c bench/io/*.c)
 BENCHHDR := $(wildcard bench/io/*.h)
 # What the README leads to, and these files in turn.
@@ -167,10 +167,12 @@ $(DIR)/obj/%.o: csrc/%.c Makefile
 
 # The core is linked in, so that one sanitizer run time and one wrapped malloc see all of it.
 HOST_TLS := $(if $(TLS),$(TLS_OBJECTS))
-$(HOST): spec/host/oom.c $(OBJECTS) $(HOST_TLS) Makefile
+HOST_LLHTTP := $(if $(HTTP),$(LLHTTP_OBJECTS) $(LLHTTP_LIBRARY))
+$(HOST): spec/host/oom.c $(OBJECTS) $(HOST_TLS) $(HOST_LLHTTP) Makefile
 	@mkdir -p $(@D)
-	$(COMPILE) $(if $(TLS),-DHOST_HAS_TLS) $(LDFLAGS) -o $@ $< $(OBJECTS) $(HOST_TLS) \
-		$(HOST_LDFLAGS) $(LUA_LIBS) $(UV_LIBS) $(if $(TLS),$(TLS_LIBS))
+	$(COMPILE) $(if $(TLS),-DHOST_HAS_TLS) $(if $(HTTP),-DHOST_HAS_LLHTTP) $(LDFLAGS) -o $@ $< $(OBJECTS) \
+		$(HOST_TLS) $(HOST_LLHTTP) $(HOST_LDFLAGS) $(LUA_LIBS) $(UV_LIBS) $(if $(TLS),$(TLS_LIBS)) \
+		$(if $(HTTP),$(LLHTTP_LIBS))
 
 -include $(OBJECTS:.o=.d) $(TLS_OBJECTS:.o=.d) $(LLHTTP_OBJECTS:.o=.d) $(CURL_OBJECTS:.o=.d) \
 	$(wildcard build/host/*.d)
@@ -225,6 +227,29 @@ oom: $(HOST)
 	@echo "== memory errors ($(BUILD))"
 	for script in $(OOM_SCRIPTS); do $(HOST) $$script $(OOM_EVERY_$(BUILD)) || exit; done
 	$(if $(filter gcstress,$(BUILD)),,$(if $(TLS),$(HOST) spec/host/tls.lua 5))
+	$(if $(filter gcstress,$(BUILD)),,$(if $(HTTP),$(HOST) spec/host/http_server.lua 17))
+
+# With libFuzzer, which comes with clang. What is found besides the kept inputs stays in build/.
+FUZZ_SECONDS ?= 5
+FUZZ_CC ?= clang
+FUZZER := build/fuzz/fuzz
+FUZZ_SCRIPTS := $(sort $(wildcard spec/fuzz/*.lua))
+FUZZ_LIBRARY := $(if $(filter sources,$(LLHTTP)),$(wildcard $(LLHTTP_FOLDER)/*.c))
+$(FUZZER): spec/fuzz/fuzz.c $(LLHTTPSRC) $(HEADERS) Makefile
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(REQUIRED) -w -O1 -g -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=undefined -Icsrc $(LUA_CFLAGS) $(LLHTTP_CFLAGS) -o $@ $< $(LLHTTPSRC) \
+		$(FUZZ_LIBRARY) $(LLHTTP_LIBS) -Wl,-export-dynamic $(LUA_LIBS)
+
+.PHONY: fuzz
+fuzz: deps-check core $(if $(HTTP),$(FUZZER))
+	$(if $(HTTP),,@echo "fuzz: built without the HTTP server")
+	@for script in $(if $(HTTP),$(FUZZ_SCRIPTS)); do \
+		name=$$(basename $$script .lua); echo "== fuzz $$name"; mkdir -p build/fuzz/$$name; \
+		FUZZ_SCRIPT=$$script $(FUZZER) -max_total_time=$(FUZZ_SECONDS) -max_len=400 -verbosity=0 \
+			-print_final_stats=1 -artifact_prefix=build/fuzz/$$name- build/fuzz/$$name \
+			spec/fuzz/corpus/$$name || exit; \
+	done
 
 # Rows whose programs do not compile, on systems without epoll say, are left out.
 bench: core

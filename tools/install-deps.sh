@@ -6,7 +6,7 @@
 #                                  lua-redis, luacheck, dkjson and Chromium, on Debian lua-readline,
 #                                  h2load and wrk
 #   tools/install-deps.sh check    that, LuaSQL for SQLite, on Debian prosody, the other linters,
-#                                  sanitizers and valgrind
+#                                  sanitizers, libFuzzer and valgrind
 # DEPS=no: only say what is missing; the exit status is 1 when something is.
 
 set -u
@@ -31,7 +31,7 @@ check)
     wanted="$wanted libcurl tinyproxy luasql-sqlite3"
     # where its package is one for Lua 5.4
     if command -v apt-get >/dev/null; then wanted="$wanted lua-readline h2load wrk prosody"; fi
-    wanted="$wanted clang-format clang-tidy valgrind sanitizers"
+    wanted="$wanted clang-format clang-tidy valgrind sanitizers fuzzer"
     ;;
 *)
     echo "usage: $0 build|test|check" >&2
@@ -53,6 +53,18 @@ links_sanitizers()
     out=$(mktemp) || return 1
     echo 'int main(void) { return 0; }' |
         ${CC:-cc} -x c -fsanitize=address,undefined -o "$out" - 2>/dev/null
+    status=$?
+    rm -f "$out"
+    return $status
+}
+
+links_fuzzer()
+{
+    out=$(mktemp) || return 1
+    echo '#include <stddef.h>
+        int LLVMFuzzerTestOneInput(const unsigned char *, size_t);
+        int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n) { return data && n && 0; }' |
+        ${FUZZ_CC:-clang} -x c -fsanitize=fuzzer,address - -o "$out" 2>/dev/null
     status=$?
     rm -f "$out"
     return $status
@@ -80,6 +92,7 @@ has()
     redis-server) command -v redis-server >/dev/null || command -v valkey-server >/dev/null ;;
     lua-redis) lua=$(sh "$here/find.sh" lua) && "$lua" "$here/../spec/support/find_redis.lua" ;;
     sanitizers) links_sanitizers ;;
+    fuzzer) links_fuzzer ;;
     luacheck) has_luacheck ;;
     chromium) sh "$here/find.sh" browser >/dev/null ;;
     tinyproxy) PATH=$PATH:/usr/sbin:/usr/local/sbin command -v tinyproxy >/dev/null ;;
@@ -122,6 +135,7 @@ package()
     apt:luasql-sqlite3) echo lua-sql-sqlite3 ;;
     apt:luacheck) echo lua-check ;;
     apt:sanitizers) echo gcc libc6-dev ;;
+    apt:fuzzer) echo clang ;;
     apt:h2load) echo nghttp2-client ;;
     apt:nginx) echo nginx-light ;;
     apt:redis-server) echo redis-server ;;
@@ -137,6 +151,7 @@ package()
     dnf:llhttp) echo llhttp-devel ;;
     dnf:clang-format | dnf:clang-tidy) echo clang-tools-extra ;;
     dnf:sanitizers) echo libasan libubsan ;;
+    dnf:fuzzer) echo clang compiler-rt ;;
 
     apk:cc) echo gcc musl-dev ;;
     apk:pkg-config) echo pkgconf ;;
@@ -154,6 +169,7 @@ package()
     apk:luarocks) echo luarocks5.4 ;;
     apk:clang-format | apk:clang-tidy) echo clang-extra-tools ;;
     apk:sanitizers) ;; # gcc has none on musl
+    apk:fuzzer) echo clang compiler-rt ;;
 
     pacman:cc | pacman:sanitizers) echo gcc ;;
     pacman:pkg-config) echo pkgconf ;;
@@ -163,6 +179,7 @@ package()
     pacman:lua | pacman:lua-headers)
         if pacman -Si lua54 >/dev/null 2>&1; then echo lua54; else echo lua; fi ;;
     pacman:clang-format | pacman:clang-tidy) echo clang ;;
+    pacman:fuzzer) echo clang compiler-rt ;;
     pacman:luacheck) echo luacheck ;;
 
     brew:cc | brew:sanitizers) ;; # xcode-select --install
@@ -172,7 +189,7 @@ package()
     brew:lua | brew:lua-headers)
         if brew info lua@5.4 >/dev/null 2>&1; then echo lua@5.4; else echo lua; fi ;;
     brew:clang-format) echo clang-format ;;
-    brew:clang-tidy) echo llvm ;;
+    brew:clang-tidy | brew:fuzzer) echo llvm ;;
     brew:valgrind) ;; # Linux only
 
     pacman:redis-server) echo valkey ;;

@@ -8,6 +8,7 @@ typedef struct framing {
     int hosts;
     int lengths;
     http_text length; /* the first Content-Length */
+    bool upgrades;    /* to something */
     int codings;
     int chunked;
     bool chunked_is_last;
@@ -162,6 +163,16 @@ static void add_codings(framing *f, http_text value) {
     } while (value.length > 0);
 }
 
+/* The options of a connection. */
+static void add_options(http_head *head, http_text value) {
+    while (value.length > 0) {
+        http_text option = trim(take(&value, ','));
+        head->closes |= equals(option, "close");
+        head->keeps |= equals(option, "keep-alive");
+        head->upgrades |= equals(option, "upgrade");
+    }
+}
+
 static bool add_length(http_head *head, framing *f, http_text value) {
     if (value.length == 0 || !all(value, is_digit))
         return refuse(head, 400, "malformed Content-Length");
@@ -181,6 +192,10 @@ static bool add_field(http_head *head, framing *f, http_text name, http_text val
         return add_length(head, f, value);
     if (equals(name, "transfer-encoding")) {
         add_codings(f, value);
+    } else if (equals(name, "connection")) {
+        add_options(head, value);
+    } else if (equals(name, "upgrade")) {
+        f->upgrades |= value.length > 0;
     } else if (equals(name, "expect") && head->minor > 0) {
         head->expects = equals(value, "100-continue");
         return head->expects || refuse(head, 417, "unknown expectation");
@@ -214,20 +229,39 @@ bool http_head_read(http_head *head, http_text text) {
         if (!add_field(head, &f, name, value))
             return false;
     }
+    head->keeps = !head->closes && (head->keeps || head->minor > 0);
+    head->upgrades = head->upgrades && f.upgrades;
     return check_framing(head, &f);
 }
 
 /* ---- chunks ---- */
 
+static bool is_quoted(http_text text) {
+    if (text.length < 2 || text.at[0] != '"' || text.at[text.length - 1] != '"')
+        return false;
+    http_text inside = {text.at + 1, text.length - 2};
+    return all(inside, is_value_char) && memchr(inside.at, '"', inside.length) == NULL;
+}
+
+/* Without its semicolon. llhttp takes one, and in what is quoted no backslash. */
+static bool is_extension(http_text text) {
+    bool has_value = memchr(text.at, '=', text.length) != NULL;
+    http_text name = take(&text, '=');
+    return is_token(name) && (!has_value || is_token(text) || is_quoted(text));
+}
+
 bool http_head_is_chunk_line(http_text line) {
+    bool extended = memchr(line.at, ';', line.length) != NULL;
     http_text size = take(&line, ';');
-    return size.length > 0 && size.length <= 16 && all(size, is_hex) && all(line, is_value_char);
+    return size.length > 0 && size.length <= 16 && all(size, is_hex) &&
+           (!extended || is_extension(line));
 }
 
 bool http_head_is_trailers(http_text lines) {
     http_text name, value;
     while (lines.length > 0)
-        if (!is_field(take_line(&lines), &name, &value))
+        if (!is_field(take_line(&lines), &name, &value) || equals(name, "content-length") ||
+            equals(name, "transfer-encoding"))
             return false;
     return true;
 }

@@ -26,8 +26,6 @@ typedef struct http_parser {
     llhttp_t llhttp;
     phase phase;
     bool chunked;
-    bool keep_alive;
-    bool upgrade;
     bool complete;    /* llhttp has seen the end of the message */
     bool blank;       /* the empty line that may stand before a head has been seen */
     uint64_t left;    /* of BODY */
@@ -75,8 +73,6 @@ static int on_headers_complete(llhttp_t *llhttp) {
     http_parser *p = (http_parser *)llhttp;
     p->chunked = (llhttp->flags & F_CHUNKED) != 0;
     p->left = p->chunked ? 0 : llhttp->content_length;
-    p->keep_alive = llhttp_should_keep_alive(llhttp) != 0;
-    p->upgrade = llhttp->upgrade != 0;
     return 0;
 }
 
@@ -171,9 +167,9 @@ static int push_head(lua_State *L, const http_parser *p, const http_head *head) 
     lua_pushlstring(L, head->fields.at, head->fields.length);
     lua_pushinteger(L, head->minor);
     lua_pushinteger(L, p->chunked ? -1 : (lua_Integer)p->left);
-    lua_pushboolean(L, p->keep_alive);
+    lua_pushboolean(L, head->keeps);
     lua_pushboolean(L, head->expects);
-    lua_pushboolean(L, p->upgrade);
+    lua_pushboolean(L, head->upgrades);
     return 8;
 }
 

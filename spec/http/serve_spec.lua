@@ -844,6 +844,27 @@ describe("a service of http.serve", function()
     await(service:close())
   end)
 
+  it("shares a port with others, where the system has that", function()
+    local services = {}
+    local ok, first = pcall(await, http.serve({ host = "127.0.0.1", reuse_port = true },
+      function() return "1" end))
+    if not ok then
+      return pending("no SO_REUSEPORT")
+    end
+    services[1] = first
+    local port = first:address().port
+    services[2] = await(http.serve({ host = "127.0.0.1", port = port, reuse_port = true },
+      function() return "2" end))
+    local seen = {}
+    for _ = 1, 200 do
+      seen[body_of(say(port, get("/", LAST)))] = true
+    end
+    assert.same({ ["1"] = true, ["2"] = true }, seen)
+    await(services[1]:close())
+    assert.equal("2", body_of(say(port, get("/", LAST))))
+    await(services[2]:close())
+  end)
+
   it("serves over TLS", function()
     if not pcall(require, "moontide.tls") then
       pending("built without TLS")

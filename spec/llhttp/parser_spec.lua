@@ -9,7 +9,7 @@ local LIMIT = requests.LIMIT
 local get, post, chunked = requests.get, requests.post, requests.chunked
 
 local function parse(text, size)
-  return messages.read(llhttp.parser(LIMIT), text, size)
+  return table.concat(messages.read(llhttp.parser(LIMIT), text, size), ", ")
 end
 
 local function shown(text)

@@ -28,9 +28,19 @@ end
 --- A module of Lua.
 ---@param source string path
 ---@param output string path of the library
-function M.module(source, output)
+---@param ... string arguments of the compiler
+function M.module(source, output, ...)
   local bundle = output_of("uname -s") == "Darwin" and "-bundle -undefined dynamic_lookup"
-  compile(source, output, bundle or "-shared", "-fPIC", lua_flags("--cflags"))
+  compile(source, output, bundle or "-shared", "-fPIC", lua_flags("--cflags"), ...)
+end
+
+--- A module of Lua that has llhttp in it, strict as the one that moontide is built with.
+---@param source string path
+---@param output string path of the library
+function M.llhttp_module(source, output)
+  local library = output_of("pkg-config --libs --cflags libllhttp 2>/dev/null "
+    .. "|| echo -w -DLLHTTP_STRICT_MODE -I/usr/share/include/llhttp /usr/share/llhttp/*.c")
+  M.module(source, output, library)
 end
 
 --- A program that has Lua in it.

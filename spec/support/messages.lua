@@ -34,7 +34,7 @@ end
 ---@param parser userdata
 ---@param text string
 ---@param size integer bytes that it is fed at a time
----@return string
+---@return string[] what is told of each message
 function M.read(parser, text, size)
   local at, messages = 1, {}
   local function next_piece()
@@ -60,7 +60,18 @@ function M.read(parser, text, size)
   if #messages == 0 and #text > 0 then
     messages[1] = "..."
   end
-  return table.concat(messages, ", ")
+  return messages
+end
+
+--- Those that are complete.
+---@param list string[]
+---@return string[]
+function M.complete(list)
+  local last = list[#list]
+  if last and (last:find("%.%.%.$") or last:find("^%d%d%d$") or last:find(" %d%d%d$")) then
+    return table.move(list, 1, #list - 1, 1, {})
+  end
+  return list
 end
 
 return M

@@ -12,7 +12,7 @@ local M = {}
 
 local await = core.await
 
-local found, llhttp = pcall(require, "moontide.llhttp_core")
+local llhttp -- found when it is first needed
 
 local FIELDS = {
   { "max_header_size", "count" },
@@ -119,13 +119,19 @@ local begin_serving = core.async(function(server, options)
   return setmetatable({ _service = service, _server = server }, Service)
 end)
 
+local function find_llhttp()
+  local found, module = pcall(require, "moontide.llhttp_core")
+  if not found then
+    error("the HTTP server is not available: moontide was built without llhttp (Debian 12: "
+      .. "node-llhttp, later libllhttp-dev; elsewhere llhttp), or cannot load it\n" .. module, 3)
+  end
+  return module
+end
+
 function M.serve(options, handler)
   net.check(options, FIELDS, "http.serve")
   argument.check("callable", handler, 2, "http.serve")
-  if not found then
-    error("the HTTP server is not available: moontide was built without llhttp (Debian 12: "
-      .. "node-llhttp, later libllhttp-dev; elsewhere llhttp), or cannot load it\n" .. llhttp, 2)
-  end
+  llhttp = llhttp or find_llhttp()
   local _, refused = line.heed(options, 1, "http.serve")
   return refused or begin_serving(new_server(options, handler), options)
 end
