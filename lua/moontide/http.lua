@@ -3,6 +3,7 @@ require "moontide.internal.version"()
 
 ---@class moontide.http
 local M = {
+  events = require("moontide.http.events").events,
   headers = require("moontide.http.headers").headers,
   redirect = require("moontide.http.redirect").redirect,
   serve = require("moontide.http.serve").serve,

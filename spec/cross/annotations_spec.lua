@@ -173,6 +173,11 @@ local receivers = {
   end,
   http = function() return names_of(require "moontide.http") end,
   Headers = function() return methods_of(require("moontide.http").headers()) end,
+  Events = function()
+    local names = methods_of(require("moontide.http.events").new())
+    names.last_id = true
+    return names
+  end,
   Form = function() return methods_of(require("moontide.http.form").parse("")) end,
   Part = function()
     local names = { name = true, filename = true, type = true, headers = true, is_used = true }

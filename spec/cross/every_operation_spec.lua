@@ -592,6 +592,27 @@ if has_parser then
     }
   end
 
+  operations["Events:send"] = {
+    open = function()
+      local state = { done = tide.event() }
+      local given, resolve = tide.Promise.with_resolvers()
+      state.service = await(http.serve({ host = "127.0.0.1" }, function()
+        return http.events(function(events)
+          resolve(events)
+          await(state.done:wait())
+        end)
+      end))
+      local port = state.service:address().port
+      state.client = await(net.connect({ host = "127.0.0.1", port = port }))
+      await(state.client:write("GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
+      state.events = await(given)
+      return state
+    end,
+    start = function(state, options) return state.events:send({ data = MUCH }, options) end,
+    close = close_request,
+    endless = true,
+  }
+
   for _, name in ipairs({ "chunks", "multipart" }) do
     operations["Request:" .. name] = {
       open = function() return open_request(PARTS) end,
@@ -806,11 +827,13 @@ local IS_NONE = {
   ["Part:chunks"] = not has_parser and "not built" or nil,
   ["Part:save"] = not has_parser and "not built" or nil,
   ["Part:text"] = not has_parser and "not built" or nil,
+  ["Events:send"] = not has_parser and "not built" or nil,
   ["Request:chunks"] = not has_parser and "not built" or nil,
   ["Request:form"] = not has_parser and "not built" or nil,
   ["Request:json"] = not has_parser and "not built" or nil,
   ["Request:multipart"] = not has_parser and "not built" or nil,
   ["Request:text"] = not has_parser and "not built" or nil,
+  ["http.events"] = "waits for nothing",
   ["http.serve"] = not has_parser and "not built" or nil,
   ["net.udp"] = "waits for nothing",
   ["testing.clock"] = "waits for nothing",

@@ -139,7 +139,7 @@ local function check_piece(piece, sent, length)
 end
 
 --- Writes the pieces of a body; how many bytes they have, or false if the client has gone.
-local function write_pieces(self, out, chunked)
+local function write_pieces(self, _, out, chunked)
   local sent = 0
   for piece in pieces_of(out.body), nil, nil, closing(out.body) do
     check_piece(piece, sent, out.length)
@@ -159,6 +159,20 @@ local function write_pieces(self, out, chunked)
     error(new_error("TypeError", "the body is shorter than the header 'content-length'"), 0)
   end
   return (not chunked or write(self, "0\r\n\r\n")) and sent
+end
+
+--- Has the body write itself; how many bytes it has, or false if the client has gone.
+local function write_itself(self, request, out, chunked)
+  local sent = 0
+  local function send(piece, options)
+    sent = sent + #piece
+    if chunked then
+      return self.stream:write(("%x\r\n"):format(#piece), piece, "\r\n", options)
+    end
+    return self.stream:write(piece, options)
+  end
+  local is_there = out.write_body(send, request)
+  return is_there and (not chunked or write(self, "0\r\n\r\n")) and sent
 end
 
 local function report(self, reason, request, trace)
@@ -191,9 +205,9 @@ local function write_stream(self, request, out, head, chunked)
   if not write(self, head) then
     return false
   end
-  local ok, sent = xpcall(write_pieces, function(reason)
+  local ok, sent = xpcall(out.write_body and write_itself or write_pieces, function(reason)
     return { reason = reason, trace = not self.server.on_error and traceback(reason, 2) or nil }
-  end, self, out, chunked)
+  end, self, request, out, chunked)
   if ok then
     return sent
   elseif self.group.signal.aborted then

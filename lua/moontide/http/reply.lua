@@ -19,6 +19,7 @@ local NO_BODY = { [204] = true, [304] = true }
 ---@field status integer
 ---@field lines string the header lines that the handler has asked for
 ---@field body? string|function|table|userdata
+---@field write_body? fun(write: function, request: table): boolean in place of `body`
 ---@field length? integer of the body, where it is known
 ---@field defaults? table<string, string|integer> headers that the handler's own are in place of
 ---@field has_date? boolean
@@ -120,6 +121,11 @@ function bodies.html(out, text)
     fail("field 'html': string expected, got " .. type(text))
   end
   out.body, out.kind = text, "text/html; charset=utf-8"
+end
+
+--- What http.events gives.
+function bodies.write_body(out, f)
+  out.write_body = f
 end
 
 --- What is asked for of it, where the handler has no other status for it.

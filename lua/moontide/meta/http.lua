@@ -117,6 +117,34 @@ function http.static(directory, options) end
 ---@return moontide.http.Reply
 function http.redirect(location, status) end
 
+---@class moontide.http.EventsOptions
+---@field heartbeat? number ms without an event after which a comment is sent, default 15000
+
+--- A reply that sends events as long as f(events) runs, in a group of its own. When the client leaves,
+--- that is cancelled. Headers may be added to those that the reply has. Source: the HTML standard, 9.2.
+---@param f async fun(events: moontide.http.Events)
+---@param options? moontide.http.EventsOptions
+---@return moontide.http.Reply
+function http.events(f, options) end
+
+--- What sends events.
+---@class moontide.http.Events
+---@field last_id string? that of the last event which a client that comes back has seen
+local Events = {}
+
+---@class moontide.http.OutgoingEvent
+---@field data? string|number may have lines
+---@field event? string its name, without line ends; clients take "message" where there is none
+---@field id? string|number without line ends
+---@field retry? integer ms that the client is to wait before it comes back
+
+--- Sends an event. Fulfilled when the client has taken it, but for 64 KiB. Rejects as `Stream:write`, and
+--- with ClosedError when the function is over.
+---@param event moontide.http.OutgoingEvent
+---@param options? moontide.Options
+---@return moontide.Promise
+function Events:send(event, options) end
+
 ---@class moontide.http.ReadingBody: moontide.Options
 ---@field limit? number bytes, else `max_body`; for `chunks` none
 
