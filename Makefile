@@ -36,7 +36,7 @@ ifeq ($(filter yes sources no,$(LLHTTP)),)
 $(error LLHTTP=$(LLHTTP): yes, sources or no)
 endif
 
-LAYERS  := base core loop stream fs net process
+LAYERS  := base core loop stream fs net process websocket
 CSRC    := $(wildcard $(LAYERS:%=csrc/%/*.c) csrc/*.c)
 TLSSRC  := $(wildcard csrc/tls/*.c)
 LLHTTPSRC := $(wildcard csrc/llhttp/*.c)

@@ -15,6 +15,7 @@ local BELOW = {
   fs = { "base", "core", "loop", "stream" },
   net = { "base", "core", "loop", "stream" },
   process = { "base", "core", "loop", "stream", "fs", "net" },
+  websocket = { "base", "core" },
   llhttp = {},
   tls = {},
 }
