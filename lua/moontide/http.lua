@@ -8,6 +8,7 @@ local M = {
   redirect = require("moontide.http.redirect").redirect,
   serve = require("moontide.http.serve").serve,
   static = require("moontide.http.static").static,
+  websocket = require("moontide.http.websocket_client").websocket,
 }
 
 return M

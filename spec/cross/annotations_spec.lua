@@ -194,6 +194,14 @@ local receivers = {
     end
     return names
   end,
+  WebSocket = function()
+    local stream, other = sockets.pair()
+    local ws <close> = require("moontide.http.websocket").new(stream, stream:chunks(),
+      { is_client = false, max_message = 1, protocol = "p" })
+    other:destroy()
+    tide.await(ws:close())
+    return object_names(ws)
+  end,
   luasec = function() return names_of(require "moontide.luasec") end,
   LuaSecConnection = function()
     return names_of(require("moontide.luasec.connection").Connection.__index)

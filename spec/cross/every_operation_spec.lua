@@ -7,6 +7,7 @@ local certificates = require "spec.support.certificates"
 local core = require "moontide.core"
 local dns = require "moontide.dns"
 local files = require "spec.support.files"
+local frames = require "spec.support.frames"
 local fs = require "moontide.fs"
 local http = require "moontide.http"
 local leak = require "spec.support.leak"
@@ -574,6 +575,45 @@ local function close_request(state)
   await(state.service:close({ grace = 0 }))
 end
 
+--- A WebSocket whose peer accepts it, and says nothing more.
+local function open_websocket()
+  local state = { server = await(net.listen({ host = "127.0.0.1", port = 0 })) }
+  local url = "ws://127.0.0.1:" .. state.server:address().port
+  local opening = http.websocket(url, { close_timeout = 1 })
+  state.peer = await(state.server:accept())
+  await(state.peer:write(frames.answer(await(state.peer:read_until("\r\n\r\n")))))
+  state.ws = await(opening)
+  return state
+end
+
+local function close_websocket(state)
+  await(state.ws:close())
+  await(state.peer:destroy())
+  await(state.server:close())
+end
+
+for name, arguments in pairs({ receive = {}, ping = { "x" }, send = { MUCH } }) do
+  operations["WebSocket:" .. name] = {
+    open = open_websocket,
+    start = function(state, options)
+      local values = { table.unpack(arguments) }
+      values[#values + 1] = options
+      return state.ws[name](state.ws, table.unpack(values))
+    end,
+    close = close_websocket,
+    endless = true,
+  }
+end
+
+operations["http.websocket"] = {
+  open = function() return await(net.listen({ host = "127.0.0.1", port = 0 })) end,
+  start = function(listening, options)
+    return http.websocket("ws://127.0.0.1:" .. listening:address().port, options)
+  end,
+  close = close_handle,
+  endless = true,
+}
+
 if has_parser then
   operations["http.serve"] = {
     start = function(_, options)
@@ -827,12 +867,14 @@ local IS_NONE = {
   ["Part:chunks"] = not has_parser and "not built" or nil,
   ["Part:save"] = not has_parser and "not built" or nil,
   ["Part:text"] = not has_parser and "not built" or nil,
+  ["WebSocket:close"] = "clean-up",
   ["Events:send"] = not has_parser and "not built" or nil,
   ["Request:chunks"] = not has_parser and "not built" or nil,
   ["Request:form"] = not has_parser and "not built" or nil,
   ["Request:json"] = not has_parser and "not built" or nil,
   ["Request:multipart"] = not has_parser and "not built" or nil,
   ["Request:text"] = not has_parser and "not built" or nil,
+  ["Request:websocket"] = "waits for nothing",
   ["http.events"] = "waits for nothing",
   ["http.serve"] = not has_parser and "not built" or nil,
   ["net.udp"] = "waits for nothing",

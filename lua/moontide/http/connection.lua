@@ -16,7 +16,8 @@ local TOGETHER = 16 * 1024 -- a body of up to that goes into one string with its
 -- Fields: server, stream, group; _input; _request, the one that is being answered, and _is_out: its
 -- reply has been sent; phase, what is waited for, and since, the tick at which that began; these are
 -- eight, for which a table has room without growing. Seldom: _expire, which rejects what waits for
--- a body; _queued, what the sweep has seen of a reply that the client has not taken.
+-- a body; _queued, what the sweep has seen of a reply that the client has not taken; on_closing,
+-- called when the service is closed.
 local Connection = {}
 Connection.__index = Connection
 
@@ -331,11 +332,39 @@ local function note_reply(self, request, out, bytes, begun)
   end
 end
 
+--- What comes behind the request, piece by piece.
+function Connection:rest()
+  return function()
+    local data = self._input.parser:take()
+    while data == "" and self._input:fill() do
+      data = self._input.parser:take()
+    end
+    return data ~= "" and data or nil
+  end
+end
+
+--- From here on, the connection speaks another protocol.
+local function take_over(self, request, out, begun)
+  if not write(self, reply.head(out, nil, "Connection: Upgrade\r\n", self.server.date)) then
+    return
+  end
+  note_reply(self, request, out, 0, begun)
+  local failure = out.take_over(self)
+  if failure and self.group.signal.aborted then
+    error(failure.reason, 0)
+  elseif failure then
+    report(self, failure.reason, request, failure.trace)
+  end
+end
+
 --- Answers one request: whether another one may follow.
 local function answer(self, request)
   local begun = self.server.on_request and core.now()
   local out = ask_handler(self, request)
   if self._is_out then
+    return false
+  elseif out.take_over then
+    take_over(self, request, out, begun)
     return false
   end
   local kept, bytes = write_reply(self, request, out)
@@ -497,11 +526,13 @@ function Connection:expire(phase)
   expire[phase](self)
 end
 
---- No request is waited for any more.
+--- No request is waited for any more, and what goes on is told.
 function Connection:close_idle()
   if self.phase == "idle" then
     self.phase = "expired"
     self.stream:close()
+  elseif self.on_closing then
+    self.on_closing()
   end
 end
 

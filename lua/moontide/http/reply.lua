@@ -24,6 +24,7 @@ local NO_BODY = { [204] = true, [304] = true }
 ---@field defaults? table<string, string|integer> headers that the handler's own are in place of
 ---@field has_date? boolean
 ---@field closes? boolean the handler wants the connection closed
+---@field take_over? fun(connection: table): table? what the connection is for, after this reply
 
 local function fail(message)
   error(new_error("TypeError", message), 0)
@@ -192,6 +193,9 @@ function M.of(result, request)
     return { status = 200, lines = TEXT_LINE, body = result, length = #result }
   elseif type(result) ~= "table" then
     fail("a handler has to return a string or a table, and this one has returned " .. type(result))
+  end
+  if result.outgoing then
+    return result.outgoing
   end
   local out = { status = check_status(result.status) }
   add_body(out, result, request)

@@ -9,6 +9,7 @@ local line = require "moontide.async.line"
 local multipart = require "moontide.http.multipart"
 local parameters = require "moontide.http.parameters"
 local part = require "moontide.http.part"
+local upgrade = require "moontide.http.upgrade"
 
 local M = {}
 
@@ -100,6 +101,11 @@ function M.new(connection, method, target, fields, minor, length, keep_alive, ex
     _expects = expects,
     _connection = connection,
   }, Request)
+end
+
+function methods:websocket(f, options)
+  argument.check_self(self, Request, "request:websocket")
+  return upgrade.websocket(self, f, options)
 end
 
 ---- the body ----
