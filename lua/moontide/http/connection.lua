@@ -332,15 +332,9 @@ local function note_reply(self, request, out, bytes, begun)
   end
 end
 
---- What comes behind the request, piece by piece.
-function Connection:rest()
-  return function()
-    local data = self._input.parser:take()
-    while data == "" and self._input:fill() do
-      data = self._input.parser:take()
-    end
-    return data ~= "" and data or nil
-  end
+--- What comes behind the request, whatever it is: an iterator.
+function Connection:take_input()
+  return self._input:chunks()
 end
 
 --- From here on, the connection speaks another protocol.

@@ -117,7 +117,7 @@ end
 --- What serves the connection from here on.
 local function server_of(f, options, protocol)
   return function(connection)
-    local ws = websocket.new(connection.stream, connection:rest(), {
+    local ws = websocket.new(connection.stream, connection:take_input(), {
       is_client = false,
       protocol = protocol,
       max_message = options.max_message or MAX_MESSAGE,

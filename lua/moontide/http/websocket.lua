@@ -1,6 +1,7 @@
---- One end of a WebSocket: RFC 6455. What comes is read in a task of its own, outside all groups,
---- from the handshake to the end, so that pings are answered while nobody receives; it stands still
---- while more is held than HELD. The frames themselves are read and written in csrc/websocket.
+--- One end of a WebSocket: RFC 6455. A loop over its messages reads from the connection itself.
+--- When nobody does, a task outside all groups reads, from the next tick on: so pings are answered
+--- while nobody receives. It stands still while more is held than HELD. The frames themselves are
+--- read and written in csrc/websocket.
 local core = require "moontide.core"
 local argument = require "moontide.internal.argument"
 local line = require "moontide.async.line"
@@ -14,17 +15,18 @@ local HELD = 64 * 1024 -- bytes of messages that nobody has received
 local MESSAGE = 64 -- what each of these counts besides its bytes
 local PONGS = 16 -- that the peer has not taken
 local CLOSE_TIMEOUT = 5000 -- ms
+local TICK = 50 -- ms
 local REASON_MAX, PING_MAX = 123, 125 -- bytes
 
 local NORMAL, NO_CODE, LOST = 1000, 1005, 1006
 
 -- Fields: protocol; code and reason, once it is over; _stream; _next: gives the bytes that come;
--- _codec; _is_client; _close_timeout. Messages that nobody has received: _data and _kinds, lists
--- from _first to _last, _held: how much they are; _resume: there is room again. _receivers and
--- _pings: lines; _ping_count. _pongs: how many are not taken, _pong: what the last of them has to
--- say. _said: our close frame has been sent; _is_over: nothing more comes; _failure: why, where
--- that is an error; _refusal: what is told to who still wants something. _closed: promise; _timer:
--- ends the closing.
+-- _codec; _is_client; _close_timeout. _reader: "loop" or "task", who reads. Messages that nobody
+-- has received: _data and _kinds, lists from _first to _last, _held: how much they are; _resume:
+-- there is room again. _receivers and _pings: lines; _ping_count. _pongs: how many are not taken,
+-- _pong: what the last of them has to say. _said: our close frame has been sent; _is_over: nothing
+-- more comes; _failure: why, where that is an error; _refusal: what is told to who still wants
+-- something. _closed: promise; _timer: ends the closing.
 local WebSocket = { __name = "moontide.http.WebSocket" }
 local methods = {}
 WebSocket.__index = methods
@@ -87,80 +89,6 @@ local function send_pong(self, data)
   self._stream:write(self._codec:frame("pong", data)):next(taken, nothing)
 end
 
----- what comes ----
-
-local function await_room(self)
-  if self._held >= HELD then
-    local room
-    room, self._resume = Promise.with_resolvers()
-    await(room)
-    self._resume = nil
-  end
-end
-
---- Who receives it has its turn before the next frame: so an answer comes before what is said to
---- that. Who has sent its close frame takes nothing any more.
-local function deliver(self, kind, data)
-  if self._said then
-    return
-  end
-  local node = self._receivers:take()
-  if node then
-    line.resolve(node, data, kind)
-    await(nil)
-    return
-  end
-  self._last = self._last + 1
-  self._data[self._last], self._kinds[self._last] = data, kind
-  self._held = self._held + #data + MESSAGE
-  await_room(self)
-end
-
---- The ping that this answers, and those before it, are over.
-local function take_pong(self, data)
-  local node = self._pings.next
-  while node ~= self._pings and node.item ~= data do
-    node = node.next
-  end
-  while node ~= self._pings do
-    local first = self._pings:take()
-    line.resolve(first)
-    if first == node then
-      return
-    end
-  end
-end
-
-local take = { ping = send_pong, pong = take_pong }
-
-function take.text(self, data)
-  deliver(self, "text", data)
-end
-
-function take.binary(self, data)
-  deliver(self, "binary", data)
-end
-
---- Up to the peer's close frame: its code and reason.
-local function read_all(self)
-  local codec = self._codec
-  for data in self._next do
-    codec:feed(data)
-    local kind, first, second = codec:next()
-    while kind do
-      if kind == "close" then
-        return first or NO_CODE, second or ""
-      end
-      take[kind](self, first)
-      kind, first, second = codec:next()
-    end
-    if kind == false then
-      error(failure(first, second), 0)
-    end
-  end
-  error(failure(LOST, "the peer has left"), 0)
-end
-
 ---- the end ----
 
 --- Nothing more comes.
@@ -191,43 +119,185 @@ local function drain(self)
   end)
 end
 
---- The peer has sent its close frame. The server is the one that closes the connection.
-local function end_well(self, code, reason)
-  say(self, code ~= NO_CODE and code or nil, reason)
-  finish(self, code, reason)
-  if self._is_client then
+local function close_stream(self, drains)
+  if drains then
     drain(self)
-  end
-end
-
---- It has broken the protocol, or is gone.
-local function end_badly(self, err)
-  local is_ours = type(err) == "table" and err.name == "WebSocketError"
-  if not is_ours then
-    err = lost(self, err)
-  end
-  if err.code ~= LOST then
-    say(self, err.code, err.message)
-    finish(self, err.code, err.message, err)
-    self._stream:shutdown():catch(nothing)
-    drain(self)
-  else
-    finish(self, LOST, "", not self._said and err or nil)
-  end
-end
-
-local function run(self)
-  local ok, result, reason = pcall(read_all, self)
-  if ok then
-    end_well(self, result, reason)
-  else
-    end_badly(self, result)
   end
   if self._timer then
     self._timer:close()
   end
   self._stream:close()
   self._resolve_closed()
+end
+
+--- The peer has sent its close frame. The server is the one that closes the connection.
+local function end_well(self, code, reason)
+  say(self, code ~= NO_CODE and code or nil, reason)
+  finish(self, code, reason)
+  core.detach(close_stream, self, self._is_client)
+end
+
+--- It has broken the protocol.
+local function end_badly(self, err)
+  say(self, err.code, err.message)
+  finish(self, err.code, err.message, err)
+  self._stream:shutdown():catch(nothing)
+  core.detach(close_stream, self, true)
+end
+
+--- It is gone: that is an error unless we were about to close.
+local function end_early(self, cause)
+  local err = not self._said and lost(self, cause) or nil
+  finish(self, LOST, "", err)
+  close_stream(self, false)
+end
+
+---- what comes ----
+
+--- The ping that this answers, and those before it, are over.
+local function take_pong(self, data)
+  local node = self._pings.next
+  while node ~= self._pings and node.item ~= data do
+    node = node.next
+  end
+  while node ~= self._pings do
+    local first = self._pings:take()
+    line.resolve(first)
+    if first == node then
+      return
+    end
+  end
+end
+
+local take_control = { ping = send_pong, pong = take_pong }
+
+local leave
+
+--- The bytes that come next; nothing at the end. What a stream fails with is its end; anything else
+--- is about who reads, and does so no more.
+local function read(self)
+  local ok, data = pcall(self._next)
+  if ok and data then
+    return data
+  elseif ok then
+    end_early(self, "the peer has left")
+  elseif type(data) == "table" and (data.syscall or data.name == "TLSError") then
+    end_early(self, data)
+  else
+    leave(self)
+    error(data, 0)
+  end
+end
+
+--- The next message and its kind; nothing at the end, which has been dealt with.
+local function next_message(self)
+  local codec = self._codec
+  while not self._is_over do
+    local kind, first, second = codec:next()
+    if kind == "text" or kind == "binary" then
+      return first, kind
+    elseif kind == "close" then
+      end_well(self, first or NO_CODE, second or "")
+    elseif kind then
+      take_control[kind](self, first)
+    elseif kind == false then
+      end_badly(self, failure(first, second))
+    else
+      local data = read(self)
+      if data then
+        codec:feed(data)
+      end
+    end
+  end
+end
+
+---- the task ----
+
+local function await_room(self)
+  if self._held >= HELD and not self._said then
+    local room
+    room, self._resume = Promise.with_resolvers()
+    await(room)
+    self._resume = nil
+  end
+end
+
+--- Who receives it has its turn before the next frame: so an answer comes before what is said to
+--- that. Who has sent its close frame takes nothing any more. Whether a loop got it.
+local function deliver(self, data, kind)
+  if self._said then
+    return false
+  end
+  local node = self._receivers:take()
+  if node then
+    line.resolve(node, data, kind)
+    if not node.item then
+      await(nil)
+    end
+    return node.item
+  end
+  self._last = self._last + 1
+  self._data[self._last], self._kinds[self._last] = data, kind
+  self._held = self._held + #data + MESSAGE
+  await_room(self)
+  return false
+end
+
+local function is_empty(queue)
+  return queue.next == queue
+end
+
+--- Whether somebody waits for what only reading can bring.
+local function is_wanted(self)
+  return self._said or not is_empty(self._receivers) or not is_empty(self._pings)
+end
+
+--- Reads until the end, or a loop goes on by itself.
+local function run(self)
+  for data, kind in next_message, self do
+    if deliver(self, data, kind) and not is_wanted(self) then
+      break
+    end
+  end
+  leave(self)
+end
+
+local function start(self)
+  if not self._reader and not self._is_over then
+    self._reader = "task"
+    core.detach(run, self)
+  end
+end
+
+---- the tick ----
+
+local idle, ticker = {}, nil -- idle: those that nobody reads, and since which tick
+
+local function tick()
+  if not next(idle) then
+    ticker:close()
+    ticker = nil
+  end
+  for ws, is_old in pairs(idle) do
+    idle[ws] = true
+    if is_old then
+      idle[ws] = nil
+      start(ws)
+    end
+  end
+end
+
+--- Who has read does so no more.
+function leave(self)
+  self._reader = nil
+  if self._is_over then
+    return
+  elseif is_wanted(self) then
+    start(self)
+    return
+  end
+  idle[self] = false
+  ticker = ticker or core.set_interval(tick, TICK)
 end
 
 ---- making ----
@@ -255,7 +325,7 @@ function M.new(stream, next_chunk, settings)
     _is_over = false,
   }, WebSocket)
   self._closed, self._resolve_closed = Promise.with_resolvers()
-  core.detach(run, self)
+  leave(self)
   return self
 end
 
@@ -286,24 +356,46 @@ local function take_message(self)
   return data, kind
 end
 
-function methods:receive(options)
-  argument.check_self(self, WebSocket, "websocket:receive")
-  local signal, refused = line.heed(options, 1, "websocket:receive")
-  if refused then
-    return refused
-  elseif self._first <= self._last then
+--- What there is already: a promise; or nothing.
+local function at_once(self)
+  if self._first <= self._last then
     return Promise.resolve(take_message(self))
   elseif self._failure then
     return Promise.reject(self._failure)
   elseif self._is_over then
     return Promise.resolve()
   end
-  return self._receivers:wait(signal)
+end
+
+local function receive(self, signal, is_loop)
+  local promise = at_once(self)
+  if promise then
+    return promise
+  end
+  promise = self._receivers:wait(signal, is_loop)
+  start(self)
+  return promise
+end
+
+function methods:receive(options)
+  argument.check_self(self, WebSocket, "websocket:receive")
+  local signal, refused = line.heed(options, 1, "websocket:receive")
+  return refused or receive(self, signal, false)
 end
 
 function WebSocket:__call()
   core.check_await()
-  return await(self:receive())
+  local refused = core.refused()
+  if refused or self._reader or self._is_over or self._first <= self._last then
+    return await(refused or receive(self, nil, true))
+  end
+  self._reader, idle[self] = "loop", nil
+  local data, kind = next_message(self)
+  leave(self)
+  if data == nil and self._failure then
+    error(self._failure, 0)
+  end
+  return data, kind
 end
 
 ---- sending ----
@@ -328,25 +420,42 @@ local function sent(self, promise)
   end)
 end
 
-function methods:send(data, options)
+local function write(self, options, frame, rest)
+  if rest then
+    return sent(self, self._stream:write(frame, rest, options))
+  end
+  return sent(self, self._stream:write(frame, options))
+end
+
+--- The signal is looked at where there is one: most sendings have none.
+local function refused_by(options)
+  if options and options.signal ~= nil then
+    local _, refused = line.heed(options, 2, "websocket:send")
+    return refused
+  end
+  return core.refused()
+end
+
+local function check_send(self, data, options)
   argument.check_self(self, WebSocket, "websocket:send")
   argument.check("data", data, 1, "websocket:send")
   argument.check_options(options, SENDING, 2, "websocket:send")
+end
+
+function methods:send(data, options)
+  if getmetatable(self) ~= WebSocket or type(data) ~= "string" or options ~= nil then
+    check_send(self, data, options)
+  end
   local kind = options and options.binary and "binary" or "text"
   if kind == "text" and not is_utf8(data) then
     argument.fail("UTF-8 expected: what is something else is sent with binary = true", 1,
       "websocket:send")
   end
-  local _, refused = line.heed(options, 2, "websocket:send")
-  local reason = refusal(self)
+  local refused, reason = refused_by(options), refusal(self)
   if refused or reason then
     return refused or Promise.reject(reason)
   end
-  local frame, rest = self._codec:frame(kind, data)
-  if rest then
-    return sent(self, self._stream:write(frame, rest, options))
-  end
-  return sent(self, self._stream:write(frame, options))
+  return write(self, options, self._codec:frame(kind, data))
 end
 
 --- What is sent where the caller gives nothing: no ping is like another.
@@ -368,7 +477,9 @@ function methods:ping(data, options)
     return refused or Promise.reject(reason)
   end
   self._stream:write(self._codec:frame("ping", data)):catch(nothing)
-  return self._pings:wait(signal, data)
+  local promise = self._pings:wait(signal, data)
+  start(self)
+  return promise
 end
 
 ---- closing ----
@@ -390,6 +501,7 @@ function methods:close(code, reason)
   end
   if not self._is_over then
     say(self, code or NORMAL, reason)
+    start(self)
   end
   return self._closed
 end
