@@ -24,12 +24,14 @@ enum { INPUT = 1 };
 enum { PROTOCOL_ERROR = 1002, NO_TEXT = 1007, TOO_BIG = 1009 };
 
 typedef struct codec {
+    const void *tag;
     bool is_client;
     bool is_over;   /* the peer's close frame has been read */
     uint64_t limit; /* bytes of a message */
     int status;     /* why it has failed, or 0 */
     const char *why;
-    size_t at; /* up to here the string INPUT has been taken */
+    bool has_input; /* the string INPUT has more, */
+    size_t at;      /* from there on */
     unsigned char head[TIDE_FRAME_HEAD_MAX];
     size_t head_length;
     bool in_frame; /* its head is whole */
@@ -49,8 +51,13 @@ typedef struct input {
     size_t length;
 } input;
 
+static const char tag = 0;
+
 static codec *check_codec(lua_State *L) {
-    return luaL_checkudata(L, 1, CLASS);
+    codec *c = lua_touserdata(L, 1);
+    if (c == NULL || lua_rawlen(L, 1) != sizeof *c || c->tag != &tag)
+        tide_argument_expected(L, 1, CLASS);
+    return c;
 }
 
 static bool fail(codec *c, int status, const char *why) {
@@ -236,36 +243,52 @@ static int push_failure(lua_State *L, const codec *c) {
     return 3;
 }
 
-/* c:feed(data): what came before has been taken */
+/* Takes from the input at 2 up to what is whole. */
+static int next(lua_State *L, codec *c) {
+    input in;
+    int pushed = 0;
+    in.data = lua_tolstring(L, 2, &in.length);
+    while (pushed == 0 && c->status == 0 && (c->in_frame || take_head(c, &in))) {
+        pushed = take_frame(L, c, &in);
+        if (c->in_frame)
+            break;
+    }
+    c->has_input = c->at < in.length;
+    return c->status == 0 ? pushed : push_failure(L, c);
+}
+
+/* c:feed(data) -> the same as next(): what came before has been taken */
 static int codec_feed(lua_State *L) {
     codec *c = check_codec(L);
     luaL_checkstring(L, 2);
     lua_settop(L, 2);
-    lua_setiuservalue(L, 1, INPUT);
+    if (c->is_over)
+        return 0;
     c->at = 0;
-    return 0;
+    int pushed = next(L, c);
+    if (c->has_input) {
+        lua_pushvalue(L, 2);
+        lua_setiuservalue(L, 1, INPUT);
+    }
+    return pushed;
 }
 
 /* c:next() -> "text" or "binary", data; "ping" or "pong", data; "close", [code, reason]; false,
  * status, why; nothing, when more has to be fed or nothing is read any more */
 static int codec_next(lua_State *L) {
     codec *c = check_codec(L);
-    int pushed = 0;
     lua_settop(L, 1);
-    if (lua_getiuservalue(L, 1, INPUT) == LUA_TSTRING && !c->is_over) {
-        input in;
-        in.data = lua_tolstring(L, 2, &in.length);
-        while (pushed == 0 && c->status == 0 && (c->in_frame || take_head(c, &in))) {
-            pushed = take_frame(L, c, &in);
-            if (c->in_frame)
-                break;
-        }
-        if (c->at == in.length) {
-            lua_pushnil(L);
-            lua_setiuservalue(L, 1, INPUT);
-        }
+    if (c->status != 0)
+        return push_failure(L, c);
+    if (!c->has_input || c->is_over)
+        return 0;
+    lua_getiuservalue(L, 1, INPUT);
+    int pushed = next(L, c);
+    if (!c->has_input) {
+        lua_pushnil(L);
+        lua_setiuservalue(L, 1, INPUT);
     }
-    return c->status == 0 ? pushed : push_failure(L, c);
+    return pushed;
 }
 
 /* ---- writing ---- */
@@ -320,6 +343,7 @@ static int new_codec(lua_State *L) {
     lua_Number limit = luaL_checknumber(L, 2);
     codec *c = lua_newuserdatauv(L, sizeof *c, INPUT);
     memset(c, 0, sizeof *c);
+    c->tag = &tag;
     c->is_client = is_client;
     c->limit = limit < (lua_Number)INT64_MAX ? (uint64_t)limit : INT64_MAX;
     luaL_setmetatable(L, CLASS);

@@ -189,23 +189,31 @@ local function read(self)
   end
 end
 
+--- What the codec gives that is no message.
+local function take_other(self, kind, first, second)
+  if kind == "close" then
+    end_well(self, first or NO_CODE, second or "")
+  elseif kind then
+    take_control[kind](self, first)
+  else
+    end_badly(self, failure(first, second))
+  end
+end
+
 --- The next message and its kind; nothing at the end, which has been dealt with.
 local function next_message(self)
   local codec = self._codec
+  local kind, first, second = codec:next()
   while not self._is_over do
-    local kind, first, second = codec:next()
     if kind == "text" or kind == "binary" then
       return first, kind
-    elseif kind == "close" then
-      end_well(self, first or NO_CODE, second or "")
-    elseif kind then
-      take_control[kind](self, first)
-    elseif kind == false then
-      end_badly(self, failure(first, second))
+    elseif kind ~= nil then
+      take_other(self, kind, first, second)
+      kind, first, second = codec:next()
     else
       local data = read(self)
       if data then
-        codec:feed(data)
+        kind, first, second = codec:feed(data)
       end
     end
   end
@@ -421,10 +429,11 @@ local function sent(self, promise)
 end
 
 local function write(self, options, frame, rest)
+  local stream = self._stream
   if rest then
-    return sent(self, self._stream:write(frame, rest, options))
+    return sent(self, stream:write(frame, rest, options))
   end
-  return sent(self, self._stream:write(frame, options))
+  return sent(self, stream:write(frame, options))
 end
 
 --- The signal is looked at where there is one: most sendings have none.
@@ -442,8 +451,10 @@ local function check_send(self, data, options)
   argument.check_options(options, SENDING, 2, "websocket:send")
 end
 
+--- What most sendings are is seen without a call of the core's.
 function methods:send(data, options)
-  if getmetatable(self) ~= WebSocket or type(data) ~= "string" or options ~= nil then
+  if getmetatable(self) ~= WebSocket or type(data) ~= "string"
+    or options ~= nil and (type(options) ~= "table" or type(options.binary) ~= "boolean") then
     check_send(self, data, options)
   end
   local kind = options and options.binary and "binary" or "text"
