@@ -44,7 +44,7 @@ ifeq ($(filter yes no,$(CURL)),)
 $(error CURL=$(CURL): yes or no)
 endif
 
-LAYERS  := base core loop stream fs net process
+LAYERS  := base core loop stream fs net process websocket
 CSRC    := $(wildcard $(LAYERS:%=csrc/%/*.c) csrc/*.c)
 TLSSRC  := $(wildcard csrc/tls/*.c)
 LLHTTPSRC := $(wildcard csrc/llhttp/*.c)

@@ -182,6 +182,10 @@ local function ping_pong(server)
     CONNECTIONS, SIZE, WARM_UP_MS, MS))
 end
 
+local function ping_pong_framed(server)
+  return ping_pong(server) .. " websocket"
+end
+
 local function send(proxy)
   return on_core(1, string.format("build/bench/bulk source %d %d %d", proxy.port, proxy.pid, BULK))
 end
@@ -233,6 +237,12 @@ local function new_workloads(lua, python)
         { what = "moontide", command = own .. "echo_serve" },
         peer("C, libuv", "build/bench/echo", 0.85),
       } },
+    { name = "websocket", what = "echo, `request:websocket` (round trips per second)", more = true,
+      load = ping_pong_framed,
+      contenders = {
+        { what = "moontide", command = own .. "websocket" },
+        peer("node, `ws`", "node bench/io/node.mjs websocket", 1.5),
+      } },
     { name = "proxy", what = "1 GiB through a proxy (MiB per second)", more = true,
       prepare = start_sink, load = send,
       contenders = {
@@ -257,7 +267,7 @@ local function new_workloads(lua, python)
   }
 end
 
-local M = { names = { "echo", "echo_serve", "proxy", "files", "idle", "idle_serve" } }
+local M = { names = { "echo", "echo_serve", "websocket", "proxy", "files", "idle", "idle_serve" } }
 
 --- Measures the workloads that wanted[name] is true for, and prints a table of each. lua and python
 --- are commands.

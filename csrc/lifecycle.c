@@ -48,6 +48,7 @@
 #include "process/stdio.h"
 #include "stream/reader.h"
 #include "stream/stream.h"
+#include "websocket/codec.h"
 
 static void on_walk_close(uv_handle_t *handle, void *arg) {
     (void)arg;
@@ -151,6 +152,7 @@ tide_runtime *tide_lifecycle_open(lua_State *L) {
     tide_event_open(L, rt);
     tide_generator_open(L, rt);
     tide_queue_open(L, rt);
+    tide_codec_open(L, rt);
     tide_semaphore_open(L, rt);
     tide_immediate_open(rt);
     tide_fork_open(rt);

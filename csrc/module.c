@@ -50,6 +50,7 @@
 #include "process/stdio.h"
 #include "stream/reader.h"
 #include "stream/stream.h"
+#include "websocket/codec.h"
 
 /* stats() -> how much of each kind is live, for tests and reports */
 static int stats(lua_State *L) {
@@ -153,6 +154,7 @@ __attribute__((visibility("default"))) int luaopen_moontide_core(lua_State *L) {
     set_files(L, rt);
     set_net(L, rt);
     set_module(L, rt, "testing", "testing.", tide_clock_functions);
+    set_module(L, rt, "websocket", "", tide_codec_functions);
     lua_getfield(L, -1, "testing");
     tide_objects_set_functions(L, rt, "testing.", tide_timer_test_functions);
     lua_pop(L, 1);

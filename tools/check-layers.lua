@@ -16,6 +16,7 @@ local BELOW = {
   net = { "base", "core", "loop", "stream" },
   process = { "base", "core", "loop", "stream", "fs", "net" },
   http = { "base" },
+  websocket = { "base", "core" },
   llhttp = {},
   tls = {},
 }

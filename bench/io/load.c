@@ -1,11 +1,12 @@
 /*
  * Load for an echo server: ping-pong of messages over many connections at once.
  *
- *   load PORT PID CONNECTIONS SIZE WARM_UP_MS MS
+ *   load PORT PID CONNECTIONS SIZE WARM_UP_MS MS [websocket]
  *
- * Each connection sends a message of SIZE bytes as soon as the last one is back. Prints round trips
- * per second, the same per second of CPU time of the process PID, and the share of the time that
- * this program itself was busy: near 1, it is the load that is measured.
+ * Each connection sends a message of SIZE bytes as soon as the last one is back, as it is or as one
+ * of WebSocket. Prints round trips per second, the same per second of CPU time of the process PID,
+ * and the share of the time that this program itself was busy: near 1, it is the load that is
+ * measured.
  */
 #include "common.h"
 #include <fcntl.h>
@@ -18,11 +19,12 @@ typedef struct connection {
     size_t back; /* bytes of the message that have come back */
 } connection;
 
-static char message[MAX_SIZE], answer[MAX_SIZE];
-static size_t size;
+/* What is sent, what has to come back, and what does. */
+static char message[MAX_SIZE], echo[MAX_SIZE], answer[MAX_SIZE];
+static size_t message_size, size;
 
 static void ping(const connection *c) {
-    check(write(c->fd, message, size) == (ssize_t)size, "write");
+    check(write(c->fd, message, message_size) == (ssize_t)message_size, "write");
 }
 
 /* Whether a round trip is over; the next one begins then, unless this is the end. */
@@ -32,19 +34,56 @@ static int pong(connection *c, int again) {
     c->back += (size_t)n;
     if (c->back < size)
         return 0;
-    check(memcmp(message, answer, size) == 0, "what came back");
+    check(memcmp(echo, answer, size) == 0, "what came back");
     c->back = 0;
     if (again)
         ping(c);
     return 1;
 }
 
-static connection *open_all(int epoll, long count, int port) {
+/* The server's answer ends where the first echo begins. */
+static void shake_hands(int fd) {
+    static const char request[] = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
+                                  "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                                  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    size_t n = 0;
+    check(write(fd, request, sizeof request - 1) == sizeof request - 1, "write");
+    do {
+        ssize_t got = read(fd, answer + n, sizeof answer - 1 - n);
+        check(got > 0, "the handshake");
+        n += (size_t)got;
+        answer[n] = '\0';
+    } while (strstr(answer, "\r\n\r\n") == NULL);
+}
+
+/* Messages of SIZE bytes; as frames of WebSocket, the client's with a mask, the server's without.
+ */
+static void make_messages(int is_websocket) {
+    static const char mask[] = {0x37, 0x7a, 0x21, 0x3d};
+    memset(echo, 'x', size);
+    memcpy(message, echo, size);
+    message_size = size;
+    if (!is_websocket)
+        return;
+    check(size < 126, "SIZE");
+    memcpy(echo, (char[]){(char)0x82, (char)size}, 2);
+    memset(echo + 2, 'x', size);
+    memcpy(message, (char[]){(char)0x82, (char)(0x80 | size)}, 2);
+    memcpy(message + 2, mask, sizeof mask);
+    for (size_t i = 0; i < size; i++)
+        message[2 + sizeof mask + i] = (char)('x' ^ mask[i % sizeof mask]);
+    message_size = 2 + sizeof mask + size;
+    size += 2;
+}
+
+static connection *open_all(int epoll, long count, int port, int is_websocket) {
     connection *all = calloc((size_t)count, sizeof *all);
     check(all != NULL, "calloc");
     for (long i = 0; i < count; i++) {
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = &all[i]};
         all[i].fd = connect_to(port);
+        if (is_websocket)
+            shake_hands(all[i].fd);
         check(epoll_ctl(epoll, EPOLL_CTL_ADD, all[i].fd, &event) == 0, "epoll_ctl");
     }
     for (long i = 0; i < count; i++)
@@ -89,8 +128,8 @@ int main(int argc, char **argv) {
     size = (size_t)number(argc, argv, 4);
     check(epoll >= 0, "epoll_create1");
     check(size > 0 && size <= MAX_SIZE, "SIZE");
-    memset(message, 'x', size);
-    connection *all = open_all(epoll, connections, port);
+    make_messages(argc > 7);
+    connection *all = open_all(epoll, connections, port, argc > 7);
     run_until(epoll, seconds(CLOCK_MONOTONIC) + warm_up);
     double start = seconds(CLOCK_MONOTONIC), theirs = seconds(server);
     double ours = seconds(CLOCK_PROCESS_CPUTIME_ID);

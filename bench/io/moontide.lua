@@ -1,6 +1,7 @@
 -- moontide's own. `lua5.4 bench/io/moontide.lua NAME ...`, as README.md has it.
 local tide = require "moontide"
 local fs = require "moontide.fs"
+local http = require "moontide.http"
 local net = require "moontide.net"
 
 local await, map, spawn = tide.await, tide.map, tide.spawn
@@ -38,6 +39,15 @@ end
 
 function programs.echo_serve()
   announce(await(net.serve(ADDRESS, answer)))
+end
+
+local function answer_messages(ws)
+  for message, kind in ws do ws:send(message, { binary = kind == "binary" }):await() end
+end
+
+function programs.websocket()
+  local function handler(request) return request:websocket(answer_messages) end
+  announce(await(http.serve(ADDRESS, handler)))
 end
 
 local function pass_on(a, b)

@@ -173,6 +173,11 @@ local receivers = {
   end,
   http = function() return names_of(require "moontide.http") end,
   Headers = function() return methods_of(require("moontide.http").headers()) end,
+  Events = function()
+    local names = methods_of(require("moontide.http.events").new())
+    names.last_id = true
+    return names
+  end,
   Form = function() return methods_of(require("moontide.http.form").parse("")) end,
   Part = function()
     local names = { name = true, filename = true, type = true, headers = true, is_used = true }
@@ -198,6 +203,14 @@ local receivers = {
       names[name] = true
     end
     return names
+  end,
+  WebSocket = function()
+    local stream, other = sockets.pair()
+    local ws <close> = require("moontide.http.websocket").new(stream, stream:chunks(),
+      { is_client = false, max_message = 1, protocol = "p" })
+    other:destroy()
+    tide.await(ws:close())
+    return object_names(ws)
   end,
   luasec = function() return names_of(require "moontide.luasec") end,
   LuaSecConnection = function()

@@ -7,6 +7,7 @@ local certificates = require "spec.support.certificates"
 local core = require "moontide.core"
 local dns = require "moontide.dns"
 local files = require "spec.support.files"
+local frames = require "spec.support.frames"
 local fs = require "moontide.fs"
 local http = require "moontide.http"
 local leak = require "spec.support.leak"
@@ -574,6 +575,45 @@ local function close_request(state)
   await(state.service:close({ grace = 0 }))
 end
 
+--- A WebSocket whose peer accepts it, and says nothing more.
+local function open_websocket()
+  local state = { server = await(net.listen({ host = "127.0.0.1", port = 0 })) }
+  local url = "ws://127.0.0.1:" .. state.server:address().port
+  local opening = http.websocket(url, { close_timeout = 1 })
+  state.peer = await(state.server:accept())
+  await(state.peer:write(frames.answer(await(state.peer:read_until("\r\n\r\n")))))
+  state.ws = await(opening)
+  return state
+end
+
+local function close_websocket(state)
+  await(state.ws:close())
+  await(state.peer:destroy())
+  await(state.server:close())
+end
+
+for name, arguments in pairs({ receive = {}, ping = { "x" }, send = { MUCH } }) do
+  operations["WebSocket:" .. name] = {
+    open = open_websocket,
+    start = function(state, options)
+      local values = { table.unpack(arguments) }
+      values[#values + 1] = options
+      return state.ws[name](state.ws, table.unpack(values))
+    end,
+    close = close_websocket,
+    endless = true,
+  }
+end
+
+operations["http.websocket"] = {
+  open = function() return await(net.listen({ host = "127.0.0.1", port = 0 })) end,
+  start = function(listening, options)
+    return http.websocket("ws://127.0.0.1:" .. listening:address().port, options)
+  end,
+  close = close_handle,
+  endless = true,
+}
+
 if has_parser then
   operations["http.serve"] = {
     start = function(_, options)
@@ -591,6 +631,27 @@ if has_parser then
       endless = true,
     }
   end
+
+  operations["Events:send"] = {
+    open = function()
+      local state = { done = tide.event() }
+      local given, resolve = tide.Promise.with_resolvers()
+      state.service = await(http.serve({ host = "127.0.0.1" }, function()
+        return http.events(function(events)
+          resolve(events)
+          await(state.done:wait())
+        end)
+      end))
+      local port = state.service:address().port
+      state.client = await(net.connect({ host = "127.0.0.1", port = port }))
+      await(state.client:write("GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
+      state.events = await(given)
+      return state
+    end,
+    start = function(state, options) return state.events:send({ data = MUCH }, options) end,
+    close = close_request,
+    endless = true,
+  }
 
   for _, name in ipairs({ "chunks", "multipart" }) do
     operations["Request:" .. name] = {
@@ -890,13 +951,16 @@ local IS_NONE = {
   ["Part:chunks"] = not has_parser and "not built" or nil,
   ["Part:save"] = not has_parser and "not built" or nil,
   ["Part:text"] = not has_parser and "not built" or nil,
+  ["WebSocket:close"] = "clean-up",
+  ["Events:send"] = not has_parser and "not built" or nil,
   ["Request:chunks"] = not has_parser and "not built" or nil,
   ["Request:form"] = not has_parser and "not built" or nil,
   ["Request:json"] = not has_parser and "not built" or nil,
   ["Request:multipart"] = not has_parser and "not built" or nil,
   ["Request:text"] = not has_parser and "not built" or nil,
+  ["Request:websocket"] = "waits for nothing",
+  ["http.events"] = "waits for nothing",
   ["http.serve"] = not has_parser and "not built" or nil,
-  ["http.static"] = "its handler is cancelled with the request",
   ["Client:fetch"] = not has_client and "not built" or nil,
   ["http.fetch"] = not has_client and "not built" or nil,
   ["Response:chunks"] = not has_client and "not built" or nil,

@@ -17,7 +17,8 @@ local TOGETHER = 16 * 1024 -- a body of up to that goes into one string with its
 -- Fields: server, stream, group; _input; _request, the one that is being answered, and _is_out: its
 -- reply has been sent; phase, what is waited for, and since, the tick at which that began: eight,
 -- for which a table has room without growing. Seldom: _expire, which rejects what waits for a body;
--- _queued, what the sweep has seen of a reply that the client has not taken.
+-- _queued, what the sweep has seen of a reply that the client has not taken; on_closing, called
+-- when the service is closed.
 local Connection = {}
 Connection.__index = Connection
 
@@ -129,7 +130,7 @@ local function check_piece(piece, sent, length)
 end
 
 --- Writes the pieces of a body; how many bytes they have, or false if the client has gone.
-local function write_pieces(self, out, chunked)
+local function write_pieces(self, _, out, chunked)
   local sent = 0
   for piece in pieces.of(out.body) do
     check_piece(piece, sent, out.length)
@@ -149,6 +150,20 @@ local function write_pieces(self, out, chunked)
     error(new_error("TypeError", "the body is shorter than the header 'content-length'"), 0)
   end
   return (not chunked or write(self, "0\r\n\r\n")) and sent
+end
+
+--- Has the body write itself; how many bytes it has, or false if the client has gone.
+local function write_itself(self, request, out, chunked)
+  local sent = 0
+  local function send(piece, options)
+    sent = sent + #piece
+    if chunked then
+      return self.stream:write(("%x\r\n"):format(#piece), piece, "\r\n", options)
+    end
+    return self.stream:write(piece, options)
+  end
+  local is_there = out.write_body(send, request)
+  return is_there and (not chunked or write(self, "0\r\n\r\n")) and sent
 end
 
 local function report(self, reason, request, trace)
@@ -181,9 +196,9 @@ local function write_stream(self, request, out, head, chunked)
   if not write(self, head) then
     return false
   end
-  local ok, sent = xpcall(write_pieces, function(reason)
+  local ok, sent = xpcall(out.write_body and write_itself or write_pieces, function(reason)
     return { reason = reason, trace = not self.server.on_error and traceback(reason, 2) or nil }
-  end, self, out, chunked)
+  end, self, request, out, chunked)
   if ok then
     return sent
   elseif self.group.signal.aborted then
@@ -299,11 +314,33 @@ local function note_reply(self, request, out, bytes, begun)
   end
 end
 
+--- What comes behind the request, whatever it is: an iterator.
+function Connection:take_input()
+  return self._input:chunks()
+end
+
+--- From here on, the connection speaks another protocol.
+local function take_over(self, request, out, begun)
+  if not write(self, reply.head(out, nil, "Connection: Upgrade\r\n", self.server.sweep.date)) then
+    return
+  end
+  note_reply(self, request, out, 0, begun)
+  local failure = out.take_over(self)
+  if failure and self.group.signal.aborted then
+    error(failure.reason, 0)
+  elseif failure then
+    report(self, failure.reason, request, failure.trace)
+  end
+end
+
 --- Answers one request: whether another one may follow.
 local function answer(self, request)
   local begun = self.server.on_request and core.now()
   local out = ask_handler(self, request)
   if self._is_out then
+    return false
+  elseif out.take_over then
+    take_over(self, request, out, begun)
     return false
   end
   local kept, bytes = write_reply(self, request, out)
@@ -465,11 +502,13 @@ function Connection:expire(phase)
   expire[phase](self)
 end
 
---- No request is waited for any more.
+--- No request is waited for any more, and what goes on is told.
 function Connection:close_idle()
   if self.phase == "idle" then
     self.phase = "expired"
     self.stream:close()
+  elseif self.on_closing then
+    self.on_closing()
   end
 end
 

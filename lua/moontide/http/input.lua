@@ -89,4 +89,22 @@ function Input:fill_unless(promise)
   return not self.ended
 end
 
+--- An iterator of what comes, past the parser, beginning with what that has not used.
+function Input:chunks()
+  local next_chunk = self.next_chunk
+  return function()
+    local rest = self.parser and self.parser:take() or ""
+    if rest == "" and self.ahead and self:fill() then
+      rest = self.parser:take()
+    end
+    if rest ~= "" then
+      return rest
+    elseif self.ended then
+      return nil
+    end
+    self.parser = nil
+    return next_chunk()
+  end
+end
+
 return M

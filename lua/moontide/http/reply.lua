@@ -20,10 +20,12 @@ local NO_BODY = { [204] = true, [304] = true }
 ---@field status integer
 ---@field lines string the header lines that the handler has asked for
 ---@field body? string|function|table|userdata
+---@field write_body? fun(write: function, request: table): boolean in place of `body`
 ---@field length? integer of the body, where it is known
 ---@field defaults? table<string, string|integer> headers that the handler's own are in place of
 ---@field has_date? boolean
 ---@field closes? boolean the handler wants the connection closed
+---@field take_over? fun(connection: table): table? what the connection is for, after this reply
 
 local function fail(message)
   error(new_error("TypeError", message), 0)
@@ -117,6 +119,11 @@ function bodies.html(out, text)
   out.body, out.kind = text, "text/html; charset=utf-8"
 end
 
+--- What http.events gives.
+function bodies.write_body(out, f)
+  out.write_body = f
+end
+
 --- What is asked for of it, where the handler has no other status for it.
 function bodies.file(out, path, request)
   if type(path) ~= "string" then
@@ -181,6 +188,9 @@ function M.of(result, request)
     return { status = 200, lines = TEXT_LINE, body = result, length = #result }
   elseif type(result) ~= "table" then
     fail("a handler has to return a string or a table, and this one has returned " .. type(result))
+  end
+  if result.outgoing then
+    return result.outgoing
   end
   local out = { status = check_status(result.status) }
   add_body(out, result, request)

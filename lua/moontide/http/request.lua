@@ -1,12 +1,14 @@
 --- A request, as a handler sees it. What most handlers do not ask for is made when it is asked for.
 local core = require "moontide.core"
 local abort = require "moontide.async.abort"
+local argument = require "moontide.internal.argument"
 local body = require "moontide.http.body"
 local form = require "moontide.http.form"
 local headers = require "moontide.http.headers"
 local multipart = require "moontide.http.multipart"
 local parameters = require "moontide.http.parameters"
 local part = require "moontide.http.part"
+local upgrade = require "moontide.http.upgrade"
 
 local M = {}
 
@@ -98,6 +100,11 @@ function M.new(connection, method, target, fields, minor, length, keep_alive, ex
     _expects = expects,
     _connection = connection,
   }, Request)
+end
+
+function methods:websocket(f, options)
+  argument.check_self(self, Request, "request:websocket")
+  return upgrade.websocket(self, f, options)
 end
 
 ---- the body ----

@@ -1,5 +1,6 @@
 --- The reason phrases of statuses: RFC 9110, 15, and the registry of IANA.
 return {
+  [101] = "Switching Protocols",
   [200] = "OK", [201] = "Created", [202] = "Accepted", [203] = "Non-Authoritative Information",
   [204] = "No Content", [205] = "Reset Content", [206] = "Partial Content", [207] = "Multi-Status",
   [208] = "Already Reported", [226] = "IM Used",

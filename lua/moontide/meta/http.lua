@@ -239,6 +239,34 @@ function http.static(directory, options) end
 ---@return moontide.http.Reply
 function http.redirect(location, status) end
 
+---@class moontide.http.EventsOptions
+---@field heartbeat? number ms without an event after which a comment is sent, default 15000
+
+--- A reply that sends events as long as f(events) runs, in a group of its own. When the client leaves,
+--- that is cancelled. Headers may be added to those that the reply has. Source: the HTML standard, 9.2.
+---@param f async fun(events: moontide.http.Events)
+---@param options? moontide.http.EventsOptions
+---@return moontide.http.Reply
+function http.events(f, options) end
+
+--- What sends events.
+---@class moontide.http.Events
+---@field last_id string? that of the last event which a client that comes back has seen
+local Events = {}
+
+---@class moontide.http.OutgoingEvent
+---@field data? string|number may have lines
+---@field event? string its name, without line ends; clients take "message" where there is none
+---@field id? string|number without line ends
+---@field retry? integer ms that the client is to wait before it comes back
+
+--- Sends an event. Fulfilled when the client has taken it, but for 64 KiB. Rejects as `Stream:write`, and
+--- with ClosedError when the function is over.
+---@param event moontide.http.OutgoingEvent
+---@param options? moontide.Options
+---@return moontide.Promise
+function Events:send(event, options) end
+
 ---@class moontide.http.ReadingBody: moontide.Options
 ---@field limit? number bytes; default: a server's `max_body`; for `chunks`, and of responses, none
 
@@ -323,6 +351,85 @@ function Part:chunks(options) end
 ---@return moontide.Promise
 ---@nodiscard
 function Part:save(path, options) end
+
+---@class moontide.http.UpgradeOptions
+---@field protocols? string[] that the server speaks, the best first
+---@field max_message? number bytes of a message, default 1 MiB; beyond it the connection is closed, 1009
+---@field close_timeout? number ms for the peer's answer to a close frame, default 5000
+
+--- A reply that makes a WebSocket of the request's connection; f(ws) uses it, and it is closed when that
+--- is over. What is no handshake is answered with 426, a malformed one with 400. Anybody's page may
+--- connect: look at the header `origin` where that matters. Source: RFC 6455.
+---@param f async fun(ws: moontide.http.WebSocket)
+---@param options? moontide.http.UpgradeOptions
+---@return moontide.http.Reply
+function Request:websocket(f, options) end
+
+---@class moontide.http.WebSocketOptions: moontide.Options
+---@field protocols? string[] that are offered
+---@field headers? moontide.http.HeadersInit further ones of the handshake
+---@field tls? moontide.tls.Options for wss:
+---@field path? string of a unix domain socket, in place of the URL's host and port
+---@field timeout? number ms for connecting and the handshake, default none
+---@field max_message? number bytes of a message, default 1 MiB; beyond it the connection is closed, 1009
+---@field close_timeout? number ms for the peer's answer to a close frame, default 5000
+
+--- Connects to a server. Rejects as `net.connect`, and with a moontide.http.WebSocketError where the
+--- server does something else. Raises for a URL that is none with ws: or wss:, for which http: and
+--- https: may stand, or has a fragment or credentials. Source: RFC 6455; the WebSockets standard.
+---@param url string
+---@param options? moontide.http.WebSocketOptions
+---@return moontide.Promise<moontide.http.WebSocket>
+---@nodiscard
+function http.websocket(url, options) end
+
+--- One end of a WebSocket. `for message, kind in ws do` awaits each, up to the end. Pings are answered
+--- while nobody receives, and no more is read while 64 KiB have not been received. It keeps the loop
+--- alive until it is closed; a `<close>` variable does that, at once if an error or a cancellation ends the
+--- scope. Source: RFC 6455.
+---@class moontide.http.WebSocket
+---@field protocol string? that both have agreed on
+---@field code integer? once it is over: that of the peer's close frame, 1005 where it has none; 1006
+---when the connection was lost; else what the peer has done wrong
+---@field reason string? that goes with it
+---@overload fun(): string?, "text"|"binary"|nil
+local WebSocket = {}
+
+--- Fulfilled with the next message and its kind, with nothing once it is closed. Rejects with a
+--- WebSocketError when the connection is lost, or the peer breaks the protocol.
+---@param options? moontide.Options
+---@return moontide.Promise<string?, "text"|"binary"|nil>
+---@nodiscard
+function WebSocket:receive(options) end
+
+---@class moontide.http.Sending: moontide.Options
+---@field binary? boolean else it is text
+
+--- Sends a message. Fulfilled as soon as the peer has taken it, but for 64 KiB. Rejects with ClosedError
+--- after `close` and when the peer has closed. Raises for a text that is no UTF-8.
+---@param data string|number
+---@param options? moontide.http.Sending
+---@return moontide.Promise
+function WebSocket:send(data, options) end
+
+--- Fulfilled when the peer has answered this ping or a later one.
+---@param data? string|number at most 125 bytes; default: a number that is not used twice
+---@param options? moontide.Options
+---@return moontide.Promise
+function WebSocket:ping(data, options) end
+
+--- Sends a close frame. What the peer has sent meanwhile is dropped. Fulfilled when the peer has
+--- answered and the connection is closed, or after `close_timeout`.
+---@param code? integer default 1000; 1000 to 1003, 1007 to 1014 or 3000 to 4999
+---@param reason? string at most 123 bytes of UTF-8
+---@return moontide.Promise
+function WebSocket:close(code, reason) end
+
+---@class moontide.http.WebSocketError: moontide.Error
+---@field name "WebSocketError"
+---@field code integer 1002, 1006, 1007 or 1009
+---@field status? integer of a reply that is no handshake
+---@field cause? any what the connection has failed with
 
 --- `code` is that of the cause ("ECONNREFUSED", "EAI_NONAME", a reason of TLS), or BAD_RESPONSE,
 --- INCOMPLETE_BODY, BAD_ENCODING, TOO_MANY_REDIRECTS, REDIRECT, BODY_TOO_LARGE.
