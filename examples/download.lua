@@ -22,14 +22,14 @@ local function bar(received, total)
   return ("[%s%s] %3d %%"):format(filled, ("."):rep(WIDTH - #filled), received * 100 // total)
 end
 
---- Shows at a terminal, and nowhere else, how much has come: show(received).
+--- Shows at a terminal, and nowhere else, how much has come: show(received), and show() at the end.
 local function progress(total)
-  local shown
+  local shown = ""
+  if not stdio.stderr:size() then return function() end end
   return function(received)
-    local text = bar(received, total)
-    if text == shown or not stdio.stderr:size() then return end
+    local text = received and bar(received, total) or "\n"
+    if text ~= shown then stdio.stderr:write(received and "\r" or "", text) end
     shown = text
-    stdio.stderr:write("\r", text, received == total and "\n" or "")
   end
 end
 
@@ -55,6 +55,7 @@ local function save(response, path, show)
     await(fs.rename(part, path))
     return length
   end)
+  show()
   if ok then return received end
   pcall(await, fs.unlink(part))
   error(received, 0)
