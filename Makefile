@@ -187,7 +187,7 @@ run: deps-build
 
 .PHONY: run-example
 run-example:
-	$(LUA) bin/moontide examples/wordcount.lua csrc lua bin examples
+	$(LUA) bin/moontide examples/dashboard.lua
 
 test: deps-test
 	@$(SUBMAKE) core

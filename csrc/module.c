@@ -44,6 +44,7 @@
 #include "loop/stall.h"
 #include "loop/timer.h"
 #include "loop/wake.h"
+#include "net/server.h"
 #include "net/tcp.h"
 #include "net/udp.h"
 #include "process/process.h"
@@ -95,6 +96,7 @@ static void set_module(lua_State *L, tide_runtime *rt, const char *name, const c
 static void set_net(lua_State *L, tide_runtime *rt) {
     lua_newtable(L);
     tide_objects_set_functions(L, rt, "net.", tide_pipe_functions);
+    tide_objects_set_functions(L, rt, "net.", tide_server_functions);
     tide_objects_set_functions(L, rt, "net.", tide_tcp_functions);
     tide_objects_set_functions(L, rt, "net.", tide_udp_functions);
     tide_stream_push_methods(L);

@@ -1,10 +1,10 @@
 #!/bin/sh
 # Installs what is missing to work on moontide, and nothing that is there already.
-#   tools/install-deps.sh build    compiler, Lua 5.4 with headers, libuv, pkg-config
-#   tools/install-deps.sh test     that, OpenSSL and libcurl with headers, llhttp, lua-cjson, busted,
-#                                  luasocket, luasec, luarocks, curl, socat, nginx, tinyproxy, redis,
-#                                  lua-redis, luacheck, dkjson and Chromium, on Debian lua-readline,
-#                                  h2load and wrk
+#   tools/install-deps.sh build    compiler, Lua 5.4 with headers, libuv, pkg-config, and what HTTP
+#                                  needs: libcurl with headers, llhttp, lua-cjson
+#   tools/install-deps.sh test     that, OpenSSL with headers, busted, luasocket, luasec, luarocks, curl,
+#                                  socat, nginx, tinyproxy, redis, lua-redis, luacheck, dkjson and
+#                                  Chromium, on Debian lua-readline, h2load and wrk
 #   tools/install-deps.sh check    that, LuaSQL for SQLite, on Debian prosody, the other linters,
 #                                  sanitizers, libFuzzer and valgrind
 # DEPS=no: only say what is missing; the exit status is 1 when something is.
@@ -18,7 +18,7 @@ browser=chromium
 [ "$(uname -s)" != Darwin ] || browser=
 
 case $set_name in
-build) wanted="cc pkg-config lua lua-headers libuv" ;;
+build) wanted="cc pkg-config lua lua-headers libuv llhttp libcurl cjson" ;;
 test)
     wanted="cc pkg-config lua lua-headers libuv busted luasocket luarocks openssl libssl curl socat"
     wanted="$wanted nginx redis-server lua-redis luasec luacheck dkjson llhttp cjson $browser"

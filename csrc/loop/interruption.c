@@ -57,6 +57,11 @@ static bool is_wanted(const tide_runtime *rt) {
     return s.found;
 }
 
+bool tide_interruption_has_come(const tide_runtime *rt, int number) {
+    return rt->interruption.stage == TIDE_SIGNALLED && rt->interruption.number == number &&
+           !is_wanted(rt);
+}
+
 /* Pushes what is raised by the interruption, which begins. [-0, +1, m] */
 static void push_reason(lua_State *L, tide_runtime *rt) {
     if (rt->interruption.ref_reason != 0)

@@ -20,6 +20,9 @@ bool tide_interruption_take(lua_State *L, tide_runtime *rt);
 /* The runtime is being closed: from now on the signals do what they do by themselves. */
 void tide_interruption_close(tide_runtime *rt);
 
+/* Whether that signal has come, is yet to be dealt with, and nobody else asks for it. */
+bool tide_interruption_has_come(const tide_runtime *rt, int number);
+
 /* Whether whoever drives the loop is to be told of it. */
 bool tide_interruption_is_pending(const tide_runtime *rt);
 

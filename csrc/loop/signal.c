@@ -14,6 +14,7 @@
 #include "core/promise.h"
 #include "core/task.h"
 #include "loop/handle.h"
+#include "loop/interruption.h"
 #include "loop/operation.h"
 #include "loop/uverror.h"
 
@@ -146,6 +147,21 @@ static int refuse(lua_State *L, signals *s, int status, const char *name) {
     return lua_error(L);
 }
 
+/* Asks for the signal. One that has come for the command, and is yet to be dealt with, is the
+ * program's from now on; none comes in between. */
+static int start(const tide_runtime *rt, watched *w, int number) {
+    sigset_t it, before;
+    sigemptyset(&it);
+    sigaddset(&it, number);
+    pthread_sigmask(SIG_BLOCK, &it, &before);
+    bool has_come = tide_interruption_has_come(rt, number);
+    int status = uv_signal_start(&w->uv, on_signal, number);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (status == 0 && has_come)
+        w->pending++;
+    return status;
+}
+
 /* signal(name, ...) -> what a generic for takes: the object, nil, nil, the object */
 static int new_signal(lua_State *L) {
     tide_runtime *rt = tide_runtime_here(L);
@@ -160,7 +176,7 @@ static int new_signal(lua_State *L) {
         int status = uv_signal_init(&rt->loop, &s->list[i].uv);
         if (status == 0) {
             tide_handle_opened(&s->handle);
-            status = uv_signal_start(&s->list[i].uv, on_signal, name->number);
+            status = start(rt, &s->list[i], name->number);
         }
         if (status < 0)
             return refuse(L, s, status, name->name);

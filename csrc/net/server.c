@@ -1,5 +1,9 @@
 #include "net/server.h"
 
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include "core/waiter.h"
 #include "core/objects.h"
 #include "core/promise.h"
@@ -61,21 +65,31 @@ static int open_accepted(tide_server *server, tide_stream *s) {
                                             : uv_pipe_init(loop, &s->uv.pipe, 0);
 }
 
-/* Pushes the connection that is ready and returns 1, or pushes what has failed and returns -1.
- * [-0, +1, m] */
-static int push_connection(lua_State *L, tide_runtime *rt, tide_server *server) {
-    tide_stream *s = tide_stream_new(L, rt);
+/* What every connection is told; it is on top. */
+static int begin_connection(tide_stream *s) {
+    if (s->uv.handle.type == UV_TCP)
+        uv_tcp_nodelay(&s->uv.tcp, 1);
+    return 1;
+}
+
+/* Opens the stream, for the connection that libuv has accepted; UV_EAGAIN: there is none. */
+static int take_accepted(tide_server *server, tide_stream *s) {
     int status = open_accepted(server, s);
     if (status == 0) {
         tide_stream_opened(s);
         server->ready = false;
         status = uv_accept(&server->uv.stream, &s->uv.stream);
     }
-    if (status == 0) {
-        if (s->uv.handle.type == UV_TCP)
-            uv_tcp_nodelay(&s->uv.tcp, 1);
-        return 1;
-    }
+    return status;
+}
+
+/* Pushes the connection that is ready and returns 1, or pushes what has failed and returns -1.
+ * [-0, +1, m] */
+static int push_connection(lua_State *L, tide_runtime *rt, tide_server *server) {
+    tide_stream *s = tide_stream_new(L, rt);
+    int status = take_accepted(server, s);
+    if (status == 0)
+        return begin_connection(s);
     tide_stream_destroy(L, s, -1);
     tide_uverror_push(L, rt, status, "accept", NULL);
     return -1;
@@ -121,6 +135,38 @@ static int server_accept(lua_State *L) {
         return 1;
     }
     return tide_promise_push_settled(L, rt, open ? push_connection(L, rt, server) : 0);
+}
+
+/* A connection from the system's queue: as the stream, which is open. */
+static int take_queued(tide_server *server, tide_stream *s) {
+    uv_os_fd_t listening;
+    int status = uv_fileno(&server->uv.handle, &listening);
+    if (status != 0)
+        return status;
+    int fd = accept(listening, NULL, NULL);
+    if (fd < 0)
+        return UV_EAGAIN;
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    status = server->uv.handle.type == UV_TCP ? uv_tcp_open(&s->uv.tcp, fd)
+                                              : uv_pipe_open(&s->uv.pipe, fd);
+    if (status != 0)
+        close(fd);
+    return status;
+}
+
+/* accept_now(s) -> a stream that has connected already, or nothing. For who is about to close s. */
+static int accept_now(lua_State *L) {
+    tide_server *server = check_server(L);
+    if (!tide_handle_is_open(&server->handle))
+        return 0;
+    tide_stream *s = tide_stream_new(L, server->handle.rt);
+    int status = take_accepted(server, s);
+    if (status == UV_EAGAIN)
+        status = take_queued(server, s);
+    if (status == 0)
+        return begin_connection(s);
+    tide_stream_destroy(L, s, -1);
+    return 0;
 }
 
 /* for connection in s: awaits the next one */
@@ -185,3 +231,5 @@ void tide_server_open(lua_State *L, tide_runtime *rt) {
                                        {NULL, NULL}};
     tide_objects_open_class(L, rt, METATABLE, "server:", metamethods, methods);
 }
+
+const luaL_Reg tide_server_functions[] = {{"accept_now", accept_now}, {NULL, NULL}};

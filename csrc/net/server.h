@@ -41,6 +41,8 @@ void tide_server_listen(lua_State *L, tide_server *server, int status, int backl
 
 void tide_server_open(lua_State *L, tide_runtime *rt);
 
+extern const luaL_Reg tide_server_functions[];
+
 #pragma GCC visibility pop
 
 #endif

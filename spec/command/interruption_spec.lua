@@ -369,6 +369,19 @@ describe("S84 SIGINT and SIGTERM to bin/moontide", function()
     assert.same({ code = 0, out = "SIGINT\nSIGINT\nnot interrupted", err = "" }, result)
   end)
 
+  it("are the script's that asks for them before it comes back to the loop", function()
+    local result = interrupted([[
+      tide.set_timeout(function() os.exit(9) end, 10000):unref()
+      os.execute("kill -TERM $PPID")
+      local signals = tide.signal("SIGINT", "SIGTERM")
+      print(await(signals:next()))
+      local others <close> = tide.signal("SIGTERM")
+      await(sleep(1))
+      print("not interrupted")
+    ]], {})
+    assert.same({ code = 0, out = "SIGTERM\nnot interrupted", err = "" }, result)
+  end)
+
   it("interrupt it again when it no longer asks for them", function()
     local result = interrupt([[
       local signals = tide.signal("SIGINT")

@@ -114,6 +114,16 @@ local function refused()
   fails(net.tcp_listen, "127.0.0.1", 0, { backlog = -1 })
 end
 
+--- What has connected is accepted without a turn of the loop.
+local function at_once()
+  local server <close> = net.tcp_listen("127.0.0.1", 0)
+  local client, connected = connect(server)
+  local _ <close> = client
+  local stream <close> = net.accept_now(server)
+  assert(stream and not net.accept_now(server))
+  await(connected)
+end
+
 local function each_kind(f)
   local tcp <close> = net.tcp_listen("127.0.0.1", 0, { reuse_port = true })
   with_pair(tcp, f)
@@ -149,6 +159,7 @@ if mode == "whole" then
   end
   await(tide.spawn(fed))
   await(tide.spawn(refused))
+  at_once()
   for _ = 1, 3 do
     flight()
     tide.step(1)

@@ -772,13 +772,18 @@ describe("a service of http.serve", function()
 
   it("closes idle connections, and lets the others finish", function()
     local entered = tide.event()
-    with_server({}, function()
+    with_server({}, function(request)
+      if request.path == "/at-once" then
+        return "x"
+      end
       entered:set()
       await(sleep(20))
       return "x"
     end, function(port, service)
       local idle <close> = await(net.connect({ host = "127.0.0.1", port = port }))
       local busy <close> = await(net.connect({ host = "127.0.0.1", port = port }))
+      await(idle:write(get("/at-once")))
+      assert.matches("200 OK", await(idle:read_until("\r\n\r\nx")))
       await(busy:write(get(), get()))
       await(entered:wait())
       assert.equal(2, service:connections())
@@ -801,6 +806,26 @@ describe("a service of http.serve", function()
       await(service:close({ grace = 0 }))
     end)
     assert.same({}, seen)
+  end)
+
+  it("answers who has connected before it closes, and closes who says nothing", function()
+    with_server({}, function()
+      return "x"
+    end, function(port, service)
+      local slow <close> = await(net.connect({ host = "127.0.0.1", port = port }))
+      local silent <close> = await(net.connect({ host = "127.0.0.1", port = port }))
+      files.eventually(function()
+        return service:connections() == 2
+      end)
+      local closed = service:close()
+      await(sleep(1))
+      await(slow:write(get(), get()))
+      local reply = await(slow:read_all())
+      assert.equal("200", statuses(reply))
+      assert.matches("\r\nConnection: close\r\n", reply)
+      assert.is_nil(await(silent:read()))
+      await(closed)
+    end)
   end)
 
   it("cancels handlers after the grace", function()

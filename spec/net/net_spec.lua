@@ -555,6 +555,64 @@ describe("net.serve", function()
   end)
 
   describe("closed", function()
+    --- Clients whom the system has connected, without a turn of the loop.
+    local function connect_at_once(port, n)
+      local clients = {}
+      for i = 1, n do
+        clients[i] = assert(socket.connect(HOST, port))
+        clients[i]:settimeout(1)
+      end
+      return clients
+    end
+
+    local function greet(stream)
+      await(stream:write("hello\n"))
+    end
+
+    it("serves who has connected before", function()
+      local service, port = serve(greet)
+      local clients = connect_at_once(port, 3)
+      local closed = service:close()
+      assert.is_nil(socket.connect(HOST, port))
+      await(closed)
+      for _, client in ipairs(clients) do
+        assert.equal("hello", client:receive())
+        client:close()
+      end
+    end)
+
+    it("does so within its group, whoever closes it", function()
+      local service, port = serve(function(stream)
+        await(sleep(5))
+        greet(stream)
+      end)
+      local clients = connect_at_once(port, 1)
+      await(tide.group(function()
+        service:close()
+      end))
+      await(service:close())
+      assert.equal("hello", clients[1]:receive())
+      clients[1]:close()
+    end)
+
+    it("serves no more than it may", function()
+      local service, port = serve(greet, { max_connections = 2 })
+      local clients = connect_at_once(port, 3)
+      await(service:close())
+      assert.equal("hello", clients[1]:receive())
+      assert.equal("hello", clients[2]:receive())
+      assert.is_nil(clients[3]:receive())
+      for _, client in ipairs(clients) do client:close() end
+    end)
+
+    it("serves none without a grace", function()
+      local service, port = serve(greet)
+      local clients = connect_at_once(port, 1)
+      await(service:close({ grace = 0 }))
+      assert.is_nil(clients[1]:receive())
+      for _, client in ipairs(clients) do client:close() end
+    end)
+
     it("lets the handlers end", function()
       local service, port = serve(echo)
       local stream = connect(port)

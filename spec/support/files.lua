@@ -66,9 +66,11 @@ function M.descriptors()
   return count
 end
 
---- Waits until f() gives true: for what threads do by themselves.
-function M.eventually(f)
-  local deadline = tide.now() + 10000
+--- Waits until f() gives true: for what threads do by themselves. Patience is 10 s by default.
+---@param f fun(): any
+---@param patience? number ms
+function M.eventually(f, patience)
+  local deadline = tide.now() + (patience or 10000)
   while not f() do
     assert(tide.now() < deadline, "this never came")
     tide.await(tide.sleep(1))

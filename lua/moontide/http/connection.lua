@@ -387,14 +387,14 @@ end)
 local function may_wait(self)
   self._request = nil
   if self._input.parser:buffered() == 0 then
-    return not self.server.is_closing
-  elseif self.phase == "idle" then
+    return self.phase ~= "idle" or not self.server.is_closing
+  elseif self.phase == "idle" or self.phase == "new" then
     enter(self, "header")
   end
   return true
 end
 
-local READING = { idle = true, header = true, expired = true }
+local READING = { new = true, idle = true, header = true, linger = true, expired = true }
 
 --- What reading has failed with is no failure of the server's: the client has gone, or was late.
 function Connection:__close(reason)
@@ -413,6 +413,12 @@ local function flush(self)
   end
 end
 
+--- Waits for the first request. Who has just connected has one, even when the server is closing,
+--- and is given a moment.
+local function enter_new(self)
+  enter(self, self.server.is_closing and "linger" or "new")
+end
+
 function M.new(server, input, group)
   local self = {
     server = server,
@@ -422,7 +428,7 @@ function M.new(server, input, group)
     _is_out = false,
   }
   setmetatable(self, Connection)
-  enter(self, "idle")
+  enter_new(self)
   server.sweep:enter(self)
   return self
 end
@@ -459,6 +465,7 @@ function expire.idle(self)
   self.stream:destroy()
 end
 
+expire.new = expire.idle
 expire.linger = expire.idle
 expire.write = expire.idle
 
@@ -502,9 +509,11 @@ function Connection:expire(phase)
   expire[phase](self)
 end
 
---- No request is waited for any more, and what goes on is told.
+--- No further request is waited for, a first one for a moment, and what goes on is told.
 function Connection:close_idle()
-  if self.phase == "idle" then
+  if self.phase == "new" then
+    enter_new(self)
+  elseif self.phase == "idle" then
     self.phase = "expired"
     self.stream:close()
   elseif self.on_closing then

@@ -71,6 +71,7 @@ local function new_server(options, handler)
     header = options.header_timeout or 30000,
     body = options.body_timeout or 60000,
     idle = options.idle_timeout or 60000,
+    new = options.idle_timeout or 60000,
     handler = options.handler_timeout,
     write = options.write_timeout or 60000,
     linger = LINGER_TIMEOUT,

@@ -73,8 +73,9 @@ function Service:address() end
 ---@return integer
 function Service:connections() end
 
---- Accepts no more, and waits for the handlers. Those that still run after the grace are cancelled,
---- and what they have written is not waited for any more. Can be called again, with less grace.
+--- Accepts no more but who has connected already, and waits for the handlers. Those that still run
+--- after the grace are cancelled, and what they have written is not waited for any more. Can be called
+--- again, with less grace.
 ---@param options? { grace?: number } ms; default: no limit
 ---@return moontide.Promise # when all connections are over; it rejects if accepting had failed
 function Service:close(options) end

@@ -6,6 +6,7 @@
 local core = require "moontide.core"
 local argument = require "moontide.internal.argument"
 local dns = require "moontide.dns"
+local finally = require "moontide.internal.finally"
 local fs = require "moontide.fs"
 local line = require "moontide.async.line"
 local tls_options_of = require "moontide.tls.options"
@@ -144,8 +145,8 @@ end
 
 -- Fields: _server; _tls: options, or nil; _group, of the service; _handler, _options; _permits, a
 -- semaphore or nil; _connections: set of those that are not over; _count: how many; _resolve_idle,
--- while somebody waits for the last of them; _closed: promise; _timer: of the grace; _serve, the
--- body of each connection's group.
+-- while somebody waits for the last of them; _context, that of the group; _closed: promise;
+-- _timer: of the grace; _serve, the body of each connection's group.
 local Service = { __name = "moontide.net.Service" }
 local methods = {}
 Service.__index = methods
@@ -234,6 +235,26 @@ local function accept_all(self)
   end
 end
 
+--- Serves those who have connected already, as far as there may be more.
+local function accept_rest(self)
+  local most = self._options.max_connections or math.huge
+  while self._count < most do
+    local stream = core.net.accept_now(self._server)
+    if not stream then
+      return
+    end
+    serve_one(self, stream)
+  end
+end
+
+--- The same, for the service's group, whoever closes it.
+local function accept_rest_inside(self)
+  local previous = core.swap_context(self._context)
+  finally(function()
+    core.swap_context(previous)
+  end, accept_rest, self)
+end
+
 --- Handlers that are cancelled may still clean up: they are waited for.
 local function await_rest(self)
   local idle
@@ -279,7 +300,7 @@ local function start(server, options, handler, tls)
   self._serve = new_body(self)
   local signal, around = options.signal, core.hold()
   local done = core.group_of("net.serve", function(g)
-    self._group = g
+    self._group, self._context = g, core.context()
     g.signal:on_abort(function()
       drop_flushing(self)
     end)
@@ -346,6 +367,9 @@ function methods:close(options)
   argument.check_self(self, Service, "service:close")
   argument.check_options(options, { { "grace", "ms" } }, 1, "service:close")
   options = options or {}
+  if options.grace ~= 0 and not self._group.signal.aborted then
+    accept_rest_inside(self)
+  end
   self._server:close()
   local function cancel()
     self._group:cancel(new_error("AbortError", "the server was closed"))
