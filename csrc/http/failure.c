@@ -36,7 +36,8 @@ static const char *code_of_certificate(CURL *easy) {
     long result = 0;
     curl_easy_getinfo(easy, CURLINFO_SSL_VERIFYRESULT, &result);
     switch (result) {
-    case 0: return "HOSTNAME_MISMATCH"; /* libcurl compares names by itself */
+    case 0: /* libcurl compares names by itself, before it asks for the rest, */
+    case 1: /* which is this until then */ return "HOSTNAME_MISMATCH";
     case 2: return "UNABLE_TO_GET_ISSUER_CERT";
     case 7: return "CERT_SIGNATURE_FAILURE";
     case 9: return "CERT_NOT_YET_VALID";

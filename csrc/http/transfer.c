@@ -348,11 +348,13 @@ static int transfer_head(lua_State *L) {
     return 3;
 }
 
-/* Has libcurl go on, as far as it is paused for what is there now. */
+/* Has libcurl go on as far as it is not paused any more. What it gives then may be refused. */
 static void resume(transfer *t) {
     http_multi *m = t->flight.multi;
-    t->is_paused = false;
-    curl_easy_pause(t->flight.easy, t->wants ? CURLPAUSE_SEND : CURLPAUSE_CONT);
+    int paused = (t->is_paused ? CURLPAUSE_RECV : 0) | (t->wants ? CURLPAUSE_SEND : 0);
+    CURLcode result = curl_easy_pause(t->flight.easy, paused);
+    if (result != CURLE_OK)
+        http_multi_end(&t->flight, result);
     http_multi_go_on(m);
 }
 
@@ -362,6 +364,7 @@ static int transfer_take(lua_State *L) {
     lua_pushlstring(L, t->unread.length > 0 ? t->unread.data : "", t->unread.length);
     http_buffer_drop(&t->unread, t->unread.length);
     bool goes_on = t->is_paused && is_flying(t);
+    t->is_paused = false;
     if (goes_on)
         resume(t);
     lua_pushboolean(L, goes_on);
@@ -396,10 +399,8 @@ static int transfer_send(lua_State *L) {
     else if (!http_buffer_add(&t->unsent, data, length))
         return luaL_error(L, "not enough memory");
     if (t->wants && (t->is_whole || t->unsent.length > 0)) {
-        http_multi *m = t->flight.multi;
         t->wants = false;
-        curl_easy_pause(t->flight.easy, t->is_paused ? CURLPAUSE_RECV : CURLPAUSE_CONT);
-        http_multi_go_on(m);
+        resume(t);
     }
     return 0;
 }

@@ -502,7 +502,7 @@ describe("a thousand fetches that are given up at any time", function()
       for _ in response:chunks() do
       end
     end)
-    assert(ok or reason == "enough", tostring(reason))
+    assert(ok or reason == "enough", kind .. ": " .. tostring(reason))
   end
 
   it("leave nothing, and memory as it was", function()

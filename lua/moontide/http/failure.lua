@@ -11,6 +11,18 @@ local MESSAGES = {
   ENOMEM = "not enough memory",
 }
 
+--- The reason of TLS in a text of libcurl's, as `moontide.tls` has it: "wrong version number" is
+--- WRONG_VERSION_NUMBER.
+local function code_of_handshake(message)
+  local reason = message:match("SSL routines:[^:]*:([^:]+)$")
+  if not reason then
+    return "SSL_CONNECT_ERROR"
+  end
+  local alert = reason:match(" alert (.+)$")
+  local words = (alert or reason):upper():gsub("[^%w]", "_")
+  return (alert and "ALERT_" or "") .. words
+end
+
 --- An error of the code, about a URL.
 ---@return moontide.http.Error
 function M.new(url, code, message, is_of_tls)
@@ -20,6 +32,7 @@ function M.new(url, code, message, is_of_tls)
     return new_error("TypeError", "the client has been closed")
   end
   message = MESSAGES[code] or message
+  code = code == "SSL_CONNECT_ERROR" and code_of_handshake(message) or code
   local err = new_error("HTTPError", ("%s: %s, fetch '%s'"):format(code, message, url))
   err.code, err.url = code, url
   if is_of_tls then

@@ -235,6 +235,9 @@ function M.lines(out)
   if not out.headers:has("content-type") then
     lines[#lines + 1] = "content-type:"
   end
+  if out.headers:has("range") and not out.headers:has("accept-encoding") then
+    lines[#lines + 1] = "accept-encoding: identity" -- a range of what is not compressed
+  end
   out.lines = lines
   return lines
 end
