@@ -8,6 +8,9 @@ local WARM_UP_MS, MS = 200, 500 -- of an echo server, in each round
 local CONNECTIONS, SIZE = 64, 64
 local BULK = 1 << 30
 local FILES, FILE_SIZE, AT_ONCE = 10000, 1024, 64
+local SERVED = 1 << 20 -- bytes of the file that is served
+local SLEEPERS = 1000 -- connections whose handlers sleep
+local REQUESTS = 1000000 -- after which a server is to have the memory that it had before
 local IDLE = 5000
 local LIMIT_S = 900 -- no process outlives that
 
@@ -15,6 +18,7 @@ local LIMIT_S = 900 -- no process outlives that
 ---@field what string
 ---@field command string
 ---@field target? number of moontide's figure, as a multiple of this one's; servers': by CPU time
+---@field rate? number the same by time, where a server has a target by that as well
 ---@field limit? number of the figure itself
 ---@field pid? integer of a server that runs, and
 ---@field port? integer where it listens
@@ -152,8 +156,14 @@ local function line_of(workload, contender)
     local ratio, ratio_cpu = ratio_of(own, contender, 1), ratio_of(own, contender, 2)
     by_time = ratio and string.format("%.2f", ratio) or ""
     by_cpu = ratio_cpu and string.format("%.2f", ratio_cpu) or ""
+    local sign = workload.more and "≥" or "≤"
     local judged = workload.load and ratio_cpu or ratio
-    target, verdict = judge(judged, contender.target, workload.more and "≥" or "≤", " ×")
+    target, verdict = judge(judged, contender.target, sign, " ×")
+    if contender.rate then
+      local rate, reached = judge(ratio, contender.rate, sign, " × by time")
+      target = target == "" and rate or target .. ", " .. rate
+      verdict = (verdict == "" or verdict == "reached") and reached or verdict
+    end
   end
   return { contender.what, tables.digits(figure), tables.digits(figure_of(contender, 2)),
     by_time, by_cpu, target, verdict }
@@ -177,14 +187,15 @@ end
 
 ---- the workloads ----
 
-local function ping_pong(server)
-  return on_core(1, string.format("build/bench/load %d %d %d %d %d %d", server.port, server.pid,
-    CONNECTIONS, SIZE, WARM_UP_MS, MS))
+--- What loads a server with round trips of that kind.
+local function ping_pong(kind, connections)
+  return function(server)
+    return on_core(1, string.format("build/bench/load %d %d %d %d %d %s", server.port, server.pid,
+      connections or CONNECTIONS, WARM_UP_MS, MS, kind))
+  end
 end
 
-local function ping_pong_framed(server)
-  return ping_pong(server) .. " websocket"
-end
+local echo, framed = ping_pong("echo " .. SIZE), ping_pong("websocket " .. SIZE)
 
 local function send(proxy)
   return on_core(1, string.format("build/bench/bulk source %d %d %d", proxy.port, proxy.pid, BULK))
@@ -209,6 +220,15 @@ local function make_files(session)
   return string.format("'%s' %d %d", directory, FILES, AT_ONCE)
 end
 
+--- Makes the file that is served; its path.
+local function make_file(session)
+  local path = os.tmpname()
+  session.finally(function() os.remove(path) end)
+  local file <close> = assert(io.open(path, "w"))
+  file:write(string.rep("x", SERVED))
+  return path
+end
+
 ---@return bench.Workload[]
 local function new_workloads(lua, python)
   local own, luv = lua .. " bench/io/moontide.lua ", lua .. " bench/io/luv.lua "
@@ -217,9 +237,18 @@ local function new_workloads(lua, python)
     return { what = what, command = command .. " 2>/dev/null", target = target }
   end
 
+  --- Servers that answer requests of a kind, and the targets by CPU time and by time.
+  local function http(name, what, kind, target, rate, connections)
+    local node = peer("node", "node bench/io/node.mjs http", target)
+    node.rate = rate
+    return { name = name, what = what .. " (requests per second)", more = true, prepare = make_file,
+      load = ping_pong(kind, connections),
+      contenders = { { what = "moontide", command = own .. "http" }, node } }
+  end
+
   return {
     { name = "echo", what = "echo, `conn:chunks()` (round trips per second)", more = true,
-      load = ping_pong,
+      load = echo,
       contenders = {
         { what = "moontide", command = own .. "echo" },
         peer("C, libuv", "build/bench/echo", 0.85),
@@ -232,17 +261,22 @@ local function new_workloads(lua, python)
         peer("cqueues", lua .. " bench/io/cqueues.lua echo", 1),
       } },
     { name = "echo_serve", what = "echo, `net.serve` (round trips per second)", more = true,
-      load = ping_pong,
+      load = echo,
       contenders = {
         { what = "moontide", command = own .. "echo_serve" },
         peer("C, libuv", "build/bench/echo", 0.85),
       } },
     { name = "websocket", what = "echo, `request:websocket` (round trips per second)", more = true,
-      load = ping_pong_framed,
+      load = framed,
       contenders = {
         { what = "moontide", command = own .. "websocket" },
         peer("node, `ws`", "node bench/io/node.mjs websocket", 1.5),
       } },
+    http("http_hello", "hello, by an async handler", "GET /", 2, 1.7),
+    http("http_json", "JSON in and out", "POST /json", 1 / 0.6, 1.5),
+    http("http_sleep", "`await(tide.sleep(1))` in the handler, 1,000 connections", "GET /sleep", nil,
+      1.3, SLEEPERS),
+    http("http_file", "a file of 1 MiB", "GET /file", nil, 1.5),
     { name = "proxy", what = "1 GiB through a proxy (MiB per second)", more = true,
       prepare = start_sink, load = send,
       contenders = {
@@ -264,10 +298,21 @@ local function new_workloads(lua, python)
       contenders = {
         { what = "moontide", command = own .. "idle_serve " .. IDLE, limit = 3072 },
       } },
+    { name = "idle_http", what = "an idle connection of `http.serve`, after a request (bytes)",
+      rounds = 1, figures = { "resident", "by Lua's count" },
+      contenders = {
+        { what = "moontide", command = own .. "idle_http " .. IDLE, limit = 4096 },
+      } },
+    { name = "http_memory", what = "hello, memory after 1,000,000 requests (% of that before)",
+      rounds = 1, figures = { "resident", "MiB before" },
+      contenders = {
+        { what = "moontide", command = own .. "http_memory " .. REQUESTS, limit = 101 },
+      } },
   }
 end
 
-local M = { names = { "echo", "echo_serve", "websocket", "proxy", "files", "idle", "idle_serve" } }
+local M = { names = { "echo", "echo_serve", "websocket", "http_hello", "http_json", "http_sleep",
+  "http_file", "proxy", "files", "idle", "idle_serve", "idle_http", "http_memory" } }
 
 --- Measures the workloads that wanted[name] is true for, and prints a table of each. lua and python
 --- are commands.

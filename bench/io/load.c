@@ -1,12 +1,14 @@
 /*
- * Load for an echo server: ping-pong of messages over many connections at once.
+ * Load for a server: ping-pong over many connections at once.
  *
- *   load PORT PID CONNECTIONS SIZE WARM_UP_MS MS [websocket]
+ *   load PORT PID CONNECTIONS WARM_UP_MS MS echo|websocket SIZE
+ *   load PORT PID CONNECTIONS WARM_UP_MS MS GET|POST PATH
  *
  * Each connection sends a message of SIZE bytes as soon as the last one is back, as it is or as one
- * of WebSocket. Prints round trips per second, the same per second of CPU time of the process PID,
- * and the share of the time that this program itself was busy: near 1, it is the load that is
- * measured.
+ * of WebSocket; or an HTTP request as soon as the last one has its reply, all of which have to be of
+ * one length. What is posted is JSON. Prints round trips per second, the same per second of CPU time
+ * of the process PID, and the share of the time that this program itself was busy: near 1, it is the
+ * load that is measured.
  */
 #include "common.h"
 #include <fcntl.h>
@@ -19,9 +21,9 @@ typedef struct connection {
     size_t back; /* bytes of the message that have come back */
 } connection;
 
-/* What is sent, what has to come back, and what does. */
-static char message[MAX_SIZE], echo[MAX_SIZE], answer[MAX_SIZE];
-static size_t message_size, size;
+/* What is sent; what has to come back, of which the beginning is looked at; and what does. */
+static char message[MAX_SIZE], echo[MAX_SIZE], *answer;
+static size_t message_size, size, compared;
 
 static void ping(const connection *c) {
     check(write(c->fd, message, message_size) == (ssize_t)message_size, "write");
@@ -34,11 +36,23 @@ static int pong(connection *c, int again) {
     c->back += (size_t)n;
     if (c->back < size)
         return 0;
-    check(memcmp(echo, answer, size) == 0, "what came back");
+    check(memcmp(echo, answer, compared) == 0, "what came back");
     c->back = 0;
     if (again)
         ping(c);
     return 1;
+}
+
+/* Reads a head; how many bytes have come by then. */
+static size_t read_head(int fd, char *head, size_t room) {
+    size_t n = 0;
+    do {
+        ssize_t got = read(fd, head + n, room - 1 - n);
+        check(got > 0, "the head of a reply");
+        n += (size_t)got;
+        head[n] = '\0';
+    } while (strstr(head, "\r\n\r\n") == NULL);
+    return n;
 }
 
 /* The server's answer ends where the first echo begins. */
@@ -46,23 +60,40 @@ static void shake_hands(int fd) {
     static const char request[] = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
                                   "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
                                   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    size_t n = 0;
+    char head[4096];
     check(write(fd, request, sizeof request - 1) == sizeof request - 1, "write");
-    do {
-        ssize_t got = read(fd, answer + n, sizeof answer - 1 - n);
-        check(got > 0, "the handshake");
-        n += (size_t)got;
-        answer[n] = '\0';
-    } while (strstr(answer, "\r\n\r\n") == NULL);
+    read_head(fd, head, sizeof head);
 }
 
-/* Messages of SIZE bytes; as frames of WebSocket, the client's with a mask, the server's without.
- */
-static void make_messages(int is_websocket) {
+/* The request, and, by one that is sent for that, how long its reply is. */
+static void make_request(int port, const char *method, const char *path) {
+    static const char body[] = "{\"name\":\"moon\",\"tags\":[\"tide\",\"ebb\"],\"of\":{\"n\":12345}}";
+    int posts = strcmp(method, "POST") == 0, fd = connect_to(port);
+    char head[8192], type[128] = "";
+    if (posts)
+        snprintf(type, sizeof type, "Content-Type: application/json\r\nContent-Length: %zu\r\n",
+                 sizeof body - 1);
+    message_size = (size_t)snprintf(message, sizeof message,
+                                    "%s %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n%s", method, path,
+                                    type, posts ? body : "");
+    check(write(fd, message, message_size) == (ssize_t)message_size, "write");
+    read_head(fd, head, sizeof head);
+    const char *length = strcasestr(head, "\r\ncontent-length:");
+    check(length != NULL, "a reply with a Content-Length");
+    size = (size_t)(strstr(head, "\r\n\r\n") + 4 - head) + strtoul(length + 17, NULL, 10);
+    compared = strlen("HTTP/1.1 200 OK");
+    memcpy(echo, "HTTP/1.1 200 OK", compared);
+    close(fd);
+}
+
+/* Messages of that size; as frames of WebSocket, the client's with a mask, the server's without. */
+static void make_messages(long bytes, int is_websocket) {
     static const char mask[] = {0x37, 0x7a, 0x21, 0x3d};
+    size = (size_t)bytes;
+    check(size > 0 && size <= MAX_SIZE, "SIZE");
     memset(echo, 'x', size);
     memcpy(message, echo, size);
-    message_size = size;
+    message_size = compared = size;
     if (!is_websocket)
         return;
     check(size < 126, "SIZE");
@@ -74,6 +105,7 @@ static void make_messages(int is_websocket) {
         message[2 + sizeof mask + i] = (char)('x' ^ mask[i % sizeof mask]);
     message_size = 2 + sizeof mask + size;
     size += 2;
+    compared = size;
 }
 
 static connection *open_all(int epoll, long count, int port, int is_websocket) {
@@ -123,13 +155,18 @@ int main(int argc, char **argv) {
     int port = (int)number(argc, argv, 1), epoll = epoll_create1(0);
     clockid_t server = cpu_clock(number(argc, argv, 2));
     long connections = number(argc, argv, 3);
-    double warm_up = (double)number(argc, argv, 5) / 1e3;
-    double duration = (double)number(argc, argv, 6) / 1e3;
-    size = (size_t)number(argc, argv, 4);
+    double warm_up = (double)number(argc, argv, 4) / 1e3;
+    double duration = (double)number(argc, argv, 5) / 1e3;
+    const char *what = argc > 7 ? argv[6] : "";
+    int is_websocket = strcmp(what, "websocket") == 0;
     check(epoll >= 0, "epoll_create1");
-    check(size > 0 && size <= MAX_SIZE, "SIZE");
-    make_messages(argc > 7);
-    connection *all = open_all(epoll, connections, port, argc > 7);
+    if (is_websocket || strcmp(what, "echo") == 0)
+        make_messages(number(argc, argv, 7), is_websocket);
+    else
+        make_request(port, what, argc > 7 ? argv[7] : "/");
+    answer = malloc(size);
+    check(answer != NULL, "malloc");
+    connection *all = open_all(epoll, connections, port, is_websocket);
     run_until(epoll, seconds(CLOCK_MONOTONIC) + warm_up);
     double start = seconds(CLOCK_MONOTONIC), theirs = seconds(server);
     double ours = seconds(CLOCK_PROCESS_CPUTIME_ID);

@@ -3,6 +3,7 @@ local tide = require "moontide"
 local fs = require "moontide.fs"
 local http = require "moontide.http"
 local net = require "moontide.net"
+local process = require "moontide.process"
 
 local await, map, spawn = tide.await, tide.map, tide.spawn
 local dir = arg[0]:match("^(.*/)") or ""
@@ -50,6 +51,25 @@ function programs.websocket()
   announce(await(http.serve(ADDRESS, handler)))
 end
 
+local pages = {}
+
+pages["/"] = function() return "hello, world\n" end
+
+pages["/json"] = function(request)
+  local value = await(request:json())
+  return { json = { name = value.name, n = value.of.n, tags = value.tags } }
+end
+
+pages["/sleep"] = function()
+  await(tide.sleep(1))
+  return "hello, world\n"
+end
+
+function programs.http(path)
+  pages["/file"] = function() return { file = path } end
+  announce(await(http.serve(ADDRESS, function(request) return pages[request.path](request) end)))
+end
+
 local function pass_on(a, b)
   for chunk in a:chunks() do b:write(chunk):await() end
   await(b:shutdown())
@@ -95,30 +115,61 @@ function programs.idle(count)
   os.exit(true)
 end
 
---- The same of a connection of `net.serve`'s, the group around it included.
-function programs.idle_serve(count)
+--- The same of the connections of a service, with all that serves them; held with these arguments.
+local function measure_service(service, count, arguments)
   local measure = dofile(dir .. "../measure.lua")
-  local open = 0
-  local server = await(net.serve(ADDRESS, function(conn)
-    open = open + 1
-    return answer(conn)
-  end))
-  local port, peers = server:address().port, {}
+  local peers = {}
   local function hold(connections)
-    local command = string.format("build/bench/hold %d %d", port, connections)
+    local command = string.format("build/bench/hold %d %d %s", service:address().port, connections,
+      arguments)
     peers[#peers + 1] = assert(io.popen(command, "w"))
   end
   local function wait_for(connections)
-    while open < connections do await(tide.sleep(1)) end
+    while service:connections() < connections do await(tide.sleep(1)) end
   end
   hold(1) -- what is made once is not part of the answer
   wait_for(1)
   local by_count, resident = measure.bytes_each(count, function(i)
     if i == 1 then hold(count) end
     wait_for(i + 1)
+    if i == count then await(tide.sleep(100)) end
   end)
   print(string.format("%.0f %.0f", resident, by_count))
   for _, peer in ipairs(peers) do peer:close() end
+  os.exit(true)
+end
+
+function programs.idle_serve(count)
+  measure_service(await(net.serve(ADDRESS, answer)), count, "")
+end
+
+--- Each of them has asked for something once.
+function programs.idle_http(count)
+  measure_service(await(http.serve(ADDRESS, pages["/"])), count, "/")
+end
+
+local function resident_mib()
+  local _, pages_held = assert(fs.read_file("/proc/self/statm"):await()):match("(%d+) (%d+)")
+  return pages_held * 4096 / 2 ^ 20
+end
+
+--- Resident memory after so many requests, in % of that after a tenth of them.
+function programs.http_memory(count)
+  local served, before = 0, nil
+  local service = await(http.serve(ADDRESS, function()
+    served = served + 1
+    return "hello, world\n"
+  end))
+  local command = string.format("exec build/bench/load %d $PPID 64 0 600000 GET / >/dev/null 2>&1",
+    service:address().port)
+  local load = await(process.spawn("sh", { "-c", command }))
+  while served < count * 1.1 do
+    await(tide.sleep(10))
+    if not before and served > count / 10 then before = resident_mib() end
+  end
+  print(string.format("%.1f %.1f", resident_mib() / before * 100, before))
+  load:kill("SIGKILL")
+  await(load:wait())
   os.exit(true)
 end
 

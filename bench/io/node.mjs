@@ -1,12 +1,53 @@
 // Peer: node. `node bench/io/node.mjs echo`.
+import fs from 'node:fs';
+import http from 'node:http';
 import { createRequire } from 'node:module';
 import net from 'node:net';
+import { pipeline } from 'node:stream/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+async function read(request) {
+  let text = '';
+  request.setEncoding('utf8');
+  for await (const chunk of request) text += chunk;
+  return text;
+}
+
+function send(response, text, type = 'text/plain; charset=utf-8') {
+  response.setHeader('Content-Type', type);
+  response.setHeader('Content-Length', Buffer.byteLength(text));
+  response.end(text);
+}
+
+const pages = {
+  '/': async (request, response) => { send(response, 'hello, world\n'); },
+  '/json': async (request, response) => {
+    const value = JSON.parse(await read(request));
+    send(response, JSON.stringify({ name: value.name, n: value.of.n, tags: value.tags }),
+      'application/json');
+  },
+  '/sleep': async (request, response) => {
+    await sleep(1);
+    send(response, 'hello, world\n');
+  },
+  '/file': async (request, response, path) => {
+    response.setHeader('Content-Length', (await fs.promises.stat(path)).size);
+    await pipeline(fs.createReadStream(path), response);
+  },
+};
 
 const programs = {
   echo() {
     const server = net.createServer((socket) => {
       socket.on('data', (chunk) => { socket.write(chunk); });
       socket.on('error', () => {});
+    });
+    server.listen(0, '127.0.0.1', () => { console.log(server.address().port); });
+  },
+
+  http(path) {
+    const server = http.createServer(async (request, response) => {
+      await pages[request.url](request, response, path);
     });
     server.listen(0, '127.0.0.1', () => { console.log(server.address().port); });
   },
@@ -21,4 +62,4 @@ const programs = {
   },
 };
 
-programs[process.argv[2]]();
+programs[process.argv[2]](...process.argv.slice(3));
