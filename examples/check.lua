@@ -49,6 +49,8 @@ local CASES = {
   { name = "json_api", args = "demo", needs = HTTP },
   { name = "json_api_signal", script = "json_api", args = "0", signal = "TERM", needs = HTTP },
   { name = "links", args = "demo", needs = HTTP },
+  { name = "clock", args = "0", signal = "TERM", needs = HTTP },
+  { name = "web_chat", args = "0", signal = "TERM", needs = HTTP },
   { name = "pipeline" },
   { name = "luasocket" },
   { name = "tail", shell = TAIL },

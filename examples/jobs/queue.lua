@@ -1,4 +1,4 @@
--- A queue of jobs in Redis, for workers in any number of processes and machines.
+-- A queue of jobs in Redis 6.2 or later, for workers in any number of processes and machines.
 --
 -- Each job is done at least once, however workers end: one whose worker has gone is taken over when
 -- the lease is over that this has not renewed. So a job may be done twice, and what it does should
