@@ -5,10 +5,10 @@
  *   load PORT PID CONNECTIONS WARM_UP_MS MS GET|POST PATH
  *
  * Each connection sends a message of SIZE bytes as soon as the last one is back, as it is or as one
- * of WebSocket; or an HTTP request as soon as the last one has its reply, all of which have to be of
- * one length. What is posted is JSON. Prints round trips per second, the same per second of CPU time
- * of the process PID, and the share of the time that this program itself was busy: near 1, it is the
- * load that is measured.
+ * of WebSocket; or an HTTP request as soon as the last one has its reply, all of which have to be
+ * of one length. What is posted is JSON. Prints round trips per second, the same per second of CPU
+ * time of the process PID, and the share of the time that this program itself was busy: near 1, it
+ * is the load that is measured.
  */
 #include "common.h"
 #include <fcntl.h>
@@ -67,15 +67,16 @@ static void shake_hands(int fd) {
 
 /* The request, and, by one that is sent for that, how long its reply is. */
 static void make_request(int port, const char *method, const char *path) {
-    static const char body[] = "{\"name\":\"moon\",\"tags\":[\"tide\",\"ebb\"],\"of\":{\"n\":12345}}";
+    static const char body[] =
+        "{\"name\":\"moon\",\"tags\":[\"tide\",\"ebb\"],\"of\":{\"n\":12345}}";
     int posts = strcmp(method, "POST") == 0, fd = connect_to(port);
     char head[8192], type[128] = "";
     if (posts)
         snprintf(type, sizeof type, "Content-Type: application/json\r\nContent-Length: %zu\r\n",
                  sizeof body - 1);
-    message_size = (size_t)snprintf(message, sizeof message,
-                                    "%s %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n%s", method, path,
-                                    type, posts ? body : "");
+    message_size =
+        (size_t)snprintf(message, sizeof message, "%s %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n%s",
+                         method, path, type, posts ? body : "");
     check(write(fd, message, message_size) == (ssize_t)message_size, "write");
     read_head(fd, head, sizeof head);
     const char *length = strcasestr(head, "\r\ncontent-length:");

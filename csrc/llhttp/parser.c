@@ -38,8 +38,13 @@ typedef struct http_parser {
     const char *why;
 } http_parser;
 
+/* The methods have their metatable for an upvalue: to look it up takes longer than most of them. */
 static http_parser *check_parser(lua_State *L) {
-    return luaL_checkudata(L, 1, TYPE);
+    bool is = lua_getmetatable(L, 1) && lua_rawequal(L, -1, lua_upvalueindex(1));
+    if (!is)
+        return luaL_checkudata(L, 1, TYPE); /* raises */
+    lua_pop(L, 1);
+    return lua_touserdata(L, 1);
 }
 
 static size_t rest(const http_parser *p) {
@@ -193,14 +198,15 @@ static size_t head_length(lua_State *L, http_parser *p) {
     return p->phase == BEFORE ? lines_length(p) : 0;
 }
 
-/* has_head() -> whether head() gives something */
+/* has_head() -> whether head() gives something, and how many bytes have not been used */
 static int parser_has_head(lua_State *L) {
     http_parser *p = check_parser(L);
     bool has = head_length(L, p) > 0 || p->phase == FAILED;
     if (!has && rest(p) == 0)
         drop_input(L, p);
     lua_pushboolean(L, has);
-    return 1;
+    lua_pushinteger(L, (lua_Integer)rest(p));
+    return 2;
 }
 
 /* head() -> method, target, fields, minor, length, keep_alive, expects, upgrade; nothing when it is
@@ -367,7 +373,8 @@ static const luaL_Reg methods[] = {{"feed", parser_feed},         {"has_head", p
 void http_parser_open(lua_State *L) {
     luaL_newmetatable(L, TYPE);
     lua_newtable(L);
-    luaL_setfuncs(L, methods, 0);
+    lua_pushvalue(L, -2);
+    luaL_setfuncs(L, methods, 1);
     lua_setfield(L, -2, "__index");
     lua_pop(L, 1);
 }

@@ -177,9 +177,9 @@ local function report(self, reason, request, trace)
 end
 
 --- Whether the connection can be used after this reply.
-local function keeps(self, request, out)
-  return request._keep_alive and not out.closes and not self.server.is_closing
-    and not request._expects and request._refusal == nil
+local function keeps(self, request)
+  return request._keep_alive and not self.server.is_closing and not request._expects
+    and rawget(request, "_refusal") == nil
     and (request._length <= LEFT_OVER or request.body_used)
 end
 
@@ -219,13 +219,30 @@ local function write_string(self, head, body)
   return ok and #body
 end
 
+--- Writes a reply that is a text and nothing else.
+local function write_text(self, request, text)
+  local kept = keeps(self, request)
+  local head = reply.text_head(#text) .. connection_line(request, kept) .. self.server.sweep.date
+    .. "\r\n"
+  local sent
+  if request.method == "HEAD" then
+    sent = write(self, head) and 0
+  else
+    sent = write_string(self, head, text)
+  end
+  return sent and kept, sent or 0
+end
+
 --- Writes the reply: whether the connection goes on, and how many bytes of a body were sent.
 local function write_reply(self, request, out)
+  if type(out) == "string" then
+    return write_text(self, request, out)
+  end
   local has_body = request.method ~= "HEAD" and reply.has_body(out.status)
   local in_pieces = type(out.body) ~= "string"
   local chunked = in_pieces and reply.has_body(out.status) and not out.length
     and request.version == "1.1"
-  local kept = keeps(self, request, out)
+  local kept = keeps(self, request) and not out.closes
   if in_pieces and has_body and not chunked and not out.length then
     kept = false -- the end of the connection is that of the body
   end
@@ -260,10 +277,11 @@ local function note_failure(reason)
 end
 
 local function call_handler(self, request)
-  return reply.of(self.server.handler(request, self.group), request)
+  local result = self.server.handler(request, self.group)
+  return type(result) == "string" and result or reply.of(result, request)
 end
 
---- What the handler has for a reply. A cancellation goes on.
+--- What the handler has for a reply, or just its text. A cancellation goes on.
 local function ask_handler(self, request)
   enter(self, "handler")
   local ok, out = xpcall(call_handler, note_failure, self, request)
@@ -306,11 +324,11 @@ local function linger(self)
   end)
 end
 
-local function note_reply(self, request, out, bytes, begun)
+local function note_reply(self, request, status, bytes, begun)
   self._is_out = true
   self._input.on_end = nil
   if self.server.on_request then
-    self.server.on_request(request, out.status, bytes, core.now() - begun)
+    self.server.on_request(request, status, bytes, core.now() - begun)
   end
 end
 
@@ -324,7 +342,7 @@ local function take_over(self, request, out, begun)
   if not write(self, reply.head(out, nil, "Connection: Upgrade\r\n", self.server.sweep.date)) then
     return
   end
-  note_reply(self, request, out, 0, begun)
+  note_reply(self, request, out.status, 0, begun)
   local failure = out.take_over(self)
   if failure and self.group.signal.aborted then
     error(failure.reason, 0)
@@ -339,12 +357,14 @@ local function answer(self, request)
   local out = ask_handler(self, request)
   if self._is_out then
     return false
-  elseif out.take_over then
+  end
+  local is_text = type(out) == "string"
+  if not is_text and out.take_over then
     take_over(self, request, out, begun)
     return false
   end
   local kept, bytes = write_reply(self, request, out)
-  note_reply(self, request, out, bytes, begun)
+  note_reply(self, request, is_text and 200 or out.status, bytes, begun)
   if not kept or request._length ~= 0 and not drain(self, request) then
     if request._length ~= 0 then
       linger(self)
@@ -367,26 +387,23 @@ local function refuse(self, status)
   end
 end
 
---- What the parser makes of a head: a request is answered, or the client told that it is none.
-local function take(self, method, target, ...)
-  if not method then
-    refuse(self, target)
+--- Takes what the parser makes of a head: a request is answered, or the client told that it is
+--- none. Whether another one may follow. A call of its own, so that the stack of the connection's
+--- function stays small.
+local serve_one = core.async(function(self)
+  local request, status = request_of.new(self, self._input.parser:head())
+  if not request then
+    refuse(self, status)
     return false
   end
-  self._request, self._is_out = request_of.new(self, method, target, ...), false
-  return answer(self, self._request)
-end
-
---- Takes the next request: whether another one may follow. A call of its own, so that the stack of
---- the connection's function stays small.
-local serve_one = core.async(function(self)
-  return take(self, self._input.parser:head())
+  self._request, self._is_out = request, false
+  return answer(self, request)
 end)
 
 --- Whether another request may come: what of it there is, or a wait for its first byte.
-local function may_wait(self)
+local function may_wait(self, buffered)
   self._request = nil
-  if self._input.parser:buffered() == 0 then
+  if buffered == 0 then
     return self.phase ~= "idle" or not self.server.is_closing
   elseif self.phase == "idle" or self.phase == "new" then
     enter(self, "header")
@@ -439,13 +456,14 @@ end
 function M.serve(connection)
   local self <close> = connection
   while true do
-    if self._input.parser:has_head() then
+    local has_head, buffered = self._input.parser:has_head()
+    if has_head then
       local may_go_on = serve_one(self)
       if not await(may_go_on) then
         return flush(self)
       end
       enter(self, "idle")
-    elseif not may_wait(self) then
+    elseif not may_wait(self, buffered) then
       return flush(self)
     elseif self._input.ahead then
       if not self._input:fill() then

@@ -14,6 +14,7 @@ local new_error = core.new_error
 local TEXT = "text/plain; charset=utf-8"
 local TEXT_LINE = "Content-Type: " .. TEXT .. "\r\n"
 local ASKS = { GET = true, HEAD = true }
+local SHORT = 256 -- bytes of a text that makes up a reply, for which the head is at hand
 local NO_BODY = { [204] = true, [304] = true }
 
 ---@class moontide.http.Outgoing
@@ -180,16 +181,13 @@ local function settle_length(out, is_head)
   out.length = out.declared
 end
 
---- What a handler has returned for the request. Awaits, where that is a file; raises a TypeError
---- where it is no reply.
+--- What a handler has returned for the request, if that is no text. Awaits, where it is a file;
+--- raises a TypeError where it is no reply.
 ---@return moontide.http.Outgoing
 function M.of(result, request)
-  if type(result) == "string" then
-    return { status = 200, lines = TEXT_LINE, body = result, length = #result }
-  elseif type(result) ~= "table" then
+  if type(result) ~= "table" then
     fail("a handler has to return a string or a table, and this one has returned " .. type(result))
-  end
-  if result.outgoing then
+  elseif result.outgoing then
     return result.outgoing
   end
   local out = { status = check_status(result.status) }
@@ -205,7 +203,7 @@ function M.plain(status, text)
   return M.of({ status = status, body = text .. "\n", headers = { ["Content-Type"] = TEXT } })
 end
 
-local status_lines = {}
+local status_lines, text_heads = {}, {}
 
 local function status_line(status)
   local line = status_lines[status]
@@ -219,6 +217,16 @@ end
 --- Whether a reply with that status has a body.
 function M.has_body(status)
   return not NO_BODY[status]
+end
+
+--- What the head of a reply that is a text of that length begins with.
+function M.text_head(length)
+  local head = text_heads[length]
+  if not head then
+    head = status_line(200) .. TEXT_LINE .. "Content-Length: " .. length .. "\r\n"
+    text_heads[length] = length <= SHORT and head or nil
+  end
+  return head
 end
 
 --- The text of a reply's head; how: "chunked", or nil.

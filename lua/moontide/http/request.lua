@@ -89,8 +89,9 @@ function Request.__index(self, key)
   return value
 end
 
+--- What the parser's head() gives, as a request; or nil and the status that answers what is none.
 function M.new(connection, method, target, fields, minor, length, keep_alive, expects)
-  return setmetatable({
+  return method and setmetatable({
     method = method,
     target = target,
     version = minor == 1 and "1.1" or "1.0",
@@ -99,7 +100,7 @@ function M.new(connection, method, target, fields, minor, length, keep_alive, ex
     _keep_alive = keep_alive,
     _expects = expects,
     _connection = connection,
-  }, Request)
+  }, Request) or nil, target
 end
 
 function methods:websocket(f, options)
