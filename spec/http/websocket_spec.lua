@@ -1,8 +1,15 @@
 -- Of: http/upgrade, http/websocket_client, websocket/codec
 -- Both ends, each against one that is made by hand: the cases of the Autobahn test suite, then what
 -- becomes of connections.
+local browser = require "spec.support.browser"
+local child = require "spec.support.child"
+local files = require "spec.support.files"
 local frames = require "spec.support.frames"
+local http = require "moontide.http"
 local leak = require "spec.support.leak"
+local peers = require "spec.support.peers"
+local raised = require("spec.support.raised").raised
+local server = require "spec.support.server"
 local tide = require "moontide"
 
 local await = tide.await
@@ -216,3 +223,593 @@ for role, run in pairs(ROLES) do
     end
   end)
 end
+
+--- A pair of ends, ours both: f(client) runs against use(server's), and gives what that returns or
+--- fails with.
+local function between(use, f, options)
+  local outcome
+  options = options or {}
+  server.run(options.serve or {}, function(request)
+    return request:websocket(function(ws)
+      outcome = table.pack(pcall(use, ws))
+      if not outcome[1] then
+        error(outcome[2], 0)
+      end
+    end, options.server)
+  end, function(port, service)
+    local ws <close> = await(http.websocket(("ws://127.0.0.1:%d/"):format(port), options.client))
+    f(ws, service)
+    await(ws:close())
+  end)
+  return outcome
+end
+
+local function quiet(list)
+  return { on_error = function(reason) list[#list + 1] = reason end }
+end
+
+for role, run in pairs(ROLES) do
+  describe("a WebSocket of " .. role, function()
+    after_each(leak.check)
+
+    local options = { serve = { on_error = function() end }, close_timeout = 50 }
+
+    it("answers pings while nobody receives", function()
+      local done = tide.event()
+      run(function() await(done:wait()) end, function(peer)
+        peer:send({ { PING, "one" }, { PING, "two" } })
+        assert.equal("pong one", peer:receive())
+        assert.equal("pong two", peer:receive())
+        done:set()
+        peer:receive_all()
+      end, options)
+    end)
+
+    it("answers the last of many pings whose pongs are not taken", function()
+      local done = tide.event()
+      run(function() await(done:wait()) end, function(peer)
+        local frame = frames.frame(PING, ("x"):rep(125), peer.is_client)
+        local sent = 0
+        local ok = pcall(await, tide.timeout(300, function()
+          for _ = 1, 1000 do
+            await(peer.stream:write(frame:rep(1000)))
+            sent = sent + 1
+          end
+        end))
+        assert.is_true(ok and sent == 1000 or sent > 0)
+        done:set()
+      end, options)
+    end)
+
+    it("gives each message to one of those who receive, in their order", function()
+      local got = {}
+      run(function(ws)
+        local first, second = ws:receive(), ws:receive()
+        got = { await(second), await(first) }
+      end, function(peer)
+        peer:send({ { TEXT, "one" }, { TEXT, "two" } })
+        peer:receive_all()
+      end, options)
+      assert.equal("two", got[1])
+      assert.equal("one", got[2])
+    end)
+
+    it("loses nothing when a receive is aborted", function()
+      local got
+      run(function(ws)
+        local signal = tide.AbortSignal.timeout(5)
+        assert.is_false((pcall(await, ws:receive({ signal = signal }))))
+        local ok = pcall(await, tide.timeout(5, function()
+          for message in ws do
+            error(message)
+          end
+        end))
+        assert.is_false(ok)
+        await(ws:send("go"))
+        got = await(ws:receive())
+      end, function(peer)
+        assert.equal("text go", peer:receive())
+        peer:send({ { TEXT, "one" } })
+        peer:receive_all()
+      end, options)
+      assert.equal("one", got)
+    end)
+
+    it("ends loops and receives when the peer closes, after what came before", function()
+      local got = {}
+      run(function(ws)
+        await(tide.sleep(100)) -- by then all of it is there
+        for message, kind in ws do
+          got[#got + 1] = kind .. " " .. message
+        end
+        got[#got + 1] = select("#", await(ws:receive()))
+        got[#got + 1] = ws.code
+        got[#got + 1] = ws.reason
+        got[#got + 1] = select(2, pcall(await, ws:send("x"))).name
+        got[#got + 1] = select(2, pcall(await, ws:ping())).name
+      end, function(peer)
+        peer:send({ { TEXT, "one" }, { BINARY, "two" }, close(4000, "enough") })
+        assert.same({ "close 4000 enough" }, peer:receive_all())
+      end, options)
+      assert.same({ "text one", "binary two", 0, 4000, "enough", "ClosedError", "ClosedError" },
+        got)
+    end)
+
+    it("has code 1005 where the peer gives none", function()
+      local code
+      run(function(ws)
+        await(ws:receive())
+        code = ws.code
+      end, function(peer)
+        peer:send({ { CLOSE, "" } })
+        assert.same({ "close " }, peer:receive_all())
+      end, options)
+      assert.equal(1005, code)
+    end)
+
+    for _, how in ipairs({ "shutdown", "destroy" }) do
+      it("fails with 1006 when the peer leaves without a word: " .. how, function()
+        for _, receives in ipairs({ "loop", "receive", "later" }) do
+          local reason, again, code
+          run(function(ws)
+            if receives == "later" then
+              await(tide.sleep(120))
+            end
+            reason = select(2, pcall(function()
+              return receives == "loop" and ws() or await(ws:receive())
+            end))
+            again = select(2, pcall(await, ws:receive()))
+            code = ws.code
+          end, function(peer)
+            peer:send({ { 0x01, "half" } })
+            await(peer.stream[how](peer.stream))
+            pcall(function() peer:receive_all() end)
+            await(tide.sleep(150))
+          end, options)
+          assert.equal("WebSocketError", reason.name)
+          assert.equal(1006, reason.code)
+          assert.equal(1006, code)
+          assert.equal(reason, again)
+        end
+      end)
+    end
+
+    it("is told what the peer does wrong", function()
+      local reason
+      run(function(ws)
+        reason = select(2, pcall(await, ws:receive()))
+        assert.equal(reason, select(2, pcall(await, ws:send("x"))))
+        assert.equal(1002, ws.code)
+      end, function(peer)
+        peer:send({ { TEXT | 0x40, "x" } })
+        assert.matches("^close 1002 reserved bits are set$", peer:receive_all()[1])
+      end, options)
+      assert.equal("WebSocketError: reserved bits are set", tostring(reason))
+      assert.equal(1002, reason.code)
+    end)
+
+    it("says so when a message is too long, and drops what still comes", function()
+      local reason
+      run(function(ws)
+        reason = select(2, pcall(await, ws:receive()))
+      end, function(peer)
+        peer:send({ { BINARY, ("x"):rep(1 << 20) }, { BINARY, ("x"):rep(1 << 20) } })
+        assert.same({ "close 1009 the message is too long" }, peer:receive_all())
+      end, { max_message = 1000, serve = options.serve })
+      assert.equal(1009, reason.code)
+    end)
+
+    it("closes with a code and a reason, and waits for the peer", function()
+      local order = {}
+      run(function(ws)
+        await(ws:close(4001, "enough"))
+        order[#order + 1] = "closed"
+        assert.equal(4001, ws.code)
+        assert.equal("echo", ws.reason)
+        await(ws:close())
+      end, function(peer)
+        assert.equal("close 4001 enough", peer:receive())
+        order[#order + 1] = "asked"
+        peer:send({ { TEXT, "dropped" }, { PING, "dropped" }, close(4001, "echo") })
+        assert.same({}, peer:receive_all())
+      end, options)
+      assert.same({ "asked", "closed" }, order)
+    end)
+
+    it("does not wait for ever", function()
+      run(function(ws)
+        await(ws:close())
+        assert.equal(1006, ws.code)
+        assert.is_nil(await(ws:receive()))
+      end, function(peer)
+        assert.equal("close 1000 ", peer:receive())
+        assert.is_nil(peer:receive())
+      end, options)
+    end)
+
+    it("does not wait for a peer that takes nothing", function()
+      run(function(ws)
+        local promise = ws:send(("x"):rep(16 << 20))
+        await(ws:close())
+        assert.is_false((pcall(await, promise)))
+      end, function(peer)
+        await(tide.sleep(100))
+        peer.stream:destroy()
+      end, options)
+    end)
+
+    it("is no faster than its peer", function()
+      local count, waits = 0, nil
+      run(function(ws)
+        waits = tide.spawn(function()
+          for i = 1, 1000 do
+            await(ws:send(("x"):rep(65536)))
+            count = i
+          end
+        end)
+        pcall(await, waits)
+      end, function()
+        local before
+        repeat
+          before = count
+          await(tide.sleep(50))
+        until before == count and count > 0
+        assert.is_true(count < 500, count)
+      end, options)
+    end)
+
+    it("reads no more than it is asked for, but for a bound", function()
+      local done, taken = tide.event(), 0
+      run(function(ws)
+        await(done:wait())
+        for message in ws do
+          taken = taken + #message
+        end
+      end, function(peer)
+        local sent = 0
+        local frame = frames.frame(BINARY, ("x"):rep(16384), peer.is_client)
+        local all = tide.spawn(function()
+          for _ = 1, 2000 do
+            await(peer.stream:write(frame))
+            sent = sent + 16384
+          end
+        end)
+        local before
+        repeat
+          before = sent
+          await(tide.sleep(100))
+        until before == sent and sent > 0
+        assert.is_true(sent < 2000 * 16384, sent)
+        done:set()
+        await(all)
+        peer:send({ BYE })
+        assert.same({ "close 1000 " }, peer:receive_all())
+      end, options)
+      assert.equal(2000 * 16384, taken)
+    end)
+
+    it("is given up at once when an error leaves its scope", function()
+      run(function(ws)
+        pcall(function()
+          local _ <close> = ws
+          error("broken", 0)
+        end)
+        assert.equal("ClosedError", select(2, pcall(await, ws:send("x"))).name)
+      end, function(peer)
+        assert.matches("^close 10[01]1 ", peer:receive_all()[1])
+      end, options)
+    end)
+
+    it("is not harmed by peers that are reset at any point", function()
+      for size = 1, 60, 3 do
+        run(echo, function(peer)
+          local text = frames.frame(TEXT, "one", peer.is_client)
+            .. frames.frame(PING, "two", peer.is_client)
+            .. frames.frame(BINARY, ("x"):rep(20), peer.is_client)
+            .. frames.frame(CLOSE, "\3\xe8", peer.is_client)
+          await(peer.stream:write(text:sub(1, size)))
+          if size % 2 == 0 then
+            await(tide.sleep(1))
+          end
+          await(peer.stream:destroy())
+        end, options)
+      end
+    end)
+  end)
+end
+
+if not has_parser then
+  return
+end
+
+describe("two WebSockets", function()
+  after_each(function()
+    peers.stop()
+    files.remove()
+    leak.check()
+  end)
+
+  it("check their arguments", function()
+    between(function(ws) await(ws:receive()) end, function(ws)
+      assert.matches("bad argument #1 to 'websocket:send' %(string expected, got nil%)",
+        raised(ws.send, ws))
+      assert.matches("bad argument #1 to 'websocket:send' %(UTF%-8 expected",
+        raised(ws.send, ws, "\xff"))
+      assert.matches("field 'binary'", raised(ws.send, ws, "x", { binary = 1 }))
+      assert.matches("bad argument #2 to 'websocket:send'", raised(ws.send, ws, "x", "binary"))
+      assert.matches("'websocket:close' %(1000 to 1003, 1007", raised(ws.close, ws, 1005))
+      assert.matches("'websocket:close' %(1000 to 1003, 1007", raised(ws.close, ws, 2000))
+      assert.matches("at most 123 bytes", raised(ws.close, ws, 1000, ("x"):rep(124)))
+      assert.matches("UTF%-8", raised(ws.close, ws, 1000, "\xff"))
+      assert.matches("at most 125 bytes", raised(ws.ping, ws, ("x"):rep(126)))
+      assert.matches("bad self", raised(ws.send, {}, "x"))
+    end)
+  end)
+
+  it("send numbers as text, and all that is binary", function()
+    between(function(ws)
+      await(ws:send(7))
+      await(ws:send("\xff\0", { binary = true }))
+    end, function(ws)
+      assert.same({ "7", "text" }, { await(ws:receive()) })
+      assert.same({ "\xff\0", "binary" }, { await(ws:receive()) })
+    end)
+  end)
+
+  it("ping each other", function()
+    local outcome = between(function(ws)
+      await(ws:ping("hello"))
+      tide.join(ws:ping(), ws:ping(), ws:ping())
+      return "done"
+    end, function(ws)
+      await(ws:ping())
+      assert.is_nil((await(ws:receive())))
+    end)
+    assert.equal("done", outcome[2])
+  end)
+
+  it("end well when the server's function is over", function()
+    between(function() end, function(ws)
+      assert.is_nil((await(ws:receive())))
+      assert.equal(1000, ws.code)
+    end)
+  end)
+
+  it("tell the client 1011 when that fails, and on_error why", function()
+    local list = {}
+    between(function() error("broken", 0) end, function(ws)
+      assert.is_nil((await(ws:receive())))
+      assert.equal(1011, ws.code)
+    end, { serve = quiet(list) })
+    assert.same({ "broken" }, list)
+  end)
+
+  it("do not take a client that has gone for a failure", function()
+    local list = {}
+    for _, use in ipairs({
+      function(ws) for _ in ws do end end,
+      function(ws) await(ws:receive()) end,
+      function(ws) while true do await(ws:send(("x"):rep(100000))) end end,
+      function(ws)
+        while true do
+          await(ws:send("x"))
+          await(tide.sleep(1))
+        end
+      end,
+    }) do
+      for _, how in ipairs({ "destroy", "close" }) do
+        local ended = tide.event()
+        server.run(quiet(list), function(request)
+          return request:websocket(function(ws)
+            local _ <close> = setmetatable({}, { __close = function() ended:set() end })
+            use(ws)
+          end, { close_timeout = 50 })
+        end, function(port)
+          local peer = frames.connect(port)
+          await(tide.sleep(5))
+          if how == "close" then
+            peer:send({ BYE })
+            pcall(function() peer:receive_all() end)
+          end
+          await(peer.stream:destroy())
+          await(tide.timeout(20000, function() await(ended:wait()) end))
+        end)
+      end
+    end
+    assert.same({}, list)
+  end)
+
+  it("are closed with 1001 when the service is", function()
+    between(function(ws)
+      for message in ws do
+        await(ws:send(message))
+      end
+    end, function(ws, service)
+      await(ws:send("x"))
+      await(ws:receive())
+      local closed = service:close()
+      assert.is_nil((await(ws:receive())))
+      assert.equal(1001, ws.code)
+      await(closed)
+    end)
+  end)
+
+  it("are cancelled after the grace", function()
+    local cancelled = false
+    between(function()
+      local _ <close> = setmetatable({}, { __close = function() cancelled = true end })
+      await(tide.sleep(1e6))
+    end, function(ws, service)
+      await(service:close({ grace = 5 }))
+      pcall(await, ws:receive())
+    end)
+    assert.is_true(cancelled)
+  end)
+
+  it("are closed at the end of a scope, and wait for no group", function()
+    between(function(ws)
+      for _ in ws do end
+      assert.equal(1000, ws.code)
+    end, function(ws)
+      await(tide.group(function()
+        await(ws:send("x"))
+      end))
+      local _ <close> = ws
+    end)
+  end)
+
+  it("outlive the group in which they were made", function()
+    server.run({}, function(request)
+      return request:websocket(echo)
+    end, function(port)
+      local ws = await(tide.group(function()
+        local opened = await(http.websocket(("ws://127.0.0.1:%d"):format(port)))
+        await(opened:ping())
+        return opened
+      end))
+      await(ws:send("x"))
+      assert.equal("x", await(ws:receive()))
+      await(ws:close())
+    end)
+  end)
+
+  it("keep the loop alive until they are closed, and no longer", function()
+    local result = child.lua_source([[
+      local tide, http = require "moontide", require "moontide.http"
+      local await = tide.await
+      local service = await(http.serve({ host = "127.0.0.1" }, function(request)
+        return request:websocket(function(ws)
+          await(tide.sleep(100))
+          await(ws:send("x"))
+          for _ in ws do end
+        end)
+      end))
+      tide.spawn(function()
+        local ws = await(http.websocket("ws://127.0.0.1:" .. service:address().port))
+        print(await(ws:receive()))
+        ws:close()
+        service:close()
+      end)
+      tide.run()
+    ]])
+    assert.same({ code = 0, out = "x\ttext\n", err = "" }, result)
+  end)
+
+  it("say and hear much in both directions at once", function()
+    local N = 300
+    local outcome = between(function(ws)
+      local count = 0
+      tide.join(tide.spawn(function()
+        for i = 1, N do
+          await(ws:send(("s"):rep(i * 100)))
+        end
+      end), tide.spawn(function()
+        for message in ws do
+          count = count + #message
+          if count == N * (N + 1) * 50 then
+            break
+          end
+        end
+      end))
+      return count
+    end, function(ws)
+      local count = 0
+      tide.join(tide.spawn(function()
+        for i = 1, N do
+          await(ws:send(("c"):rep(i * 100)))
+        end
+      end), tide.spawn(function()
+        while count < N * (N + 1) * 50 do
+          count = count + #await(ws:receive())
+        end
+      end))
+    end)
+    assert.equal(N * (N + 1) * 50, outcome[2])
+  end)
+
+  it("have several loops and receives at once", function()
+    local seen = {}
+    between(function(ws)
+      for i = 1, 30 do
+        await(ws:send(tostring(i)))
+        if i % 7 == 0 then
+          await(tide.sleep(1))
+        end
+      end
+    end, function(ws)
+      local function loop()
+        for message in ws do
+          seen[message] = true
+        end
+      end
+      tide.join(tide.spawn(loop), tide.spawn(loop), tide.spawn(function()
+        repeat
+          local message = await(ws:receive())
+          seen[message or "end"] = true
+        until not message
+      end))
+    end)
+    for i = 1, 30 do
+      assert.is_true(seen[tostring(i)], i)
+    end
+  end)
+
+  it("talk to Chromium's", function()
+    if not browser.path then
+      pending "there is no browser"
+      return
+    end
+    local page = [[<!doctype html><pre id="log"></pre><script>
+      const lines = [];
+      const ws = new WebSocket(location.href.replace("http", "ws") + "chat", ["b", "a"]);
+      ws.binaryType = "arraybuffer";
+      ws.onopen = () => {
+        lines.push("open " + ws.protocol);
+        ws.send("héllo");
+        ws.send(new Uint8Array([0, 255, 128]));
+        ws.send("x".repeat(100000));
+      };
+      ws.onmessage = e => {
+        const isText = typeof e.data === "string";
+        lines.push(isText ? e.data.slice(0, 5) + " " + e.data.length
+          : [...new Uint8Array(e.data)].join());
+        if (lines.length === 4) ws.send("bye");
+      };
+      ws.onclose = e => {
+        lines.push(["close", e.code, e.reason, e.wasClean].join(" "));
+        document.getElementById("log").textContent = lines.join("\n");
+        fetch("/done");
+      };
+    </script><script src="/wait"></script>]]
+    local done, replies = tide.event(), {}
+    replies["/"] = function() return { html = page } end
+    replies["/chat"] = function(request)
+      return request:websocket(function(ws)
+        for message, kind in ws do
+          if message == "bye" then
+            await(ws:close(4000, "enough"))
+          else
+            await(ws:send(message, { binary = kind == "binary" }))
+          end
+        end
+      end, { protocols = { "a", "b" } })
+    end
+    replies["/done"] = function()
+      done:set()
+      return ""
+    end
+    replies["/wait"] = function()
+      await(done:wait())
+      return { body = "", headers = { ["Content-Type"] = "text/javascript" } }
+    end
+    server.run({}, function(request)
+      local reply = replies[request.path]
+      return reply and reply(request) or { status = 404 }
+    end, function(port)
+      local url = ("http://127.0.0.1:%d/"):format(port)
+      local result = peers.run(browser.command(files.directory(), "--dump-dom", url))
+      local log = assert(result.out:match('<pre id="log">(.-)</pre>'), result.err)
+      assert.equal("open a\nhéllo 5\n0,255,128\nxxxxx 100000\nclose 4000 enough true", log)
+    end)
+  end)
+end)

@@ -55,6 +55,8 @@ end
 local NAMES =
   { [0x81] = "text", [0x82] = "binary", [0x88] = "close", [0x89] = "ping", [0x8a] = "pong" }
 
+local IS_END = { IncompleteReadError = true, SystemError = true }
+
 local function read_exactly(self, n)
   return await(self.stream:read_exactly(n))
 end
@@ -62,9 +64,10 @@ end
 --- The next frame: "text Hello", "close 1002 why"; nil at the end.
 function Peer:receive()
   local ok, head = pcall(read_exactly, self, 2)
-  if not ok then
+  if not ok and IS_END[head.name] then
     return nil
   end
+  assert(ok, head)
   local first, length = head:byte(1, 2)
   assert(length & 0x80 == (self.is_client and 0 or 0x80), "the mask")
   length = length & 0x7f
@@ -150,6 +153,7 @@ function M.as_server(use, f, options)
     local ws = await(http.websocket(url, options))
     open:set()
     use(ws)
+    ws:close()
   end)
   local stream = await(listening:accept())
   await(stream:write(M.answer(await(stream:read_until("\r\n\r\n")))))

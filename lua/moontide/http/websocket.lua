@@ -89,10 +89,41 @@ local function send_pong(self, data)
   self._stream:write(self._codec:frame("pong", data)):next(taken, nothing)
 end
 
+---- the tick ----
+
+local idle, ticker = {}, nil -- idle: those that nobody reads; whether that was so a tick ago
+local start
+
+local function stop_ticking()
+  if ticker and not next(idle) then
+    ticker:close()
+    ticker = nil
+  end
+end
+
+local function tick()
+  local due = {}
+  for ws, is_old in pairs(idle) do
+    idle[ws] = not is_old or nil
+    due[#due + 1] = is_old and ws or nil
+  end
+  for _, ws in ipairs(due) do
+    start(ws)
+  end
+  stop_ticking()
+end
+
+local function await_tick(self)
+  idle[self] = false
+  ticker = ticker or core.set_interval(tick, TICK)
+end
+
 ---- the end ----
 
 --- Nothing more comes.
 local function finish(self, code, reason, err)
+  idle[self] = nil
+  stop_ticking()
   self.code, self.reason, self._is_over = code, reason, true
   self._failure = self._failure or err
   local refusal = err or closed_error(self)
@@ -270,28 +301,10 @@ local function run(self)
   leave(self)
 end
 
-local function start(self)
+function start(self)
   if not self._reader and not self._is_over then
     self._reader = "task"
     core.detach(run, self)
-  end
-end
-
----- the tick ----
-
-local idle, ticker = {}, nil -- idle: those that nobody reads, and since which tick
-
-local function tick()
-  if not next(idle) then
-    ticker:close()
-    ticker = nil
-  end
-  for ws, is_old in pairs(idle) do
-    idle[ws] = true
-    if is_old then
-      idle[ws] = nil
-      start(ws)
-    end
   end
 end
 
@@ -302,10 +315,9 @@ function leave(self)
     return
   elseif is_wanted(self) then
     start(self)
-    return
+  else
+    await_tick(self)
   end
-  idle[self] = false
-  ticker = ticker or core.set_interval(tick, TICK)
 end
 
 ---- making ----
