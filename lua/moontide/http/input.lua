@@ -92,18 +92,18 @@ end
 --- An iterator of what comes, past the parser, beginning with what that has not used.
 function Input:chunks()
   local next_chunk = self.next_chunk
+  if self.parser:buffered() == 0 and not self.ahead and not self.ended then
+    return next_chunk
+  end
   return function()
-    local rest = self.parser and self.parser:take() or ""
+    local rest = self.parser:take()
     if rest == "" and self.ahead and self:fill() then
       rest = self.parser:take()
     end
     if rest ~= "" then
       return rest
-    elseif self.ended then
-      return nil
     end
-    self.parser = nil
-    return next_chunk()
+    return not self.ended and next_chunk() or nil
   end
 end
 

@@ -282,13 +282,10 @@ local function deliver(self, data, kind)
   return false
 end
 
-local function is_empty(queue)
-  return queue.next == queue
-end
-
 --- Whether somebody waits for what only reading can bring.
 local function is_wanted(self)
-  return self._said or not is_empty(self._receivers) or not is_empty(self._pings)
+  local receivers, pings = self._receivers, self._pings
+  return self._said or receivers.next ~= receivers or pings.next ~= pings
 end
 
 --- Reads until the end, or a loop goes on by itself.
@@ -429,32 +426,24 @@ local function refusal(self)
   end
 end
 
---- The promise of a write: what fails is the connection, or who waits is cancelled.
-local function sent(self, promise)
-  if promise:state() == "fulfilled" then
-    return promise
-  end
+--- The promise of a write that is not over: what fails is the connection, or who waits is
+--- cancelled.
+local function await_taken(self, promise)
   return promise:catch(function(reason)
     local is_lost = type(reason) == "table" and reason.syscall == "write"
     error(is_lost and lost(self, reason) or reason, 0)
   end)
 end
 
+--- Sends a frame, with options where there is a signal to heed.
 local function write(self, options, frame, rest)
-  local stream = self._stream
+  local promise
   if rest then
-    return sent(self, stream:write(frame, rest, options))
+    promise = self._stream:write(frame, rest, options)
+  else
+    promise = self._stream:write(frame, options)
   end
-  return sent(self, stream:write(frame, options))
-end
-
---- The signal is looked at where there is one: most sendings have none.
-local function refused_by(options)
-  if options and options.signal ~= nil then
-    local _, refused = line.heed(options, 2, "websocket:send")
-    return refused
-  end
-  return core.refused()
+  return promise:state() == "fulfilled" and promise or await_taken(self, promise)
 end
 
 local function check_send(self, data, options)
@@ -474,9 +463,16 @@ function methods:send(data, options)
     argument.fail("UTF-8 expected: what is something else is sent with binary = true", 1,
       "websocket:send")
   end
-  local refused, reason = refused_by(options), refusal(self)
-  if refused or reason then
-    return refused or Promise.reject(reason)
+  local refused
+  if options and options.signal ~= nil then
+    refused = select(2, line.heed(options, 2, "websocket:send"))
+  else
+    refused, options = core.refused(), nil
+  end
+  if refused then
+    return refused
+  elseif self._said or self._is_over then
+    return Promise.reject(refusal(self))
   end
   return write(self, options, self._codec:frame(kind, data))
 end
