@@ -812,4 +812,69 @@ describe("two WebSockets", function()
       assert.equal("open a\nhéllo 5\n0,255,128\nxxxxx 100000\nclose 4000 enough true", log)
     end)
   end)
+
+  local has_node = child.shell("env -u LD_PRELOAD node -e 'require(\"ws\")'").code == 0
+
+  --- What node prints of a program, which has the class WebSocket of `ws` and the port.
+  local function by_node(port, program)
+    local path = files.directory() .. "/peer.cjs"
+    files.write(path, ("const WebSocket = require('ws'), port = %d;\n"):format(port) .. program)
+    local result = peers.run("env -u LD_PRELOAD timeout 30 node " .. path)
+    assert.equal("", result.err)
+    return result.out
+  end
+
+  it("talk to those of node's ws", function()
+    if not has_node then
+      pending "node's ws is not there"
+      return
+    end
+    server.run({}, function(request)
+      return request:websocket(echo, { protocols = { "a" } })
+    end, function(port)
+      local out = by_node(port, [[
+        const ws = new WebSocket("ws://127.0.0.1:" + port, ["b", "a"]);
+        const sent = ["héllo", Buffer.from([0, 255]), "x".repeat(70000)];
+        ws.on("open", () => { console.log("open", ws.protocol); ws.ping("p"); });
+        ws.on("pong", data => { console.log("pong", String(data)); ws.send(sent.shift()); });
+        ws.on("message", (data, binary) => {
+          console.log(binary, data.length);
+          if (sent.length) ws.send(sent.shift()); else ws.close(4000, "enough");
+        });
+        ws.on("close", (code, reason) => console.log("close", code, String(reason)));
+      ]])
+      assert.equal("open a\npong p\nfalse 6\ntrue 2\nfalse 70000\nclose 4000 enough\n", out)
+    end)
+  end)
+
+  it("talk to a server of node's ws", function()
+    if not has_node then
+      pending "node's ws is not there"
+      return
+    end
+    local path = files.directory() .. "/server.cjs"
+    files.write(path, [[
+      const { WebSocketServer } = require("ws");
+      const server = new WebSocketServer({ host: "127.0.0.1", port: +process.argv[2] });
+      server.on("connection", ws => {
+        ws.on("message", (data, binary) => {
+          if (String(data) === "bye") ws.close(4000, "enough"); else ws.send(data, { binary });
+        });
+      });
+    ]])
+    local port = peers.serve(function(port)
+      return ("env -u LD_PRELOAD node %s %d"):format(path, port)
+    end)
+    local ws = await(http.websocket(("ws://127.0.0.1:%d"):format(port)))
+    for _, message in ipairs({ "héllo", ("x"):rep(70000) }) do
+      for _, binary in ipairs({ true, false }) do
+        await(ws:send(message, { binary = binary }))
+        assert.same({ message, binary and "binary" or "text" }, { await(ws:receive()) })
+      end
+    end
+    await(ws:ping())
+    await(ws:send("bye"))
+    assert.is_nil((await(ws:receive())))
+    assert.same({ 4000, "enough" }, { ws.code, ws.reason })
+  end)
 end)
