@@ -23,6 +23,7 @@ struct http_multi {
     http_pollset set;
     pid_t process;
     tide_list flights, news;
+    bool reuses; /* easy handles */
     CURL *idle[IDLE_MAX];
     size_t idle_count;
     int *sockets; /* which libcurl has open */
@@ -106,13 +107,12 @@ CURL *http_multi_lend(http_multi *m) {
 
 /* From 7.83 to 8.1, libcurl reads memory that has been freed when a handle is used again and the
  * first header line of the reply begins with a blank (its pull request 11103). */
-static bool can_be_reused(void) {
-    unsigned version = curl_version_info(CURLVERSION_NOW)->version_num;
+static bool can_be_reused(unsigned version) {
     return version < 0x075300 || version >= 0x080200;
 }
 
 void http_multi_give_back(http_multi *m, CURL *easy) {
-    if (m->curl != NULL && m->idle_count < IDLE_MAX && can_be_reused()) {
+    if (m->curl != NULL && m->idle_count < IDLE_MAX && m->reuses) {
         curl_easy_reset(easy);
         m->idle[m->idle_count++] = easy;
     } else {
@@ -361,6 +361,7 @@ int http_multi_new(lua_State *L) {
     tide_list_init(&m->news);
     m->due = m->set.fd = -1;
     m->process = getpid();
+    m->reuses = can_be_reused(curl_version_info(CURLVERSION_NOW)->version_num);
     luaL_setmetatable(L, TYPE);
     push_weak_table(L);
     lua_setiuservalue(L, -2, SLOT_OWNERS);

@@ -774,14 +774,16 @@ if has_client then
     endless = true,
   }
 
-  operations["Response:chunks"] = {
-    open = open_response,
-    start = function(state, options)
-      return all_of(function() return state.response:chunks(options) end)
-    end,
-    close = close_reply,
-    endless = true,
-  }
+  for _, name in ipairs({ "chunks", "events" }) do
+    operations["Response:" .. name] = {
+      open = open_response,
+      start = function(state, options)
+        return all_of(function() return state.response[name](state.response, options) end)
+      end,
+      close = close_reply,
+      endless = true,
+    }
+  end
 end
 
 ---- ways to be cancelled ----
@@ -964,6 +966,7 @@ local IS_NONE = {
   ["Client:fetch"] = not has_client and "not built" or nil,
   ["http.fetch"] = not has_client and "not built" or nil,
   ["Response:chunks"] = not has_client and "not built" or nil,
+  ["Response:events"] = not has_client and "not built" or nil,
   ["Response:json"] = not has_client and "not built" or nil,
   ["Response:save"] = not has_client and "not built" or nil,
   ["Response:text"] = not has_client and "not built" or nil,

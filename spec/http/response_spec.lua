@@ -25,6 +25,41 @@ local function with_response(text, f)
   assert(ok, err)
 end
 
+describe("response:events", function()
+  after_each(leak.check)
+
+  it("gives one after the other, in whatever pieces they come", function()
+    local text = "id: 1\nevent: tide\ndata: high\ndata: 2 m\n\nretry: 5\ndata: low\n\ndata: cut"
+    with_response("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" .. text,
+      function(response)
+        local seen = {}
+        for event in response:events() do
+          seen[#seen + 1] = event
+        end
+        assert.same({
+          { event = "tide", data = "high\n2 m", id = "1" },
+          { event = "message", data = "low", id = "1", retry = 5 },
+        }, seen)
+        assert.is_true(response.body_used)
+      end)
+  end)
+
+  it("gives the rest up when the loop is left, or an event is too long", function()
+    with_response("HTTP/1.1 200 OK\r\n\r\ndata: 1\n\ndata: 2\n\n", function(response)
+      for event in response:events() do -- luacheck: ignore 512
+        assert.equal("1", event.data)
+        break
+      end
+      assert.equal("TypeError", select(2, pcall(await, response:text())).name)
+    end)
+    with_response("HTTP/1.1 200 OK\r\n\r\ndata: " .. ("x"):rep(2000000), function(response)
+      local ok, reason = pcall(response:events())
+      assert.is_false(ok)
+      assert.equal("LimitError", reason.name)
+    end)
+  end)
+end)
+
 describe("response:save", function()
   after_each(function()
     files.remove()

@@ -219,6 +219,12 @@ function M.drop_credentials(out)
   end
 end
 
+--- The text of a body that has none, or one of no bytes.
+function M.text(out)
+  local is_stream = out.source or out.make
+  return out.text or not is_stream and WITH_LENGTH[out.method] and "" or nil
+end
+
 --- The lines as libcurl takes them: of a header without a value "name;", and "name:" where it is
 --- not to send one of its own.
 function M.lines(out)
@@ -229,11 +235,11 @@ function M.lines(out)
   for name, value in out.headers:each() do
     lines[#lines + 1] = value == "" and name .. ";" or name .. ": " .. value
   end
-  if out.text or out.source or out.make then
+  if M.text(out) or out.source or out.make then
     lines[#lines + 1] = "expect:"
-  end
-  if not out.headers:has("content-type") then
-    lines[#lines + 1] = "content-type:"
+    if not out.headers:has("content-type") then
+      lines[#lines + 1] = "content-type:"
+    end
   end
   if out.headers:has("range") and not out.headers:has("accept-encoding") then
     lines[#lines + 1] = "accept-encoding: identity" -- a range of what is not compressed
@@ -244,11 +250,5 @@ end
 
 --- What is sent where nothing was asked for: shared, and never changed.
 M.PLAIN = M.of({})
-
---- The text of a body that has none, or one of no bytes.
-function M.text(out)
-  local is_stream = out.source or out.make
-  return out.text or not is_stream and WITH_LENGTH[out.method] and "" or nil
-end
 
 return M

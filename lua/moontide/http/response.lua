@@ -3,12 +3,15 @@
 local core = require "moontide.core"
 local argument = require "moontide.internal.argument"
 local body = require "moontide.http.body"
+local event_stream = require "moontide.http.event_stream"
 local headers = require "moontide.http.headers"
 local save = require "moontide.http.save"
 
 local M = {}
 
 local new_error = core.new_error
+
+local OF_EVENTS = { { "signal", "signal" } }
 
 -- Fields: status, version, url, redirected; _lines, the phrase and the headers; _exchange.
 local Response = { __name = "moontide.http.Response" }
@@ -142,6 +145,41 @@ local plain_chunks = methods.chunks
 function methods:chunks(options)
   local piece_of = plain_chunks(self, options)
   return piece_of, nil, nil, self
+end
+
+--- The events of the pieces, one after the other: a function of the signal.
+local function events_of(self)
+  local parser, read = event_stream.parser(), body.pieces_of(source, self, math.huge)
+  local events, at, problem = {}, 0, nil
+  return function(signal)
+    at = at + 1
+    while not events[at] do
+      if problem then
+        self._exchange:stop(problem)
+        error(problem, 0)
+      end
+      local piece = read(signal)
+      if not piece then
+        return nil
+      end
+      events, problem = parser:feed(piece)
+      at = 1
+    end
+    return events[at]
+  end
+end
+
+--- As `chunks`.
+function methods:events(options)
+  local refused, signal = body.begin(source, self, options, "response:events", OF_EVENTS)
+  local next_event = not refused and events_of(self)
+  return function()
+    core.check_await()
+    if refused then
+      core.await(refused)
+    end
+    return next_event(signal)
+  end, nil, nil, self
 end
 
 local save_to = core.async(function(path, piece_under, signal)

@@ -172,6 +172,19 @@ function Response:chunks(options) end
 ---@nodiscard
 function Response:save(path, options) end
 
+--- An event that a server has sent.
+---@class moontide.http.Event
+---@field event string its type, "message" if the server has said none
+---@field data string
+---@field id string of the last event that had one; to be sent as `Last-Event-ID` by who comes again
+---@field retry? integer ms to wait until then, as the server wants it
+
+--- `for event in response:events() do` awaits each of the server-sent events that the body consists of.
+--- Leaving the loop gives up what is left. Source: the HTML standard, 9.2.
+---@param options? moontide.Options
+---@return moontide.Callable
+function Response:events(options) end
+
 --- Gives up what is left of the body. Also `<close>`.
 function Response:close() end
 
