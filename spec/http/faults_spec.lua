@@ -132,7 +132,7 @@ describe("http.serve has nothing left of", function()
   it("connections that are reset at every point", function()
     with_server({}, function(port)
       for _, text in ipairs(TEXTS) do
-        local step = math.max(1, #text // scale(40))
+        local step = math.max(1, #text // math.max(1, scale(40)))
         for length = 0, #text, step do
           local client = connect(port)
           client:send(text:sub(1, length))

@@ -74,26 +74,21 @@ describe("nginx, as docs/http.md has it,", function()
 
   it("lets WebSockets through", function()
     local directory = files.directory()
-    local service = await(net.serve({ path = directory .. "/socket" }, function(stream)
-      local head = await(stream:read_until("\r\n\r\n"))
-      assert.matches("\r\nUpgrade: websocket\r\n", head)
-      assert.matches("\r\nConnection: upgrade\r\n", head)
-      await(stream:write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n",
-        "Connection: Upgrade\r\n\r\n"))
-      for piece in stream:chunks() do
-        await(stream:write(piece:upper()))
-      end
+    local service = await(http.serve({ path = directory .. "/socket" }, function(request)
+      return request:websocket(function(ws)
+        for message in ws do
+          await(ws:send(message:upper()))
+        end
+      end)
     end))
     local port = start(directory)
-    do
-      local stream <close> = await(net.connect({ host = "127.0.0.1", port = port,
-        tls = { ca = files.read(directory .. "/cert.pem"), server_name = "localhost" } }))
-      await(stream:write("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n",
-        "Upgrade: websocket\r\n\r\n"))
-      assert.matches("^HTTP/1.1 101 ", await(stream:read_until("\r\n\r\n")))
-      await(stream:write("high tide"))
-      assert.equal("HIGH TIDE", await(stream:read_exactly(9)))
+    local ws = await(http.websocket(("wss://localhost:%d/"):format(port),
+      { tls = { ca = files.read(directory .. "/cert.pem") } }))
+    for _, message in ipairs({ "high tide", ("x"):rep(200000) }) do
+      await(ws:send(message))
+      assert.equal(message:upper(), (await(ws:receive())))
     end
+    await(ws:close())
     await(service:close({ grace = 0 }))
   end)
 end)
