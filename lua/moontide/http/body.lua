@@ -20,7 +20,7 @@ local READING = { { "limit", "limit" }, { "signal", "signal" } }
 ---@field gone fun(self: any): any why the body cannot be read any more, or nil
 ---@field limit fun(self: any): number bytes that are taken unless the caller says how many
 ---@field length fun(self: any): integer of the body, -1 where that is not known
----@field whole? fun(self: any): string? the rest of the body, if all of it is there; takes it
+---@field whole fun(self: any): string? the rest of the body, if all of it is there; takes it
 
 local function check_length(source, self, limit, length)
   if length > limit then
@@ -30,14 +30,22 @@ local function check_length(source, self, limit, length)
   end
 end
 
+local function convert_checked(source, self, limit, text, convert)
+  check_length(source, self, limit, #text)
+  if convert then
+    return convert(source, self, text)
+  end
+  return text
+end
+
 --- The promise of what is there, where that is all.
-local function take_all(source, self, limit)
-  local text = source.whole and source.whole(self)
+local function take_all(source, self, limit, convert)
+  local text = source.whole(self)
   if not text then
     return nil
   end
-  local ok, reason = pcall(check_length, source, self, limit, #text)
-  return ok and Promise.resolve(text) or Promise.reject(reason)
+  local ok, result = pcall(convert_checked, source, self, limit, text, convert)
+  return ok and Promise.resolve(result) or Promise.reject(result)
 end
 
 local read_all = core.async(function(source, self, limit, signal)
@@ -91,21 +99,38 @@ function M.pieces_of(source, self, limit)
   end
 end
 
---- The promise of the whole body, for the method of that name.
-function M.text_of(source, self, options, name)
+--- The promise of the whole body, for the method of that name, or of what is made of it by
+--- convert(source, self, text).
+function M.read(source, self, options, name, convert)
   local refused, signal = M.begin(source, self, options, name)
+  if refused then
+    return refused
+  end
   local limit = options and options.limit or source.limit(self)
-  return refused or take_all(source, self, limit) or read_all(source, self, limit, signal)
+  local there = take_all(source, self, limit, convert)
+  if there then
+    return there
+  end
+  local promise = read_all(source, self, limit, signal)
+  return convert and promise:next(function(text)
+    return convert(source, self, text)
+  end) or promise
+end
+
+local function text_of(source, self, options, name)
+  return M.read(source, self, options, name)
+end
+
+local function decode(source, self, text)
+  local value, problem = json.decode(text)
+  if problem then
+    error(source.refuse(self, 400, new_error("SyntaxError", tostring(problem))), 0)
+  end
+  return value
 end
 
 local function json_of(source, self, options, name)
-  return M.text_of(source, self, options, name):next(function(text)
-    local value, problem = json.decode(text)
-    if problem then
-      error(source.refuse(self, 400, new_error("SyntaxError", tostring(problem))), 0)
-    end
-    return value
-  end)
+  return M.read(source, self, options, name, decode)
 end
 
 --- Without a limit, unless one is given: what is not asked for is not taken.
@@ -125,7 +150,7 @@ end
 --- Adds text, json and chunks to the methods of a class.
 ---@param source moontide.http.BodySource
 function M.add_methods(methods, source)
-  for method, f in pairs({ text = M.text_of, json = json_of, chunks = chunks_of }) do
+  for method, f in pairs({ text = text_of, json = json_of, chunks = chunks_of }) do
     local name = source.name .. ":" .. method
     methods[method] = function(self, options)
       return f(source, self, options, name)

@@ -92,6 +92,17 @@ function Connection:next_piece(request, signal)
   error(new_error("TypeError", "the reply is out, and the body gone"), 0)
 end
 
+--- The request's body, if all of it has come and nothing has been read of it.
+function Connection:whole_body(request)
+  local parser, length = self._input.parser, request._length
+  if length < 0 or parser:buffered() < length then
+    return nil
+  end
+  local data = parser:body()
+  request._expects = false
+  return type(data) == "string" and data or length == 0 and "" or nil
+end
+
 --- Aborts the request's signal when the client leaves before the reply is out.
 function Connection:watch(request)
   self._input.on_end = function()

@@ -75,7 +75,19 @@ local function add_defaults(out, lines, given)
   end
 end
 
+local type_lines = {} -- of the types that replies have by themselves
+
+local function type_line(kind)
+  local line = type_lines[kind] or "Content-Type: " .. kind .. "\r\n"
+  type_lines[kind] = line
+  return line
+end
+
 local function add_headers(out, init)
+  if init == nil and not out.defaults then
+    out.lines = out.kind and type_line(out.kind) or ""
+    return
+  end
   if init ~= nil and type(init) ~= "table" then
     fail("field 'headers': table expected, got " .. type(init))
   end
@@ -91,7 +103,7 @@ local function add_headers(out, init)
     add_defaults(out, lines, given)
   end
   if out.kind and not out.has_type then
-    lines[#lines + 1] = "Content-Type: " .. out.kind .. "\r\n"
+    lines[#lines + 1] = type_line(out.kind)
   end
   out.lines = table.concat(lines)
 end

@@ -134,20 +134,25 @@ local source = {
   length = function(self)
     return self._length
   end,
+  whole = function(self)
+    return self._connection:whole_body(self)
+  end,
 }
 
 body.add_methods(methods, source)
 
 local FORM = "application/x-www-form-urlencoded"
 
+local function parse_form(_, self, text)
+  local kind = (self.headers:get("content-type") or FORM):match("^[^; \t]*"):lower()
+  if kind ~= FORM then
+    error(M.refuse(self, 415, new_error("TypeError", "no form, but " .. kind)), 0)
+  end
+  return form.parse(text)
+end
+
 function methods:form(options)
-  return body.text_of(source, self, options, "request:form"):next(function(text)
-    local kind = (self.headers:get("content-type") or FORM):match("^[^; \t]*"):lower()
-    if kind ~= FORM then
-      error(M.refuse(self, 415, new_error("TypeError", "no form, but " .. kind)), 0)
-    end
-    return form.parse(text)
-  end)
+  return body.read(source, self, options, "request:form", parse_form)
 end
 
 ---- several parts ----
