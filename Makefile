@@ -168,11 +168,12 @@ $(DIR)/obj/%.o: csrc/%.c Makefile
 # The core is linked in, so that one sanitizer run time and one wrapped malloc see all of it.
 HOST_TLS := $(if $(TLS),$(TLS_OBJECTS))
 HOST_LLHTTP := $(if $(HTTP),$(LLHTTP_OBJECTS) $(LLHTTP_LIBRARY))
-$(HOST): spec/host/oom.c $(OBJECTS) $(HOST_TLS) $(HOST_LLHTTP) Makefile
+HOST_CURL := $(if $(CLIENT),$(CURL_OBJECTS))
+$(HOST): spec/host/oom.c $(OBJECTS) $(HOST_TLS) $(HOST_LLHTTP) $(HOST_CURL) Makefile
 	@mkdir -p $(@D)
-	$(COMPILE) $(if $(TLS),-DHOST_HAS_TLS) $(if $(HTTP),-DHOST_HAS_LLHTTP) $(LDFLAGS) -o $@ $< $(OBJECTS) \
-		$(HOST_TLS) $(HOST_LLHTTP) $(HOST_LDFLAGS) $(LUA_LIBS) $(UV_LIBS) $(if $(TLS),$(TLS_LIBS)) \
-		$(if $(HTTP),$(LLHTTP_LIBS))
+	$(COMPILE) $(if $(TLS),-DHOST_HAS_TLS) $(if $(HTTP),-DHOST_HAS_LLHTTP) $(if $(CLIENT),-DHOST_HAS_CURL) \
+		$(LDFLAGS) -o $@ $< $(OBJECTS) $(HOST_TLS) $(HOST_LLHTTP) $(HOST_CURL) $(HOST_LDFLAGS) $(LUA_LIBS) \
+		$(UV_LIBS) $(if $(TLS),$(TLS_LIBS)) $(if $(HTTP),$(LLHTTP_LIBS)) $(if $(CLIENT),$(CURL_LIBS))
 
 -include $(OBJECTS:.o=.d) $(TLS_OBJECTS:.o=.d) $(LLHTTP_OBJECTS:.o=.d) $(CURL_OBJECTS:.o=.d) \
 	$(wildcard build/host/*.d)
@@ -228,6 +229,7 @@ oom: $(HOST)
 	for script in $(OOM_SCRIPTS); do $(HOST) $$script $(OOM_EVERY_$(BUILD)) || exit; done
 	$(if $(filter gcstress,$(BUILD)),,$(if $(TLS),$(HOST) spec/host/tls.lua 5))
 	$(if $(filter gcstress,$(BUILD)),,$(if $(HTTP),$(HOST) spec/host/http_server.lua 17))
+	$(if $(filter gcstress,$(BUILD)),,$(if $(CLIENT),$(HOST) spec/host/http_client.lua 17))
 
 # With libFuzzer, which comes with clang. What is found besides the kept inputs stays in build/. Garbage
 # of Lua's looks like a leak to it.

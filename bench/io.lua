@@ -11,6 +11,7 @@ local FILES, FILE_SIZE, AT_ONCE = 10000, 1024, 64
 local SERVED = 1 << 20 -- bytes of the file that is served
 local SLEEPERS = 1000 -- connections whose handlers sleep
 local REQUESTS = 1000000 -- after which a server is to have the memory that it had before
+local FETCHES = 20000
 local IDLE = 5000
 local LIMIT_S = 900 -- no process outlives that
 
@@ -30,6 +31,7 @@ local LIMIT_S = 900 -- no process outlives that
 ---@field contenders bench.Contender[] the first one is moontide
 ---@field more? boolean the more the better: targets are the least
 ---@field rounds? integer
+---@field by_cpu? boolean whether targets are of CPU time, though contenders are no servers
 ---@field figures? string[] what the two are called, where not `by time` and `by CPU time`
 ---@field prepare? fun(session: bench.Session): string the last argument of all commands
 ---@field load? fun(server: bench.Contender): string the command that prints the figures of a
@@ -157,7 +159,7 @@ local function line_of(workload, contender)
     by_time = ratio and string.format("%.2f", ratio) or ""
     by_cpu = ratio_cpu and string.format("%.2f", ratio_cpu) or ""
     local sign = workload.more and "≥" or "≤"
-    local judged = workload.load and ratio_cpu or ratio
+    local judged = (workload.load or workload.by_cpu) and ratio_cpu or ratio
     target, verdict = judge(judged, contender.target, sign, " ×")
     if contender.rate then
       local rate, reached = judge(ratio, contender.rate, sign, " × by time")
@@ -229,6 +231,25 @@ local function make_file(session)
   return path
 end
 
+--- Starts nginx, which replies with a few bytes; the arguments of who fetches them.
+local function start_nginx(session)
+  local pipe = assert(io.popen("mktemp -d"))
+  local directory = assert(pipe:read("l"))
+  pipe:close()
+  session.finally(function() os.execute("rm -r '" .. directory .. "'") end)
+  local port = math.random(20000, 30000)
+  local file <close> = assert(io.open(directory .. "/nginx.conf", "w"))
+  file:write("daemon off; master_process off; error_log stderr; events {}\n",
+    "pid ", directory, "/pid;\n",
+    "http { access_log off; keepalive_requests 1000000000; server {\n",
+    "listen 127.0.0.1:", port, "; location / { return 200 'hello'; } } }\n")
+  file:flush()
+  session.start(("sh -c 'echo %d; exec nginx -p %s -c %s/nginx.conf 2>/dev/null'"):format(port,
+    directory, directory))
+  os.execute("sleep 1") -- it is there by then, or not at all
+  return string.format("%d %d %d", port, FETCHES, AT_ONCE)
+end
+
 ---@return bench.Workload[]
 local function new_workloads(lua, python)
   local own, luv = lua .. " bench/io/moontide.lua ", lua .. " bench/io/luv.lua "
@@ -288,6 +309,12 @@ local function new_workloads(lua, python)
         { what = "moontide", command = own .. "files" },
         peer("luv, callbacks", luv .. "files", 1),
       } },
+    { name = "fetch", what = "20,000 fetches from nginx, 64 at a time (ns per fetch)",
+      prepare = start_nginx, by_cpu = true,
+      contenders = {
+        { what = "moontide", command = on_core(1, own .. "fetch") },
+        peer("node", on_core(1, "node bench/io/node.mjs fetch"), 0.15),
+      } },
     { name = "idle", what = "an idle connection (bytes)", rounds = 1,
       figures = { "resident", "by Lua's count" },
       contenders = {
@@ -312,7 +339,7 @@ local function new_workloads(lua, python)
 end
 
 local M = { names = { "echo", "echo_serve", "websocket", "http_hello", "http_json", "http_sleep",
-  "http_file", "proxy", "files", "idle", "idle_serve", "idle_http", "http_memory" } }
+  "http_file", "proxy", "files", "fetch", "idle", "idle_serve", "idle_http", "http_memory" } }
 
 --- Measures the workloads that wanted[name] is true for, and prints a table of each. lua and python
 --- are commands.

@@ -1,5 +1,5 @@
--- What the programs that read files share: prints the ns of time and of CPU time, of all threads,
--- that one file takes.
+-- What the programs that read files, and fetch, share: prints the ns of time and of CPU time, of
+-- all threads, that one takes.
 
 local PASSES = 4
 

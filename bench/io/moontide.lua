@@ -99,6 +99,20 @@ function programs.files(directory, count, most)
   end)
 end
 
+function programs.fetch(port, count, most)
+  local url, list = ("http://127.0.0.1:%d/"):format(port), {}
+  for i = 1, count do list[i] = i end
+  local function clock() return tide.now() / 1e3 end
+  dofile(dir .. "files.lua")(count, clock, function()
+    local bytes = 0
+    await(tide.each(list, function()
+      local text = await(await(http.fetch(url)):text())
+      bytes = bytes + #text
+    end, { concurrency = most }))
+    return bytes
+  end)
+end
+
 --- Bytes of a connection that nothing comes from, and of the function that waits for its first
 --- chunk: resident, and by Lua's count.
 function programs.idle(count)

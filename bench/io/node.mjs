@@ -60,6 +60,28 @@ const programs = {
     });
     server.on('listening', () => { console.log(server.address().port); });
   },
+
+  async fetch() {
+    const [port, count, most] = process.argv.slice(3).map(Number);
+    const pass = async () => {
+      let left = count;
+      const work = async () => {
+        while (left-- > 0) await (await fetch(`http://127.0.0.1:${port}/`)).text();
+      };
+      await Promise.all(Array.from({ length: most }, work));
+    };
+    await pass();
+    let time = Infinity, cpu = Infinity;
+    for (let i = 0; i < 3; i++) {
+      const start = performance.now(), before = process.cpuUsage();
+      await pass();
+      const used = process.cpuUsage(before);
+      time = Math.min(time, performance.now() - start);
+      cpu = Math.min(cpu, used.user + used.system);
+    }
+    console.log(Math.round(time * 1e6 / count), Math.round(cpu * 1e3 / count));
+    process.exit();
+  },
 };
 
 programs[process.argv[2]](...process.argv.slice(3));

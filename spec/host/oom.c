@@ -44,6 +44,7 @@
 int luaopen_moontide_core(lua_State *L);
 int luaopen_moontide_tls_core(lua_State *L);
 int luaopen_moontide_llhttp_core(lua_State *L);
+int luaopen_moontide_http_core(lua_State *L);
 
 typedef struct memory {
     size_t bytes;
@@ -244,6 +245,10 @@ static int prepare(lua_State *L) {
 #ifdef HOST_HAS_LLHTTP
     lua_pushcfunction(L, luaopen_moontide_llhttp_core);
     lua_setfield(L, -2, "moontide.llhttp_core");
+#endif
+#ifdef HOST_HAS_CURL
+    lua_pushcfunction(L, luaopen_moontide_http_core);
+    lua_setfield(L, -2, "moontide.http_core");
 #endif
     load_sources(L);
     load_file(L, script);

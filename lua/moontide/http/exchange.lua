@@ -15,8 +15,8 @@ local new_waiter, wake_waiter, fail_waiter = core.new_waiter, core.wake_waiter, 
 local WEAK_VALUES = { __mode = "v" }
 
 -- Fields: pool; url, of the transfer; transfer; _reason, why it was ended; _promise of who waits
--- for news, or false; _places of others who wait; _is_last, whether the transfer is that of the
--- response; _guard; _upload, the group of what is being sent.
+-- for news, true before it is made, or false; _places of others who wait; _is_last, whether the
+-- transfer is that of the response; _guard; _upload, the group of what is being sent.
 local Exchange = {}
 Exchange.__index = Exchange
 
@@ -47,9 +47,9 @@ function Place:leave()
   end
   self.is_over = true
   local places = self.exchange._places
-  places[self] = nil
-  if next(places) == nil then
-    self.exchange._places = nil
+  if places then -- else it has yet to come there
+    places[self] = nil
+    self.exchange._places = next(places) and places
     let_go(self.exchange)
   end
   return true
@@ -71,7 +71,7 @@ local function end_waits(self, f, reason)
   end
   self._promise, self._places = false, nil
   self.pool:let_go(self)
-  if promise then
+  if promise and promise ~= true then
     f(promise, reason)
   end
   for place in pairs(places or {}) do
@@ -90,9 +90,10 @@ end
 function Exchange:wait()
   check(self)
   self.pool:hold(self)
-  if self._promise then
+  if self._promise and self._promise ~= true then
     return await(new_place(self).promise)
   end
+  self._promise = true
   self._promise = new_waiter(self)
   return await(self._promise)
 end
