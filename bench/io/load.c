@@ -78,12 +78,17 @@ static void make_request(int port, const char *method, const char *path) {
         (size_t)snprintf(message, sizeof message, "%s %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n%s",
                          method, path, type, posts ? body : "");
     check(write(fd, message, message_size) == (ssize_t)message_size, "write");
-    read_head(fd, head, sizeof head);
+    size_t n = read_head(fd, head, sizeof head);
     const char *length = strcasestr(head, "\r\ncontent-length:");
     check(length != NULL, "a reply with a Content-Length");
     size = (size_t)(strstr(head, "\r\n\r\n") + 4 - head) + strtoul(length + 17, NULL, 10);
     compared = strlen("HTTP/1.1 200 OK");
     memcpy(echo, "HTTP/1.1 200 OK", compared);
+    while (n < size) {
+        ssize_t got = read(fd, head, sizeof head);
+        check(got > 0, "the body of a reply");
+        n += (size_t)got;
+    }
     close(fd);
 }
 

@@ -47,7 +47,8 @@ const programs = {
 
   http(path) {
     const server = http.createServer(async (request, response) => {
-      await pages[request.url](request, response, path);
+      // Who leaves in the midst of a reply is no failure.
+      await pages[request.url](request, response, path).catch(() => { response.destroy(); });
     });
     server.listen(0, '127.0.0.1', () => { console.log(server.address().port); });
   },
