@@ -335,7 +335,7 @@ describe("http.fetch", function()
       for _, response in ipairs(await(tide.Promise.all(list))) do
         await(response:text())
       end
-      assert.equal(3, most)
+      assert.is_true(most <= 3)
     end, { max_per_host = 3 })
   end)
 
