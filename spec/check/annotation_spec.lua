@@ -77,8 +77,9 @@ describe("annotations that moontide check reads", function()
     "moontide.PromiseClass.with_resolvers", "moontide.Queue.push", "moontide.Server.close",
     "moontide.Stream.close", "moontide.Stream.destroy", "moontide.Stream.shutdown",
     "moontide.Stream.write", "moontide.detach", "moontide.fs.Directory.close",
-    "moontide.fs.File.close", "moontide.http.serve", "moontide.net.Service.close",
-    "moontide.net.UDP.send", "moontide.net.serve", "moontide.spawn",
+    "moontide.fs.File.close", "moontide.http.Events.send", "moontide.http.WebSocket.close",
+    "moontide.http.WebSocket.ping", "moontide.http.WebSocket.send", "moontide.http.serve",
+    "moontide.net.Service.close", "moontide.net.UDP.send", "moontide.net.serve", "moontide.spawn",
   }
 
   it("say of each function that returns a promise whether that has to be taken", function()
