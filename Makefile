@@ -325,7 +325,7 @@ lint-build:
 	$(LUA) tools/check-layers.lua $(CSRC) $(OPTIONALSRC) $(HEADERS)
 	@$(LUA) tools/check-specs.lua $(CSRC) $(OPTIONALSRC) $$(find lua -name '*.lua') -- $$(find spec -name '*_spec.lua')
 	$(LUA) tools/check-rockspec.lua rockspec/moontide-scm-1.rockspec Makefile
-	@for module in $(notdir $(basename $(CORE) $(TLS) $(HTTP))); do \
+	@for module in $(notdir $(basename $(CORE) $(TLS) $(HTTP) $(CLIENT))); do \
 		visible=$$(nm -D --defined-only build/release/moontide/$$module.so | awk '{ print $$3 }'); \
 		if [ "$$visible" != luaopen_moontide_$$module ]; then \
 			echo "$$module.so exports:" $$visible >&2; exit 1; \

@@ -8,15 +8,20 @@ local core = require "moontide.core"
 
 local M = {}
 
-local found, engine = pcall(require, "moontide.http_core")
+local engine -- found when it is first needed
 
 --- Raises where moontide was built without libcurl.
 function M.check(level)
+  if engine then
+    return
+  end
+  local found, module = pcall(require, "moontide.http_core")
   if not found then
     error("the HTTP client is not available: moontide was built without libcurl (Debian: "
       .. "libcurl4-openssl-dev; Fedora: libcurl-devel; Alpine: curl-dev; Arch, Homebrew: curl), "
-      .. "or cannot load it\n" .. engine, level + 1)
+      .. "or cannot load it\n" .. module, level + 1)
   end
+  engine = module
 end
 
 --- The parts of a URL, relative to another one if that is given; nil if it is none.
