@@ -9,24 +9,11 @@ local leak = require "spec.support.leak"
 local net = require "moontide.net"
 local peers = require "spec.support.peers"
 local raised = require("spec.support.raised").raised
+local with_server = require("spec.support.server").run
 
 local await, sleep = tide.await, tide.sleep
 
 local has_parser = pcall(require, "moontide.llhttp_core")
-
---- Calls f(port, service) while a server runs, and closes that.
-local function with_server(options, handler, f)
-  local all = { host = "127.0.0.1", port = 0 }
-  for name, value in pairs(options) do
-    all[name] = value
-  end
-  local service = await(http.serve(all, handler))
-  local ok, err = pcall(f, service:address().port, service)
-  await(service:close({ grace = 0 }))
-  if not ok then
-    error(err, 0)
-  end
-end
 
 --- What the server says to the text, up to the end; the client says no more if `half` is given.
 local function say(port, text, half)

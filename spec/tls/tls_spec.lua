@@ -8,6 +8,7 @@ local failure = require("spec.support.raised").failure
 local files = require "spec.support.files"
 local leak = require "spec.support.leak"
 local net = require "moontide.net"
+local nginx = require "spec.support.nginx"
 local peers = require "spec.support.peers"
 local raised = require("spec.support.raised").raised
 local scale = require "spec.support.scale"
@@ -825,36 +826,14 @@ describe("TLS with others:", function()
     assert.same({ "ALERT_UNKNOWN_CA" }, errors)
   end)
 
-  local NGINX = [[
-daemon off;
-master_process off;
-pid %s/nginx.pid;
-error_log stderr;
-events {}
-http {
-  access_log off;
-  client_body_temp_path %s/body;
-  proxy_temp_path %s/proxy;
-  fastcgi_temp_path %s/fastcgi;
-  uwsgi_temp_path %s/uwsgi;
-  scgi_temp_path %s/scgi;
+  local HTTPS = [[
   server {
     listen 127.0.0.1:%d ssl;
     ssl_certificate %s/cert.pem;
     ssl_certificate_key %s/key.pem;
     root %s;
   }
-}
 ]]
-
-  --- Starts nginx in the directory, whose files it serves: its port.
-  local function nginx(directory)
-    return peers.serve(function(port)
-      local config = NGINX:gsub("%%s", directory):gsub("%%d", port)
-      files.write(directory .. "/nginx.conf", config)
-      return ("nginx -e stderr -p %s -c %s/nginx.conf"):format(directory, directory)
-    end)
-  end
 
   local function get(stream, path, connection)
     await(stream:write("GET ", path, " HTTP/1.1\r\nHost: localhost\r\nConnection: ", connection,
@@ -874,7 +853,7 @@ http {
     local body = ("high tide, low tide\n"):rep(scale(100000))
     files.write(directory .. "/tide", body)
     files.write(directory .. "/moon", "full\n")
-    local port = nginx(directory)
+    local port = nginx.start(directory, HTTPS)
     local function connect_with(options)
       return net.connect({ host = "localhost", port = port, tls = options })
     end
