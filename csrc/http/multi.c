@@ -1,3 +1,5 @@
+#define CURL_DISABLE_DEPRECATION /* of curl_multi_socket_all */
+
 #include "http/multi.h"
 
 #include <fcntl.h>
@@ -28,7 +30,8 @@ struct http_multi {
     size_t idle_count;
     int *sockets; /* which libcurl has open */
     size_t socket_count, socket_room;
-    long long due; /* when libcurl wants to go on, in ms; -1: it does not */
+    long long due;   /* when libcurl wants to go on, in ms; -1: it does not */
+    bool is_refused; /* a connection was: there may be other addresses */
 };
 
 static long long now_ms(void) {
@@ -57,33 +60,55 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *ow
     return http_pollset_want(&m->set, fd, events) ? 0 : -1;
 }
 
-static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address) {
-    http_multi *m = arg;
-    (void)purpose;
-    if (m->socket_count == m->socket_room) {
-        size_t room = m->socket_room > 0 ? m->socket_room * 2 : 16;
-        int *sockets = realloc(m->sockets, room * sizeof *sockets);
-        if (sockets == NULL)
-            return CURL_SOCKET_BAD;
-        m->sockets = sockets;
-        m->socket_room = room;
-    }
-    int fd = socket(address->family, address->socktype, address->protocol);
-    if (fd < 0)
-        return CURL_SOCKET_BAD;
-    fcntl(fd, F_SETFD, FD_CLOEXEC);
-    m->sockets[m->socket_count++] = fd;
-    return fd;
+static bool make_room(http_multi *m) {
+    if (m->socket_count < m->socket_room)
+        return true;
+    size_t room = m->socket_room > 0 ? m->socket_room * 2 : 16;
+    int *sockets = realloc(m->sockets, room * sizeof *sockets);
+    if (sockets == NULL)
+        return false;
+    m->sockets = sockets;
+    m->socket_room = room;
+    return true;
 }
 
-static int on_close(void *arg, curl_socket_t fd) {
-    http_multi *m = arg;
+static void remove_socket(http_multi *m, int fd) {
     for (size_t i = 0; i < m->socket_count; i++) {
         if (m->sockets[i] != fd)
             continue;
         m->sockets[i] = m->sockets[--m->socket_count];
         break;
     }
+}
+
+/* From 7.87 to 8.1, libcurl closes a socket that is not connected yet by itself: on_close is not
+ * called. */
+static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address) {
+    http_multi *m = arg;
+    (void)purpose;
+    int fd = make_room(m) ? socket(address->family, address->socktype, address->protocol) : -1;
+    if (fd < 0)
+        return CURL_SOCKET_BAD;
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    remove_socket(m, fd);
+    if (!http_pollset_renew(&m->set, fd)) {
+        close(fd);
+        return CURL_SOCKET_BAD;
+    }
+    m->sockets[m->socket_count++] = fd;
+    return fd;
+}
+
+static bool is_connected(int fd) {
+    struct sockaddr_storage peer;
+    socklen_t length = sizeof peer;
+    return getpeername(fd, (struct sockaddr *)&peer, &length) == 0;
+}
+
+static int on_close(void *arg, curl_socket_t fd) {
+    http_multi *m = arg;
+    m->is_refused |= !is_connected(fd);
+    remove_socket(m, fd);
     http_pollset_forget(&m->set, fd);
     return close(fd);
 }
@@ -178,13 +203,25 @@ static void take_done(http_multi *m) {
     }
 }
 
-void http_multi_go_on(http_multi *m) {
+/* Whether there was something to do. When an address has refused, libcurl 7.88 does not ask for the
+ * time at which it is to try the next one, so all transfers are looked at. */
+static bool go_on_once(http_multi *m) {
     int running;
-    for (int i = 0; i < ROUNDS_MAX && m->due >= 0 && m->due <= now_ms(); i++) {
-        m->due = -1;
-        curl_multi_socket_action(m->curl, CURL_SOCKET_TIMEOUT, 0, &running);
-        take_done(m);
+    if (m->is_refused) {
+        m->is_refused = false;
+        curl_multi_socket_all(m->curl, &running);
+        return true;
     }
+    if (m->due < 0 || m->due > now_ms())
+        return false;
+    m->due = -1;
+    curl_multi_socket_action(m->curl, CURL_SOCKET_TIMEOUT, 0, &running);
+    return true;
+}
+
+void http_multi_go_on(http_multi *m) {
+    for (int i = 0; i < ROUNDS_MAX && go_on_once(m); i++)
+        take_done(m);
 }
 
 bool http_multi_launch(lua_State *L, int multi, http_flight *flight, int owner) {

@@ -125,6 +125,14 @@ bool http_pollset_want(http_pollset *set, int fd, int events) {
     return events == 0 || events == s->watched || apply(set, fd, s);
 }
 
+bool http_pollset_renew(http_pollset *set, int fd) {
+    http_pollset_socket *s = find(set, fd);
+    if (s == NULL)
+        return true;
+    s->watched = 0;
+    return s->wanted == 0 || set->fd < 0 || apply(set, fd, s);
+}
+
 void http_pollset_forget(http_pollset *set, int fd) {
     http_pollset_socket *s = find(set, fd);
     if (s == NULL)

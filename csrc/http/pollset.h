@@ -35,6 +35,10 @@ bool http_pollset_open(http_pollset *set);
 /* From here on that is waited for; 0: nothing. */
 bool http_pollset_want(http_pollset *set, int fd, int events);
 
+/* A socket has been opened. Its descriptor may be that of one that was closed unseen, and is wanted
+ * still. */
+bool http_pollset_renew(http_pollset *set, int fd);
+
 /* The socket is about to be closed. Cannot fail. */
 void http_pollset_forget(http_pollset *set, int fd);
 

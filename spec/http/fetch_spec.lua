@@ -381,6 +381,24 @@ describe("an http.fetch that is given up", function()
     end)
   end)
 
+  it("leaves the next ones alone while it is connecting", function()
+    with_server(function() return "x" end, function(base, client)
+      for _ = 1, 20 do
+        local controller = tide.AbortController()
+        local given_up = {}
+        for i = 1, 3 do
+          given_up[i] = client:fetch(base, { signal = controller.signal })
+        end
+        controller:abort("enough")
+        for _, promise in ipairs(given_up) do
+          assert.equal("enough", reason_of(promise))
+        end
+        assert.equal("x", await(await(client:fetch(base, { timeout = 5000 })):text()))
+        client._pool._multi:close()
+      end
+    end)
+  end)
+
   it("has its name in what is told of tasks until then", function()
     with_server(never, function(base, client)
       local controller = tide.AbortController()
@@ -640,6 +658,15 @@ describe("failures of http.fetch", function()
     assert.equal("HTTPError", reason.name)
     assert.matches("^EAI_", reason.code)
     assert.equal("SystemError", reason.cause.name)
+  end)
+
+  it("come when all addresses have refused", function()
+    local client <close> = http.client()
+    function client.names:find() -- luacheck: ignore 212
+      return tide.Promise.resolve("127.0.0.1,127.0.0.1,127.0.0.1,[::1],[::1],[::1]")
+    end
+    local reason = reason_of(client:fetch("http://several.test:1/", { timeout = 5000 }))
+    assert.equal("HTTPError", reason.name)
   end)
 
   it("are raised at once where they are mistakes", function()
