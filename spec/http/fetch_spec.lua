@@ -646,6 +646,46 @@ describe("redirects of http.fetch", function()
   end)
 end)
 
+describe("a redirect of http.fetch that comes while a body is sent", function()
+  after_each(over)
+
+  local function early(request)
+    if request.path == "/" then
+      return http.redirect("/then", 303)
+    end
+    await(sleep(10))
+    return request.method
+  end
+
+  it("ends what sends it", function()
+    with_server(early, function(base, client)
+      local closed = tide.event()
+      local response = await(client:fetch(base, { method = "POST", body = tide.generator(
+        function(yield)
+          local _ <close> = setmetatable({}, { __close = function() closed:set() end })
+          while true do
+            yield "x"
+            await(sleep(1))
+          end
+        end)() }))
+      assert.is_true(closed:is_set())
+      assert.equal("GET", await(response:text()))
+    end)
+  end)
+
+  it("does not heed what that fails with then", function()
+    with_server(early, function(base, client)
+      local n = 0
+      local response = await(client:fetch(base, { method = "POST", body = function()
+        n = n + 1
+        pcall(await, sleep(n == 1 and 0 or 60000))
+        return n == 1 and "x" or error("too late", 0)
+      end }))
+      assert.equal("GET", await(response:text()))
+    end)
+  end)
+end)
+
 describe("failures of http.fetch", function()
   after_each(over)
 

@@ -240,10 +240,9 @@ end
 
 ---- requests ----
 
---- Starts a transfer in place of the one before.
+--- Starts a transfer.
 function Exchange:start(request)
   check(self)
-  close_transfer(self)
   self.url = request.url
   local transfer, code, message = self.pool:start(request, self)
   if not transfer then
@@ -257,11 +256,18 @@ function Exchange:set_upload(group)
   self._upload = group
 end
 
---- What is being sent has failed: that ends all, unless the reply is there already.
-function Exchange:fail_upload(reason)
-  if not has_landed(self) then
+--- What a transfer sends has failed: that ends all, unless its reply is there already, or has led to
+--- another one.
+function Exchange:fail_upload(transfer, reason)
+  if self.transfer == transfer and not has_landed(self) then
     self:stop(reason)
   end
+end
+
+--- The reply leads elsewhere: the transfer ends, whatever is still to be sent or to come.
+function Exchange:leave_transfer()
+  stop_upload(self, new_error("AbortError", "the reply leads elsewhere"))
+  close_transfer(self)
 end
 
 --- Raises what the transfer has failed with, if it has; whether it is over.

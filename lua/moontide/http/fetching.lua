@@ -86,13 +86,14 @@ local function send_pieces(exchange, source, length)
   exchange.pool:settle()
 end
 
---- Sends a body in pieces, while the reply may come already. It ends with the exchange.
+--- Sends a body in pieces, while the reply may come already. It ends with the transfer.
 local function send(exchange, source, length)
+  local transfer = exchange.transfer
   core.group(function(group)
     exchange:set_upload(group)
     send_pieces(exchange, source, length)
   end):catch(function(reason)
-    exchange:fail_upload(reason)
+    exchange:fail_upload(transfer, reason)
   end)
 end
 
@@ -195,6 +196,7 @@ local function follow(exchange, client, url, out, options)
       error(failure.new(url.href, "TOO_MANY_REDIRECTS", ("more than %d"):format(most)), 0)
     end
     local to = next_url(url, location)
+    exchange:leave_transfer()
     turn(out, url, to, status)
     url = to
   end
