@@ -423,6 +423,41 @@ describe("an http.fetch that is given up", function()
     end)
   end)
 
+  it("ends with the group that reads its body", function()
+    with_server(function()
+      local begun = false
+      return { body = function()
+        if begun then
+          never()
+        end
+        begun = true
+        return "x"
+      end }
+    end, function(base, client)
+      local path = files.directory() .. "/saved"
+      for _, read in ipairs({
+        function(response) await(response:text()) end,
+        function(response) await(response:json()) end,
+        function(response) await(response:save(path)) end,
+        function(response)
+          local next_piece = response:chunks()
+          while next_piece() do
+          end
+        end,
+      }) do
+        local response = await(client:fetch(base))
+        local ok, reason = pcall(await, tide.group(function(g)
+          g:spawn(read, response)
+          await(sleep(10))
+          error("storm", 0)
+        end))
+        assert.is_false(ok)
+        assert.equal("storm", reason)
+        assert.equal(0, client._pool._multi:count())
+      end
+    end)
+  end)
+
   it("ends in time, within the body as well", function()
     with_server(function(request)
       if request.path == "/" then

@@ -256,8 +256,8 @@ function Exchange:set_upload(group)
   self._upload = group
 end
 
---- What a transfer sends has failed: that ends all, unless its reply is there already, or has led to
---- another one.
+--- What a transfer sends has failed: that ends all, unless its reply is there already, or has led
+--- to another one.
 function Exchange:fail_upload(transfer, reason)
   if self.transfer == transfer and not has_landed(self) then
     self:stop(reason)

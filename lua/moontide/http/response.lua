@@ -75,6 +75,15 @@ end
 
 ---- the body ----
 
+--- Awaits news. Who is cancelled meanwhile gives all of it up: nobody else can read it.
+local function wait(exchange)
+  local ok, reason = pcall(exchange.wait, exchange)
+  if not ok then
+    exchange:stop(reason)
+    error(reason, 0)
+  end
+end
+
 --- What has come, or else what comes next; nil at the end.
 local function next_piece(exchange)
   while not exchange:is_stopped() do
@@ -87,7 +96,7 @@ local function next_piece(exchange)
     elseif exchange:check_outcome() then
       return nil
     end
-    exchange:wait()
+    wait(exchange)
   end
   exchange:check_outcome()
 end
