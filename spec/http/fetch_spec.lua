@@ -205,6 +205,29 @@ describe("http.fetch", function()
     end)
   end)
 
+  it("closes a body in pieces that it does not come to send", function()
+    local client, closed_client = http.client(), http.client()
+    closed_client:close()
+    local aborted = tide.AbortSignal.abort("enough")
+    for _, fetch in ipairs({
+      function(options) return client:fetch("http://nobody.invalid/", options) end,
+      function(options) return closed_client:fetch("http://127.0.0.1:1/", options) end,
+      function(options)
+        options.signal = aborted
+        return client:fetch("http://127.0.0.1:1/", options)
+      end,
+    }) do
+      local closed = 0
+      local body = setmetatable({}, {
+        __call = function() end,
+        __close = function() closed = closed + 1 end,
+      })
+      reason_of(fetch({ method = "POST", body = body }))
+      assert.equal(1, closed)
+    end
+    client:close()
+  end)
+
   it("takes no more of a body in pieces than is sent", function()
     local taken, seen = 0, 0
     local gate = tide.event()

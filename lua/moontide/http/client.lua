@@ -167,10 +167,12 @@ local function fetch(self, text, options, name)
   end
   local out = next(all) == nil and outgoing.PLAIN or outgoing_of(self, all, name)
   local signal, refused = line.heed(options, 2, name)
+  if not refused and self._pool:is_closed() then
+    refused = core.Promise.reject(core.new_error("TypeError", "the client has been closed"))
+  end
   if refused then
+    outgoing.give_up(out)
     return refused
-  elseif self._pool:is_closed() then
-    return core.Promise.reject(core.new_error("TypeError", "the client has been closed"))
   end
   return fetching.fetch(self, url, out, all, signal)
 end

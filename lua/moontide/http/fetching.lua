@@ -87,9 +87,10 @@ local function send_pieces(exchange, source, length)
 end
 
 --- Sends a body in pieces, while the reply may come already. It ends with the transfer.
-local function send(exchange, source, length)
+local function send(exchange, out, source, length)
   local transfer = exchange.transfer
   core.group(function(group)
+    out.is_begun = true
     exchange:set_upload(group)
     send_pieces(exchange, source, length)
   end):catch(function(reason)
@@ -125,7 +126,7 @@ local function request(exchange, client, url, out, options)
   tls_options.set(asked, options.tls)
   exchange:start(asked)
   if source then
-    send(exchange, source, length)
+    send(exchange, out, source, length)
   end
   local transfer = exchange.transfer
   local status, version, lines = transfer:head()
@@ -209,6 +210,7 @@ local fetch = core.async(function(client, url, out, options, signal)
   finally(function(err)
     if not response then
       exchange:stop(err == nil and new_error("AbortError", "the fetch was given up") or err)
+      outgoing.give_up(out)
     end
   end, function()
     response = follow(exchange, client, url, out, options)

@@ -12,6 +12,7 @@ local M = {}
 ---@field headers moontide.http.Headers
 ---@field text? string the body, if it is one
 ---@field source? any what gives its pieces, once
+---@field is_begun? boolean whether the source was asked for a piece
 ---@field make? fun(): any, integer gives such a source and its length; awaits
 ---@field length? integer of what the source gives, where it is known
 ---@field lines? string[] the headers as libcurl takes them, once that was asked for
@@ -205,6 +206,14 @@ function M.drop_body(out)
   out.text, out.source, out.make, out.length, out.lines = nil, nil, nil, nil, nil
   for _, name in ipairs({ "encoding", "language", "length", "location", "type" }) do
     out.headers:delete("content-" .. name)
+  end
+end
+
+--- Nothing is sent any more: closes a body that was not begun. Who sends one closes it.
+function M.give_up(out)
+  if out.source and not out.is_begun then
+    out.is_begun = true
+    pieces.drop(out.source)
   end
 end
 
