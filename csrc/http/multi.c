@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,6 +20,13 @@
 
 enum { SLOT_OWNERS = 1 };
 
+/* The descriptor may be another file's by now. */
+typedef struct connection {
+    int fd;
+    dev_t device;
+    ino_t inode;
+} connection;
+
 struct http_multi {
     CURLM *curl; /* NULL: closed */
     CURLSH *share;
@@ -28,7 +36,7 @@ struct http_multi {
     bool reuses; /* easy handles */
     CURL *idle[IDLE_MAX];
     size_t idle_count;
-    int *sockets; /* which libcurl has open */
+    connection *sockets; /* which libcurl has open */
     size_t socket_count, socket_room;
     long long due;   /* when libcurl wants to go on, in ms; -1: it does not */
     bool is_refused; /* a connection was: there may be other addresses */
@@ -64,7 +72,7 @@ static bool make_room(http_multi *m) {
     if (m->socket_count < m->socket_room)
         return true;
     size_t room = m->socket_room > 0 ? m->socket_room * 2 : 16;
-    int *sockets = realloc(m->sockets, room * sizeof *sockets);
+    connection *sockets = realloc(m->sockets, room * sizeof *sockets);
     if (sockets == NULL)
         return false;
     m->sockets = sockets;
@@ -72,9 +80,20 @@ static bool make_room(http_multi *m) {
     return true;
 }
 
+static void add_socket(http_multi *m, int fd) {
+    struct stat s = {.st_ino = 0};
+    fstat(fd, &s);
+    m->sockets[m->socket_count++] = (connection){fd, s.st_dev, s.st_ino};
+}
+
+static bool is_open(const connection *c) {
+    struct stat s;
+    return fstat(c->fd, &s) == 0 && s.st_dev == c->device && s.st_ino == c->inode;
+}
+
 static void remove_socket(http_multi *m, int fd) {
     for (size_t i = 0; i < m->socket_count; i++) {
-        if (m->sockets[i] != fd)
+        if (m->sockets[i].fd != fd)
             continue;
         m->sockets[i] = m->sockets[--m->socket_count];
         break;
@@ -95,7 +114,7 @@ static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockad
         close(fd);
         return CURL_SOCKET_BAD;
     }
-    m->sockets[m->socket_count++] = fd;
+    add_socket(m, fd);
     return fd;
 }
 
@@ -155,7 +174,8 @@ static bool is_foreign(const http_multi *m) {
 static void disown(http_multi *m) {
     int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
     for (size_t i = 0; i < m->socket_count && nowhere >= 0; i++)
-        dup2(nowhere, m->sockets[i]);
+        if (is_open(&m->sockets[i]))
+            dup2(nowhere, m->sockets[i].fd);
     if (nowhere >= 0)
         close(nowhere);
     http_pollset_close(&m->set);

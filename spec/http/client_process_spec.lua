@@ -104,4 +104,37 @@ describe("a process that forks", function()
       os.exit(0, true)
     ]])
   end)
+
+  it("leaves alone what has the descriptor of a connection that was given up", function()
+    prints("xxxxxxxxxx\n", ("package.cpath = %q .. package.cpath\n"):format(
+      folder .. "/?.so;") .. [[
+      local process = require "fork"
+      local controller = tide.AbortController()
+      local path = os.tmpname()
+      local out = assert(io.open(path, "w"))
+      out:write("x\n")
+      out:close()
+      local given_up = http.fetch(base, { signal = controller.signal })
+      given_up:catch(nothing)
+      controller:abort("enough")
+      local opened = {}
+      for i = 1, 10 do
+        opened[i] = assert(io.open(path))
+      end
+      os.remove(path)
+      local pid = process.fork()
+      if pid == 0 then
+        pcall(await, http.fetch("http://127.0.0.1:1/"))
+        local texts = {}
+        for i = 1, 10 do
+          texts[i] = opened[i]:read("l")
+        end
+        print(table.concat(texts))
+        io.stdout:flush()
+        os.exit(0, true)
+      end
+      process.wait(pid)
+      os.exit(0, true)
+    ]])
+  end)
 end)
