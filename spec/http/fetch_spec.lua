@@ -678,6 +678,27 @@ describe("redirects of http.fetch", function()
     end)
   end)
 
+  it("are relative to the URL", function()
+    local location
+    with_server(function(request)
+      if request.path == "/a/start" and not request.headers:has("cookie") then
+        return { status = 302, headers = {
+          Location = location, ["Set-Cookie"] = "seen=1",
+        }, body = "" }
+      end
+      return request.target
+    end, function(base)
+      for given, target in pairs({
+        ["then"] = "/a/then", ["/then"] = "/then", ["../then"] = "/then", ["?b"] = "/a/start?b",
+        ["#c"] = "/a/start", [""] = "/a/start", ["//" .. base:sub(8) .. "/d"] = "/d",
+      }) do
+        location = given
+        local client <close> = http.client({ cookies = true })
+        assert.equal(target, await(await(client:fetch(base .. "/a/start")):text()))
+      end
+    end)
+  end)
+
   it("keep credentials to their origin", function()
     with_server(tell, function(base, client)
       with_server(function() return http.redirect(base .. "/") end, function(other)

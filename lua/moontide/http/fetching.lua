@@ -145,7 +145,7 @@ end
 local REDIRECTS = { [301] = true, [302] = true, [303] = true, [307] = true, [308] = true }
 
 local function location_of(lines)
-  for name, value in lines:gmatch("([^:\r\n]+):([^\r]*)\r\n") do
+  for name, value in lines:gmatch("\n([^:\r\n]+):([^\r]*)") do
     if name:lower() == "location" then
       return value
     end
@@ -154,6 +154,9 @@ end
 
 --- Where a redirect leads to.
 local function next_url(url, location)
+  if location == "" or location:find("^#") then
+    return url -- libcurl resolves these otherwise
+  end
   local to = pool.url(location, url.href)
   if not to or to.scheme ~= "http" and to.scheme ~= "https" then
     error(failure.new(url.href, "REDIRECT", "redirected to what cannot be fetched"), 0)
