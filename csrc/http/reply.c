@@ -64,6 +64,12 @@ static bool append(http_reply *reply, text t) {
     return http_buffer_add(&reply->lines, t.at, t.length) || refuse(reply, "not enough memory");
 }
 
+/* Trailers are not kept. */
+static bool skip_trailer(http_reply *reply, text line) {
+    reply->trailers += line.length;
+    return reply->trailers <= LINES_MAX || refuse(reply, "the trailers are too large");
+}
+
 /* How long the version is, behind "HTTP/"; 0: there is none. */
 static size_t version_length(text t) {
     if (t.length >= 3 && (memcmp(t.at, "1.1", 3) == 0 || memcmp(t.at, "1.0", 3) == 0))
@@ -139,7 +145,7 @@ static bool read_field(http_reply *reply, text line) {
     if (!is_token(name) || !is_value(value))
         return refuse(reply, "malformed header");
     if (reply->is_complete)
-        return true;
+        return skip_trailer(reply, line);
     return check_field(reply, name, value) && append(reply, name) && append(reply, COLON) &&
            append(reply, value) && append(reply, LINE_END);
 }

@@ -15,6 +15,7 @@ typedef struct http_reply {
     int status;        /* 0: there is no status line yet */
     char version[4];   /* "1.1", "2" */
     bool is_complete;  /* what comes now are trailers */
+    size_t trailers;   /* bytes of these */
     bool has_length, is_chunked;
     unsigned long long length; /* of the body, where it has one */
     const char *problem;       /* what was refused, or NULL */

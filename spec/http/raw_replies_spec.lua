@@ -36,6 +36,7 @@ local ROWS = {
   { "HTTP/1.1 200\r\nContent-Length: 5\r\n\r\nhello", "200 hello" },
   { "HTTP/1.1 200 \r\nContent-Length: 5\r\n\r\nhello", "200 hello" },
   { "HTTP/1.1 200 A long phrase, \255\r\nContent-Length: 5\r\n\r\nhello", "200 hello" },
+  { "HTTP/1.1 302 Location:/x\r\nContent-Length: 0\r\n\r\n", "302 " },
   { "HTTP/1.1 599 ?\r\nContent-Length: 0\r\n\r\n", "599 " },
   { "HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno", "404 no" },
   { "HTTP/1.1 999 ?\r\nContent-Length: 0\r\n\r\n", "999 " },
@@ -182,6 +183,8 @@ local ROWS = {
   { CHUNKED .. "FFFFFFFFFFFFFFFFFF\r\nhello\r\n0\r\n\r\n", "BAD_RESPONSE" },
   { CHUNKED .. "7fffffffffffffff\r\nhello", "INCOMPLETE_BODY" },
   { CHUNKED .. ";\r\nhello\r\n0\r\n\r\n", "BAD_RESPONSE" },
+  { CHUNKED .. "0\r\n" .. ("A: b\r\n"):rep(60000) .. "\r\n", "200 " },
+  { CHUNKED .. "0\r\n" .. ("A: b\r\n"):rep(70000) .. "\r\n", "BAD_RESPONSE" },
 }
 
 --- Calls f(url) while a server says the texts, the n-th at the path "/n".
