@@ -24,7 +24,7 @@ local READING = { { "limit", "limit" }, { "signal", "signal" } }
 
 local function check_length(source, self, limit, length)
   if length > limit then
-    local reason = new_error("HTTPError", ("the body is longer than %d bytes"):format(limit))
+    local reason = new_error("HTTPError", ("the body is longer than %.14g bytes"):format(limit))
     reason.code = "BODY_TOO_LARGE"
     error(source.refuse(self, 413, reason), 0)
   end
