@@ -314,6 +314,9 @@ describe("http.fetch", function()
       reason = reason_of(await(client:fetch(base)):text({ limit = 999 }))
       assert.equal("BODY_TOO_LARGE", reason.code)
       assert.equal(base .. "/", reason.url)
+      reason = reason_of(await(client:fetch(base)):text({ limit = 99.5 }))
+      assert.equal("BODY_TOO_LARGE", reason.code)
+      assert.matches("longer than 99.5 bytes", reason.message)
     end)
   end)
 
@@ -801,6 +804,8 @@ describe("failures of http.fetch", function()
       ["a HEAD has no body"] = { "http://a/", { method = "HEAD", json = 1 } },
       ["one of the fields 'body' and 'json'"] =
         { "http://a/", { method = "POST", json = 1, body = "x" } },
+      ["field 'json': Cannot serialise function"] =
+        { "http://a/", { method = "POST", json = print } },
       ["field 'form'"] = { "http://a/", { method = "POST", form = { a = {} , [1] = 2 } } },
       ["field 'multipart': part 1: one of"] =
         { "http://a/", { method = "POST", multipart = { { name = "a" } } } },

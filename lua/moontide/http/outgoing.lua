@@ -106,7 +106,7 @@ end
 function bodies.json(out, value)
   local ok, text = pcall(json.encode, value)
   if not ok then
-    return "field 'json': " .. tostring(text)
+    return "field 'json': " .. tostring(text):gsub("^[^\n]-:%d+: ", "")
   end
   out.text, out.type = text, "application/json"
 end
