@@ -304,9 +304,6 @@ end
 --- Takes what the handler has not read of the body: whether that was little enough.
 local function drain(self, request)
   local taken = 0
-  if request._length > LEFT_OVER then
-    return false
-  end
   local ok, over = pcall(function()
     for piece in function() return self:next_piece(request) end do
       taken = taken + #piece
