@@ -494,6 +494,37 @@ describe("the body of a request", function()
     assert.equal("200 200", statuses(reply))
   end)
 
+  it("may be read by two, which are both told when it does not come", function()
+    local failed = {}
+    local reply = reply_to(post("ab", "Content-Length: 3"), function(request, group)
+      local next_piece = request:chunks()
+      local function read()
+        for _ in next_piece do
+        end
+      end
+      for _, promise in ipairs({ group:spawn(pcall, read), group:spawn(pcall, read) }) do
+        failed[#failed + 1] = select(2, await(promise)).name
+      end
+      return "x"
+    end, { body_timeout = 40 })
+    assert.same({ "TimeoutError", "TimeoutError" }, failed)
+    assert.equal("200", statuses(reply))
+  end)
+
+  it("that is still being read when the reply is out leaves an idle connection", function()
+    with_server({ idle_timeout = 40 }, function(request)
+      request:text()
+      return "x"
+    end, function(port, service)
+      local stream <close> = await(net.connect({ host = "127.0.0.1", port = port }))
+      await(stream:write(post("", "Content-Length: 3")))
+      await(stream:read_until("\r\n\r\nx"))
+      await(stream:write("abc"))
+      assert.equal("", await(stream:read_all()))
+      assert.equal(0, service:connections())
+    end)
+  end)
+
   it("is asked for with 100 when the handler asks for it, and not otherwise", function()
     local expects = post("", "Content-Length: 3", "Expect: 100-continue")
     with_server({}, echo, function(port)

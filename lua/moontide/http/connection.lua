@@ -17,9 +17,9 @@ local TOGETHER = 16 * 1024 -- a body of up to that goes into one string with its
 
 -- Fields: server, stream, group; _input; _request, the one that is being answered, and _is_out: its
 -- reply has been sent; phase, what is waited for, and since, the tick at which that began: eight,
--- for which a table has room without growing. Seldom: _expire, which rejects what waits for a body;
--- _queued, what the sweep has seen of a reply that the client has not taken; on_closing, called
--- when the service is closed.
+-- for which a table has room without growing. Seldom: _waits for a body, the functions that reject
+-- them, and _before, the phase to go back to; _queued, what the sweep has seen of a reply that the
+-- client has not taken; on_closing, called when the service is closed.
 local Connection = {}
 Connection.__index = Connection
 
@@ -45,21 +45,35 @@ local function send_continue(self, request)
   end
 end
 
+local WAITING = { body = true, expired = true }
+
+--- Several may wait at once, and the handler may return meanwhile.
+local function begin_wait(self, reject)
+  self._waits = self._waits or {}
+  self._waits[reject] = true
+  if not WAITING[self.phase] then
+    self._before = self.phase
+  end
+  enter(self, "body")
+end
+
+local function end_wait(self, reject)
+  self._waits[reject] = nil
+  if next(self._waits) == nil and WAITING[self.phase] then
+    enter(self, self._before)
+  end
+end
+
 --- Waits for more of a body. What ends that early: the server's timeout, the signal.
-local function await_body(self, request, signal)
+local function await_body(self, signal)
   if signal then
     signal:throw_if_aborted()
   end
   local ended, _, reject = Promise.with_resolvers()
   local remove = signal and signal:on_abort(reject)
-  self._expire = function()
-    reject(request_of.refuse(request, 408, new_error("TimeoutError", "the body does not come")))
-  end
-  local phase = self.phase
-  enter(self, "body")
+  begin_wait(self, reject)
   local ok, more = pcall(self._input.fill_unless, self._input, ended)
-  enter(self, phase)
-  self._expire = nil
+  end_wait(self, reject)
   if remove then
     remove()
   end
@@ -86,7 +100,7 @@ function Connection:next_piece(request, signal)
       error(request_of.refuse(request, status, new_error("HTTPError", why)), 0)
     end
     send_continue(self, request)
-    if not await_body(self, request, signal) then
+    if not await_body(self, signal) then
       error(request_of.refuse(request, 400, new_error("HTTPError", "the body is not whole")), 0)
     end
   end
@@ -319,6 +333,7 @@ end
 --- What the client still sends is thrown away for a while: else the system would reset the
 --- connection, and the client might lose the reply.
 local function linger(self)
+  self._request = nil
   enter(self, "linger")
   pcall(function()
     await(self.stream:shutdown())
@@ -500,7 +515,11 @@ function expire.header(self)
 end
 
 function expire.body(self)
-  self._expire()
+  local reason = new_error("TimeoutError", "the body does not come")
+  request_of.refuse(self._request, 408, reason)
+  for reject in pairs(self._waits) do
+    reject(reason)
+  end
 end
 
 function expire.handler(self)
