@@ -704,6 +704,24 @@ describe("the timeouts of http.serve:", function()
     assert.equal("TimeoutError", cancelled.name)
     assert.is_true(signal.aborted)
   end)
+
+  it("503 where a handler takes too long, whatever on_request does then", function()
+    local told, tell = tide.Promise.with_resolvers()
+    local service
+    service = await(http.serve({
+      host = "127.0.0.1",
+      handler_timeout = 40,
+      on_error = tell,
+      on_request = function(_, status)
+        service:close()
+        await(sleep(1))
+        error("status " .. status, 0)
+      end,
+    }, function() await(sleep(1e6)) end))
+    assert.equal("503", statuses(say(service:address().port, get())))
+    assert.equal("status 503", await(told))
+    await(service:close({ grace = 0 }))
+  end)
 end)
 
 describe("the signal of a request", function()

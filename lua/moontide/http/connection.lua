@@ -522,6 +522,19 @@ function expire.body(self)
   end
 end
 
+--- Of a reply that its handler has nothing to do with.
+local function tell_late(self, request)
+  local server = self.server
+  local ok, reason = pcall(function()
+    if server.on_request then
+      server.on_request(request, 503, 0, server.sweep.timeouts.handler)
+    end
+  end)
+  if not ok then
+    server.report(reason)
+  end
+end
+
 function expire.handler(self)
   local request = self._request
   local reason = new_error("TimeoutError", "the handler has taken too long")
@@ -530,11 +543,9 @@ function expire.handler(self)
   if request._controller then
     request._controller:abort(reason)
   end
-  if self.server.on_request then
-    self.server.on_request(request, 503, 0, self.server.sweep.timeouts.handler)
-  end
   self.server.told[reason] = true
   self.group:cancel(reason)
+  core.detach(tell_late, self, request)
 end
 
 --- A client that takes something, or has nothing to take, has time again.
