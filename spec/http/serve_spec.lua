@@ -217,6 +217,76 @@ describe("http.serve", function()
     end)
   end)
 
+  describe("of which the body is not sent", function()
+    --- A body of one piece, which notes in the list that it was closed.
+    local function body_noting(closed)
+      local is_given = false
+      return setmetatable({}, {
+        __call = function()
+          is_given = not is_given
+          return is_given and "x" or nil
+        end,
+        __close = function()
+          closed[#closed + 1] = true
+          error("cannot be closed", 0)
+        end,
+      })
+    end
+
+    it("closes that, and tells on_error if it fails", function()
+      local closed, errors = {}, {}
+      local reply = reply_to("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n" .. get("/", LAST),
+        function(request)
+          return request.method == "HEAD" and { body = body_noting(closed) } or "x"
+        end, noting_errors(errors))
+      assert.equal("200 200", statuses(reply))
+      assert.same({ true }, closed)
+      assert.equal("cannot be closed", errors[1])
+    end)
+
+    it("closes that of a handler that was too late", function()
+      local closed, errors = {}, {}
+      local options = noting_errors(errors)
+      options.handler_timeout = 40
+      assert.equal("503", statuses(reply_to(get(), function()
+        pcall(await, sleep(1e6))
+        return { body = body_noting(closed) }
+      end, options)))
+      assert.same({ true }, closed)
+      assert.equal("cannot be closed", errors[1])
+    end)
+
+    it("closes that for which the client has not waited", function()
+      local closed, left = {}, tide.event()
+      with_server(noting_errors({}), function(request)
+        request.signal:on_abort(function() left:set() end)
+        await(left:wait())
+        return { body = body_noting(closed), headers = { a = ("x"):rep(1e7) } }
+      end, function(port, service)
+        local stream = await(net.connect({ host = "127.0.0.1", port = port }))
+        await(stream:write(get()))
+        await(sleep(5))
+        stream:destroy()
+        await(left:wait())
+        await(service:close())
+      end)
+      assert.same({ true }, closed)
+    end)
+  end)
+
+  it("takes a client that leaves with half of its body for no failure of the handler's", function()
+    local errors, left = {}, tide.event()
+    local options = noting_errors(errors)
+    function options.on_request() left:set() end
+    with_server(options, function(request)
+      return { body = request:chunks() }
+    end, function(port)
+      assert.equal("200", statuses(say(port, post("ab", "Content-Length: 3"), true)))
+      await(left:wait())
+    end)
+    assert.same({}, errors)
+  end)
+
   it("is held back by a client that does not read", function()
     local given = 0
     with_server({}, function()

@@ -155,10 +155,15 @@ local function check_piece(piece, sent, length)
   end
 end
 
---- Writes the pieces of a body; how many bytes they have, or false if the client has gone.
-local function write_pieces(self, _, out, chunked)
-  local sent = 0
-  for piece in pieces.of(out.body) do
+--- Writes the head, and the pieces of the body; how many bytes these have, or false if the client
+--- has gone.
+local function write_pieces(self, _, out, head, chunked)
+  local sent, next_piece, _, _, closing = 0, pieces.of(out.body)
+  local _ <close> = closing
+  if not write(self, head) then
+    return false
+  end
+  for piece in next_piece do
     check_piece(piece, sent, out.length)
     sent = sent + #piece
     local ok = true
@@ -172,15 +177,15 @@ local function write_pieces(self, _, out, chunked)
     end
     self.since = self.server.sweep.tick
   end
-  if out.length and sent < out.length then
-    error(new_error("TypeError", "the body is shorter than the header 'content-length'"), 0)
-  end
-  return (not chunked or write(self, "0\r\n\r\n")) and sent
+  return sent
 end
 
---- Has the body write itself; how many bytes it has, or false if the client has gone.
-local function write_itself(self, request, out, chunked)
+--- The same, where the body writes itself.
+local function write_itself(self, request, out, head, chunked)
   local sent = 0
+  if not write(self, head) then
+    return false
+  end
   local function send(piece, options)
     sent = sent + #piece
     if chunked then
@@ -188,8 +193,17 @@ local function write_itself(self, request, out, chunked)
     end
     return self.stream:write(piece, options)
   end
-  local is_there = out.write_body(send, request)
-  return is_there and (not chunked or write(self, "0\r\n\r\n")) and sent
+  return out.write_body(send, request) and sent
+end
+
+--- The same, up to the end of the body, whichever it is.
+local function write_body(self, request, out, head, chunked)
+  local write_all = out.write_body and write_itself or write_pieces
+  local sent = write_all(self, request, out, head, chunked)
+  if sent and out.length and sent < out.length then
+    error(new_error("TypeError", "the body is shorter than the header 'content-length'"), 0)
+  end
+  return sent and (not chunked or write(self, "0\r\n\r\n")) and sent
 end
 
 local function report(self, reason, request, trace)
@@ -216,23 +230,34 @@ local function connection_line(request, kept)
   return request.version == "1.0" and "Connection: keep-alive\r\n" or ""
 end
 
---- Writes a body in pieces behind its head. One that fails in its midst leaves the client with a
+--- Whether the reason is what the client's own body is refused for.
+local function is_refusal(request, reason)
+  return request._refusal ~= nil and rawequal(reason, request._refusal)
+end
+
+--- Writes a head, and its body in pieces. One that fails in its midst leaves the client with a
 --- reply that is not whole.
 local function write_stream(self, request, out, head, chunked)
-  if not write(self, head) then
-    return false
-  end
-  local ok, sent = xpcall(out.write_body and write_itself or write_pieces, function(reason)
+  local ok, sent = xpcall(write_body, function(reason)
     return { reason = reason, trace = not self.server.on_error and traceback(reason, 2) or nil }
-  end, self, request, out, chunked)
+  end, self, request, out, head, chunked)
   if ok then
     return sent
   elseif self.group.signal.aborted then
     error(sent.reason, 0)
+  elseif not is_refusal(request, sent.reason) then
+    report(self, sent.reason, request, sent.trace)
   end
-  report(self, sent.reason, request, sent.trace)
   self.stream:destroy()
   return false
+end
+
+--- Closes a body that is not sent.
+local function drop_body(self, request, out)
+  local ok, reason = pcall(pieces.drop, out.body)
+  if not ok and not rawequal(reason, self.group.signal.reason) then
+    report(self, reason, request)
+  end
 end
 
 local function write_string(self, head, body)
@@ -273,7 +298,7 @@ local function write_reply(self, request, out)
     self.server.sweep.date)
   local sent
   if not has_body then
-    pieces.drop(out.body)
+    drop_body(self, request, out)
     sent = write(self, head) and 0
   elseif in_pieces then
     sent = write_stream(self, request, out, head, chunked)
@@ -288,7 +313,7 @@ end
 --- The reply to what a handler has failed with.
 local function reply_to_failure(self, request, failure)
   local reason = failure.reason
-  if request._refusal ~= nil and rawequal(reason, request._refusal) then
+  if is_refusal(request, reason) then
     return reply.plain(request._status, request._refusal.message)
   end
   report(self, reason, request, failure.trace)
@@ -374,11 +399,13 @@ end
 local function answer(self, request)
   local begun = self.server.on_request and core.now()
   local out = ask_handler(self, request)
-  if self._is_out then
-    return false
-  end
   local is_text = type(out) == "string"
-  if not is_text and out.take_over then
+  if self._is_out then
+    if not is_text then
+      drop_body(self, request, out)
+    end
+    return false
+  elseif not is_text and out.take_over then
     take_over(self, request, out, begun)
     return false
   end
