@@ -69,9 +69,10 @@ end
 --- What a connection fails with, that is no handler's failure: a handshake, or what the hooks
 --- raise.
 local function reporter(on_error)
-  return on_error and function(reason)
-    on_error(reason)
-  end or function(reason)
+  return function(reason)
+    if on_error then
+      return on_error(reason)
+    end
     local ok, text = pcall(tostring, reason)
     io.stderr:write("moontide.http: a connection has failed: ", ok and text or type(reason), "\n")
   end
