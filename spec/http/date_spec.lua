@@ -29,6 +29,9 @@ describe("dates of headers", function()
     for _, text in ipairs({
       "", "0", "Sun, 09 Sep 2001", "Sun, 09 Sep 2001 01:46:40", "Sun, 09 Sep 2001 01:46:40 CET",
       "Sun, 09 Xxx 2001 01:46:40 GMT", "Sun, 9 Sep 2001 01:46:40 GMT", DATE .. " ", "1e9",
+      "Sun, 00 Sep 2001 01:46:40 GMT", "Sun, 32 Sep 2001 01:46:40 GMT",
+      "Sun, 09 Sep 2001 24:46:40 GMT", "Sun, 09 Sep 2001 01:60:40 GMT",
+      "Sun, 09 Sep 2001 01:46:61 GMT",
     }) do
       assert.is_nil(date.parse(text), text)
     end

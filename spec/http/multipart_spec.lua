@@ -154,6 +154,11 @@ local function with_request(body, f, options)
   return outcome, reply:match("^HTTP/1.1 (%d+)")
 end
 
+--- The same, where f does not fail.
+local function in_request(body, f)
+  assert.is_nil((with_request(body, f)))
+end
+
 local function file(text)
   return part('Content-Disposition: form-data; name="f"; filename="a%22b.txt"\r\n'
     .. "Content-Type: text/x", text)
@@ -180,7 +185,7 @@ describe("request:multipart", function()
 
   it("skips what is not read", function()
     local names = {}
-    with_request(field("a", ("x"):rep(300000)) .. field("b", "2") .. END, function(request)
+    in_request(field("a", ("x"):rep(300000)) .. field("b", "2") .. END, function(request)
       for each in request:multipart() do
         names[#names + 1] = each.name
       end
@@ -190,7 +195,7 @@ describe("request:multipart", function()
 
   it("gives a part in pieces, and saves one", function()
     local path, length = files.directory() .. "/file", 0
-    with_request(field("a", ("x"):rep(300000)) .. field("b", ("y"):rep(300000)) .. END,
+    in_request(field("a", ("x"):rep(300000)) .. field("b", ("y"):rep(300000)) .. END,
       function(request)
         local next_part = request:multipart()
         for piece in next_part():chunks() do
@@ -204,7 +209,7 @@ describe("request:multipart", function()
 
   it("waits for who reads a part still", function()
     local texts = {}
-    with_request(field("a", ("x"):rep(300000)) .. field("b", "2") .. END, function(request)
+    in_request(field("a", ("x"):rep(300000)) .. field("b", "2") .. END, function(request)
       for each in request:multipart() do
         texts[#texts + 1] = each:text()
       end
@@ -268,7 +273,7 @@ describe("request:multipart", function()
   end)
 
   it("takes the body and each part once, and no part that is gone", function()
-    with_request(field("a", "1") .. field("b", "2") .. END, function(request)
+    in_request(field("a", "1") .. field("b", "2") .. END, function(request)
       local next_part = request:multipart()
       assert.is_true(request.body_used)
       assert.equal("TypeError", select(2, pcall(request:multipart())).name)
@@ -286,8 +291,20 @@ describe("request:multipart", function()
     end)
   end)
 
+  it("looks for one part at a time", function()
+    in_request(field("a", ("x"):rep(300000)) .. field("b", "2") .. END, function(request)
+      local next_part = request:multipart()
+      assert.equal("a", next_part().name)
+      local second = tide.spawn(next_part)
+      local _, reason = pcall(next_part)
+      assert.equal("TypeError", reason.name)
+      assert.equal("b", await(second).name)
+      assert.is_nil(next_part())
+    end)
+  end)
+
   it("raises where it is misused", function()
-    with_request(field("a", "1") .. END, function(request)
+    in_request(field("a", "1") .. END, function(request)
       assert.matches("#1 to 'request:multipart' %(field 'max_parts'",
         raised(request.multipart, request, { max_parts = 0 }))
       local a = request:multipart()()

@@ -11,7 +11,8 @@ local CASES = {
   { "a; b='c'", "a", { b = "'c'" } },
   { "" }, { ";" }, { "; a=b" }, { "a; b" }, { "a; b=" }, { "a; b=c d" }, { "a; b=c; b=d" },
   { "a; b=c; B=c" }, { 'a; b="c' }, { 'a; b="c\\"' }, { 'a; b="c"d' }, { "a b=c" }, { "a; =b" },
-  { "a;" }, { "a; b = c" },
+  { "a; b = c" }, { "a; b=c d;" },
+  { "a;", "a", {} }, { "a ; ;b=c;; d=e; ", "a", { b = "c", d = "e" } },
 }
 
 describe("parameters.parse", function()

@@ -217,6 +217,76 @@ describe("http.serve", function()
     end)
   end)
 
+  describe("of which the body is not sent", function()
+    --- A body of one piece, which notes in the list that it was closed.
+    local function body_noting(closed)
+      local is_given = false
+      return setmetatable({}, {
+        __call = function()
+          is_given = not is_given
+          return is_given and "x" or nil
+        end,
+        __close = function()
+          closed[#closed + 1] = true
+          error("cannot be closed", 0)
+        end,
+      })
+    end
+
+    it("closes that, and tells on_error if it fails", function()
+      local closed, errors = {}, {}
+      local reply = reply_to("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n" .. get("/", LAST),
+        function(request)
+          return request.method == "HEAD" and { body = body_noting(closed) } or "x"
+        end, noting_errors(errors))
+      assert.equal("200 200", statuses(reply))
+      assert.same({ true }, closed)
+      assert.equal("cannot be closed", errors[1])
+    end)
+
+    it("closes that of a handler that was too late", function()
+      local closed, errors = {}, {}
+      local options = noting_errors(errors)
+      options.handler_timeout = 40
+      assert.equal("503", statuses(reply_to(get(), function()
+        pcall(await, sleep(1e6))
+        return { body = body_noting(closed) }
+      end, options)))
+      assert.same({ true }, closed)
+      assert.equal("cannot be closed", errors[1])
+    end)
+
+    it("closes that for which the client has not waited", function()
+      local closed, left = {}, tide.event()
+      with_server(noting_errors({}), function(request)
+        request.signal:on_abort(function() left:set() end)
+        await(left:wait())
+        return { body = body_noting(closed), headers = { a = ("x"):rep(1e7) } }
+      end, function(port, service)
+        local stream = await(net.connect({ host = "127.0.0.1", port = port }))
+        await(stream:write(get()))
+        await(sleep(5))
+        stream:destroy()
+        await(left:wait())
+        await(service:close())
+      end)
+      assert.same({ true }, closed)
+    end)
+  end)
+
+  it("takes a client that leaves with half of its body for no failure of the handler's", function()
+    local errors, left = {}, tide.event()
+    local options = noting_errors(errors)
+    function options.on_request() left:set() end
+    with_server(options, function(request)
+      return { body = request:chunks() }
+    end, function(port)
+      assert.equal("200", statuses(say(port, post("ab", "Content-Length: 3"), true)))
+      await(left:wait())
+    end)
+    assert.same({}, errors)
+  end)
+
   it("is held back by a client that does not read", function()
     local given = 0
     with_server({}, function()
@@ -486,6 +556,45 @@ describe("the body of a request", function()
     assert.equal("200", statuses(reply_to(long .. get(), handler)))
   end)
 
+  it("leaves the connection for the next request when it was long, and has been read", function()
+    local long = post(("x"):rep(300000), "Content-Length: 300000")
+    local reply = reply_to(long .. get("/", LAST), function(request)
+      return tostring(#await(request:text()))
+    end)
+    assert.equal("200 200", statuses(reply))
+  end)
+
+  it("may be read by two, which are both told when it does not come", function()
+    local failed = {}
+    local reply = reply_to(post("ab", "Content-Length: 3"), function(request, group)
+      local next_piece = request:chunks()
+      local function read()
+        for _ in next_piece do
+        end
+      end
+      for _, promise in ipairs({ group:spawn(pcall, read), group:spawn(pcall, read) }) do
+        failed[#failed + 1] = select(2, await(promise)).name
+      end
+      return "x"
+    end, { body_timeout = 40 })
+    assert.same({ "TimeoutError", "TimeoutError" }, failed)
+    assert.equal("200", statuses(reply))
+  end)
+
+  it("that is still being read when the reply is out leaves an idle connection", function()
+    with_server({ idle_timeout = 40 }, function(request)
+      request:text()
+      return "x"
+    end, function(port, service)
+      local stream <close> = await(net.connect({ host = "127.0.0.1", port = port }))
+      await(stream:write(post("", "Content-Length: 3")))
+      await(stream:read_until("\r\n\r\nx"))
+      await(stream:write("abc"))
+      assert.equal("", await(stream:read_all()))
+      assert.equal(0, service:connections())
+    end)
+  end)
+
   it("is asked for with 100 when the handler asks for it, and not otherwise", function()
     local expects = post("", "Content-Length: 3", "Expect: 100-continue")
     with_server({}, echo, function(port)
@@ -664,6 +773,24 @@ describe("the timeouts of http.serve:", function()
     assert.equal("503", statuses(reply))
     assert.equal("TimeoutError", cancelled.name)
     assert.is_true(signal.aborted)
+  end)
+
+  it("503 where a handler takes too long, whatever on_request does then", function()
+    local told, tell = tide.Promise.with_resolvers()
+    local service
+    service = await(http.serve({
+      host = "127.0.0.1",
+      handler_timeout = 40,
+      on_error = tell,
+      on_request = function(_, status)
+        service:close()
+        await(sleep(1))
+        error("status " .. status, 0)
+      end,
+    }, function() await(sleep(1e6)) end))
+    assert.equal("503", statuses(say(service:address().port, get())))
+    assert.equal("status 503", await(told))
+    await(service:close({ grace = 0 }))
   end)
 end)
 

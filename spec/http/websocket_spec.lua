@@ -416,6 +416,25 @@ for role, run in pairs(ROLES) do
       assert.same({ "asked", "closed" }, order)
     end)
 
+    it("gives a loop nothing that comes after that either", function()
+      local got = {}
+      run(function(ws)
+        local closed = tide.spawn(function()
+          await(nil)
+          await(ws:close())
+        end)
+        for message in ws do
+          got[#got + 1] = message
+        end
+        await(closed)
+      end, function(peer)
+        assert.equal("close 1000 ", peer:receive())
+        peer:send({ { TEXT, "dropped" }, { TEXT, "dropped" }, close(1000, "") })
+        assert.same({}, peer:receive_all())
+      end, options)
+      assert.same({}, got)
+    end)
+
     it("does not wait for ever", function()
       run(function(ws)
         await(ws:close())

@@ -17,9 +17,9 @@ local TOGETHER = 16 * 1024 -- a body of up to that goes into one string with its
 
 -- Fields: server, stream, group; _input; _request, the one that is being answered, and _is_out: its
 -- reply has been sent; phase, what is waited for, and since, the tick at which that began: eight,
--- for which a table has room without growing. Seldom: _expire, which rejects what waits for a body;
--- _queued, what the sweep has seen of a reply that the client has not taken; on_closing, called
--- when the service is closed.
+-- for which a table has room without growing. Seldom: _waits for a body, the functions that reject
+-- them, and _before, the phase to go back to; _queued, what the sweep has seen of a reply that the
+-- client has not taken; on_closing, called when the service is closed.
 local Connection = {}
 Connection.__index = Connection
 
@@ -45,21 +45,35 @@ local function send_continue(self, request)
   end
 end
 
+local WAITING = { body = true, expired = true }
+
+--- Several may wait at once, and the handler may return meanwhile.
+local function begin_wait(self, reject)
+  self._waits = self._waits or {}
+  self._waits[reject] = true
+  if not WAITING[self.phase] then
+    self._before = self.phase
+  end
+  enter(self, "body")
+end
+
+local function end_wait(self, reject)
+  self._waits[reject] = nil
+  if next(self._waits) == nil and WAITING[self.phase] then
+    enter(self, self._before)
+  end
+end
+
 --- Waits for more of a body. What ends that early: the server's timeout, the signal.
-local function await_body(self, request, signal)
+local function await_body(self, signal)
   if signal then
     signal:throw_if_aborted()
   end
   local ended, _, reject = Promise.with_resolvers()
   local remove = signal and signal:on_abort(reject)
-  self._expire = function()
-    reject(request_of.refuse(request, 408, new_error("TimeoutError", "the body does not come")))
-  end
-  local phase = self.phase
-  enter(self, "body")
+  begin_wait(self, reject)
   local ok, more = pcall(self._input.fill_unless, self._input, ended)
-  enter(self, phase)
-  self._expire = nil
+  end_wait(self, reject)
   if remove then
     remove()
   end
@@ -86,7 +100,7 @@ function Connection:next_piece(request, signal)
       error(request_of.refuse(request, status, new_error("HTTPError", why)), 0)
     end
     send_continue(self, request)
-    if not await_body(self, request, signal) then
+    if not await_body(self, signal) then
       error(request_of.refuse(request, 400, new_error("HTTPError", "the body is not whole")), 0)
     end
   end
@@ -141,10 +155,15 @@ local function check_piece(piece, sent, length)
   end
 end
 
---- Writes the pieces of a body; how many bytes they have, or false if the client has gone.
-local function write_pieces(self, _, out, chunked)
-  local sent = 0
-  for piece in pieces.of(out.body) do
+--- Writes the head, and the pieces of the body; how many bytes these have, or false if the client
+--- has gone.
+local function write_pieces(self, _, out, head, chunked)
+  local sent, next_piece, _, _, closing = 0, pieces.of(out.body)
+  local _ <close> = closing
+  if not write(self, head) then
+    return false
+  end
+  for piece in next_piece do
     check_piece(piece, sent, out.length)
     sent = sent + #piece
     local ok = true
@@ -158,15 +177,15 @@ local function write_pieces(self, _, out, chunked)
     end
     self.since = self.server.sweep.tick
   end
-  if out.length and sent < out.length then
-    error(new_error("TypeError", "the body is shorter than the header 'content-length'"), 0)
-  end
-  return (not chunked or write(self, "0\r\n\r\n")) and sent
+  return sent
 end
 
---- Has the body write itself; how many bytes it has, or false if the client has gone.
-local function write_itself(self, request, out, chunked)
+--- The same, where the body writes itself.
+local function write_itself(self, request, out, head, chunked)
   local sent = 0
+  if not write(self, head) then
+    return false
+  end
   local function send(piece, options)
     sent = sent + #piece
     if chunked then
@@ -174,8 +193,17 @@ local function write_itself(self, request, out, chunked)
     end
     return self.stream:write(piece, options)
   end
-  local is_there = out.write_body(send, request)
-  return is_there and (not chunked or write(self, "0\r\n\r\n")) and sent
+  return out.write_body(send, request) and sent
+end
+
+--- The same, up to the end of the body, whichever it is.
+local function write_body(self, request, out, head, chunked)
+  local write_all = out.write_body and write_itself or write_pieces
+  local sent = write_all(self, request, out, head, chunked)
+  if sent and out.length and sent < out.length then
+    error(new_error("TypeError", "the body is shorter than the header 'content-length'"), 0)
+  end
+  return sent and (not chunked or write(self, "0\r\n\r\n")) and sent
 end
 
 local function report(self, reason, request, trace)
@@ -202,23 +230,34 @@ local function connection_line(request, kept)
   return request.version == "1.0" and "Connection: keep-alive\r\n" or ""
 end
 
---- Writes a body in pieces behind its head. One that fails in its midst leaves the client with a
+--- Whether the reason is what the client's own body is refused for.
+local function is_refusal(request, reason)
+  return request._refusal ~= nil and rawequal(reason, request._refusal)
+end
+
+--- Writes a head, and its body in pieces. One that fails in its midst leaves the client with a
 --- reply that is not whole.
 local function write_stream(self, request, out, head, chunked)
-  if not write(self, head) then
-    return false
-  end
-  local ok, sent = xpcall(out.write_body and write_itself or write_pieces, function(reason)
+  local ok, sent = xpcall(write_body, function(reason)
     return { reason = reason, trace = not self.server.on_error and traceback(reason, 2) or nil }
-  end, self, request, out, chunked)
+  end, self, request, out, head, chunked)
   if ok then
     return sent
   elseif self.group.signal.aborted then
     error(sent.reason, 0)
+  elseif not is_refusal(request, sent.reason) then
+    report(self, sent.reason, request, sent.trace)
   end
-  report(self, sent.reason, request, sent.trace)
   self.stream:destroy()
   return false
+end
+
+--- Closes a body that is not sent.
+local function drop_body(self, request, out)
+  local ok, reason = pcall(pieces.drop, out.body)
+  if not ok and not rawequal(reason, self.group.signal.reason) then
+    report(self, reason, request)
+  end
 end
 
 local function write_string(self, head, body)
@@ -259,7 +298,7 @@ local function write_reply(self, request, out)
     self.server.sweep.date)
   local sent
   if not has_body then
-    pieces.drop(out.body)
+    drop_body(self, request, out)
     sent = write(self, head) and 0
   elseif in_pieces then
     sent = write_stream(self, request, out, head, chunked)
@@ -274,7 +313,7 @@ end
 --- The reply to what a handler has failed with.
 local function reply_to_failure(self, request, failure)
   local reason = failure.reason
-  if request._refusal ~= nil and rawequal(reason, request._refusal) then
+  if is_refusal(request, reason) then
     return reply.plain(request._status, request._refusal.message)
   end
   report(self, reason, request, failure.trace)
@@ -304,9 +343,6 @@ end
 --- Takes what the handler has not read of the body: whether that was little enough.
 local function drain(self, request)
   local taken = 0
-  if request._length > LEFT_OVER then
-    return false
-  end
   local ok, over = pcall(function()
     for piece in function() return self:next_piece(request) end do
       taken = taken + #piece
@@ -322,6 +358,7 @@ end
 --- What the client still sends is thrown away for a while: else the system would reset the
 --- connection, and the client might lose the reply.
 local function linger(self)
+  self._request = nil
   enter(self, "linger")
   pcall(function()
     await(self.stream:shutdown())
@@ -362,11 +399,13 @@ end
 local function answer(self, request)
   local begun = self.server.on_request and core.now()
   local out = ask_handler(self, request)
-  if self._is_out then
-    return false
-  end
   local is_text = type(out) == "string"
-  if not is_text and out.take_over then
+  if self._is_out then
+    if not is_text then
+      drop_body(self, request, out)
+    end
+    return false
+  elseif not is_text and out.take_over then
     take_over(self, request, out, begun)
     return false
   end
@@ -503,7 +542,24 @@ function expire.header(self)
 end
 
 function expire.body(self)
-  self._expire()
+  local reason = new_error("TimeoutError", "the body does not come")
+  request_of.refuse(self._request, 408, reason)
+  for reject in pairs(self._waits) do
+    reject(reason)
+  end
+end
+
+--- Of a reply that its handler has nothing to do with.
+local function tell_late(self, request)
+  local server = self.server
+  local ok, reason = pcall(function()
+    if server.on_request then
+      server.on_request(request, 503, 0, server.sweep.timeouts.handler)
+    end
+  end)
+  if not ok then
+    server.report(reason)
+  end
 end
 
 function expire.handler(self)
@@ -514,11 +570,9 @@ function expire.handler(self)
   if request._controller then
     request._controller:abort(reason)
   end
-  if self.server.on_request then
-    self.server.on_request(request, 503, 0, self.server.sweep.timeouts.handler)
-  end
   self.server.told[reason] = true
   self.group:cancel(reason)
+  core.detach(tell_late, self, request)
 end
 
 --- A client that takes something, or has nothing to take, has time again.

@@ -40,17 +40,24 @@ local FORMS = {
   { "^%a%a%a (%a%a%a) ([ %d]%d) (%d%d):(%d%d):(%d%d) (%d%d%d%d)$", 2, 1, 6, 3 },
 }
 
+--- The seconds since midnight; nil where there is no such time. A minute may have a second more.
+local function seconds_of(hour, minute, second)
+  hour, minute, second = tonumber(hour), tonumber(minute), tonumber(second)
+  if hour < 24 and minute < 60 and second <= 60 then
+    return hour * 3600 + minute * 60 + second
+  end
+end
+
 --- The time, or nil for what is no date.
 ---@param text string
 ---@return integer?
 function M.parse(text)
   for _, form in ipairs(FORMS) do
     local found = table.pack(text:match(form[1]))
-    local day, month, year = found[form[2]], numbers[found[form[3]]], found[form[4]]
-    if month then
-      local hour, minute, second = table.unpack(found, form[5], form[5] + 2)
-      return days_of(full_year(year), month, tonumber(day)) * 86400
-        + tonumber(hour) * 3600 + tonumber(minute) * 60 + tonumber(second)
+    local day, month, year = tonumber(found[form[2]]), numbers[found[form[3]]], found[form[4]]
+    local seconds = month and seconds_of(table.unpack(found, form[5], form[5] + 2))
+    if seconds and day >= 1 and day <= 31 then
+      return days_of(full_year(year), month, day) * 86400 + seconds
     end
   end
 end

@@ -38,10 +38,12 @@ function M.parse(text)
   local kind, at = text:match("^[ \t]*([^; \t]+)[ \t]*()")
   local found = {}
   while kind and at <= #text do
-    local name, from = text:match("^;[ \t]*(" .. TOKEN .. ")=()", at)
+    local name, from = text:match("^;[; \t]*(" .. TOKEN .. ")=()", at)
     local value, next
     if name and not found[name:lower()] then
       value, next = read_value(text, from)
+    elseif text:find("^;[; \t]*$", at) then
+      break
     end
     if not value then
       return nil

@@ -1,6 +1,7 @@
 --- A part of a request's body, and the iterator that gives one after the other.
 local core = require "moontide.core"
 local argument = require "moontide.internal.argument"
+local finally = require "moontide.internal.finally"
 local line = require "moontide.async.line"
 local parameters = require "moontide.http.parameters"
 local save = require "moontide.http.save"
@@ -17,7 +18,8 @@ Part.__index = methods
 M.methods = methods
 
 -- Fields: _multipart, the reader; _fail(status, why, code) raises; _count of parts, _max_parts;
--- _current, the part that is being read; _text_left, the bytes that texts may still have.
+-- _current, the part that is being read; _text_left, the bytes that texts may still have;
+-- _is_looking for the next part.
 local Parts = { __name = "moontide.http.Parts" }
 Parts.__index = Parts
 
@@ -145,7 +147,7 @@ local function finish(part)
   end
 end
 
-function Parts:next(signal)
+local function find_next(self, signal)
   finish(self._current)
   self._current = nil
   local headers = self._multipart:head(signal)
@@ -158,6 +160,17 @@ function Parts:next(signal)
   end
   self._current = new_part(self, headers)
   return self._current
+end
+
+--- One at a time: what two looked for, neither would find.
+function Parts:next(signal)
+  if self._is_looking then
+    error(new_error("TypeError", "the next part has been asked for already"), 0)
+  end
+  self._is_looking = true
+  return finally(function()
+    self._is_looking = false
+  end, find_next, self, signal)
 end
 
 --- What gives the parts that the reader finds.

@@ -66,6 +66,18 @@ end
 
 ---- serving ----
 
+--- What a connection fails with, that is no handler's failure: a handshake, or what the hooks
+--- raise.
+local function reporter(on_error)
+  return function(reason)
+    if on_error then
+      return on_error(reason)
+    end
+    local ok, text = pcall(tostring, reason)
+    io.stderr:write("moontide.http: a connection has failed: ", ok and text or type(reason), "\n")
+  end
+end
+
 local function new_server(options, handler)
   local timeouts = {
     header = options.header_timeout or 30000,
@@ -81,21 +93,12 @@ local function new_server(options, handler)
     is_secure = options.tls ~= nil,
     max_body = options.max_body or 1024 * 1024,
     on_error = options.on_error,
+    report = reporter(options.on_error),
     on_request = options.on_request,
     told = setmetatable({}, { __mode = "k" }), -- reasons that need not be reported
     sweep = sweep_of.new(timeouts),
     max_header_size = options.max_header_size or 16384,
   }
-end
-
---- What a connection fails with, that is no handler's failure: a handshake, or what the hooks
---- raise.
-local function report(server, reason)
-  if server.on_error then
-    return server.on_error(reason)
-  end
-  local ok, text = pcall(tostring, reason)
-  io.stderr:write("moontide.http: a connection has failed: ", ok and text or type(reason), "\n")
 end
 
 --- The options of net.serve.
@@ -106,7 +109,7 @@ local function net_options(server, options)
   end
   given.on_error = function(reason)
     if not server.told[reason] then
-      report(server, reason)
+      server.report(reason)
     end
   end
   return given

@@ -54,19 +54,32 @@ local function set_date(self)
   end
 end
 
---- What has waited too long.
+--- Whether what it waits for has taken too long.
+local function is_due(self, connection)
+  if connection.phase == "write" then
+    connection:note_progress()
+  end
+  local most = self._most[connection.phase]
+  return most and self.tick - connection.since >= most
+end
+
+--- Ends what is due, when all have been looked at: that may bring new connections, or end others.
 local function pass(self)
   self.tick = self.tick + 1
   set_date(self)
+  local due
   for connection in pairs(self._connections) do
-    local phase = connection.phase
-    if phase == "write" then
-      connection:note_progress()
+    if is_due(self, connection) then
+      due = { connection = connection, next = due }
     end
-    if self._most[phase] and self.tick - connection.since >= self._most[phase] then
+  end
+  while due do
+    local connection, phase = due.connection, due.connection.phase
+    if is_due(self, connection) then
       connection.phase = "expired"
       connection:expire(phase)
     end
+    due = due.next
   end
 end
 

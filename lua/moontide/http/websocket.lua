@@ -220,23 +220,26 @@ local function read(self)
   end
 end
 
---- What the codec gives that is no message.
+--- What the codec gives that is no message, or one that is dropped.
 local function take_other(self, kind, first, second)
   if kind == "close" then
     end_well(self, first or NO_CODE, second or "")
-  elseif kind then
-    take_control[kind](self, first)
-  else
+  elseif not kind then
     end_badly(self, failure(first, second))
+  elseif take_control[kind] then
+    take_control[kind](self, first)
   end
 end
 
---- The next message and its kind; nothing at the end, which has been dealt with.
+local IS_MESSAGE = { text = true, binary = true }
+
+--- The next message and its kind; nothing at the end, which has been dealt with. Who has sent its
+--- close frame takes no message any more.
 local function next_message(self)
   local codec = self._codec
   local kind, first, second = codec:next()
   while not self._is_over do
-    if kind == "text" or kind == "binary" then
+    if IS_MESSAGE[kind] and not self._said then
       return first, kind
     elseif kind ~= nil then
       take_other(self, kind, first, second)
@@ -262,11 +265,8 @@ local function await_room(self)
 end
 
 --- Who receives it has its turn before the next frame: so an answer comes before what is said to
---- that. Who has sent its close frame takes nothing any more. Whether a loop got it.
+--- that. Whether a loop got it.
 local function deliver(self, data, kind)
-  if self._said then
-    return false
-  end
   local node = self._receivers:take()
   if node then
     line.resolve(node, data, kind)

@@ -196,7 +196,8 @@ function Response:close() end
 ---@field header_timeout? number ms for a head from its first byte on, default 30000; then 408
 ---@field body_timeout? number ms without a byte of a body that is waited for, default 60000; then 408
 ---@field idle_timeout? number ms between requests, default 60000; then the connection is closed
----@field handler_timeout? number ms for the handler, default none; then 503, and it is cancelled
+---@field handler_timeout? number ms for the handler, anew behind each wait for the request's body,
+---default none; then 503, and it is cancelled
 ---@field write_timeout? number ms in which a client takes nothing of a reply, default 60000; then the
 ---connection is closed
 ---@field on_error? fun(reason: any, request?: moontide.http.Request) is told what a handler or the
@@ -331,7 +332,8 @@ function Request:chunks(options) end
 
 --- `for part in request:multipart() do` awaits each part of a multipart/form-data body. What of a part
 --- has not been read is skipped when the next one is asked for. Raises in the loop as `text` rejects,
---- for a malformed body a moontide.http.Error. Source: RFC 7578.
+--- for a malformed body a moontide.http.Error; a TypeError where a part is being looked for already.
+--- Source: RFC 7578.
 ---@param options? moontide.http.ReadingParts
 ---@return moontide.Callable
 function Request:multipart(options) end
