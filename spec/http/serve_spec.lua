@@ -415,6 +415,13 @@ describe("http.serve", function()
     assert.matches("in upvalue 'broken'", result.err)
   end)
 
+  it("does not mind fields of a reply that are none of its own", function()
+    local reply = reply_to(get("/", LAST), function()
+      return { body = "a", outgoing = true, ready = 1, [1] = 2 }
+    end)
+    assert.matches("^HTTP/1.1 200 OK\r\n.*\r\n\r\na$", reply)
+  end)
+
   it("answers with 500 what is no reply", function()
     for _, result in ipairs({
       false, 1, { status = "x" }, { status = 100 }, { body = true }, { headers = 1 },

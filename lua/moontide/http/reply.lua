@@ -14,6 +14,7 @@ local new_error = core.new_error
 local TEXT = "text/plain; charset=utf-8"
 local TEXT_LINE = "Content-Type: " .. TEXT .. "\r\n"
 local ASKS = { GET = true, HEAD = true }
+local READY = {} -- a key that no handler has
 local SHORT = 256 -- bytes of a text that makes up a reply, for which the head is at hand
 local NO_BODY = { [204] = true, [304] = true }
 
@@ -193,14 +194,20 @@ local function settle_length(out, is_head)
   out.length = out.declared
 end
 
+--- What a handler returns where it is known already what is sent.
+---@param out moontide.http.Outgoing
+function M.ready(out)
+  return { [READY] = out }
+end
+
 --- What a handler has returned for the request, if that is no text. Awaits, where it is a file;
 --- raises a TypeError where it is no reply.
 ---@return moontide.http.Outgoing
 function M.of(result, request)
   if type(result) ~= "table" then
     fail("a handler has to return a string or a table, and this one has returned " .. type(result))
-  elseif result.outgoing then
-    return result.outgoing
+  elseif result[READY] then
+    return result[READY]
   end
   local out = { status = check_status(result.status) }
   add_body(out, result, request)

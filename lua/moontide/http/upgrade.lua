@@ -1,6 +1,7 @@
 --- The server's side of WebSocket's handshake: RFC 6455, 4.2.
 local core = require "moontide.core"
 local argument = require "moontide.internal.argument"
+local reply = require "moontide.http.reply"
 local traceback = require("moontide.async.traceback").traceback
 local websocket = require "moontide.http.websocket"
 
@@ -56,7 +57,7 @@ local function refuse(status, text)
   if status == 426 then
     lines = lines .. UPGRADE .. "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
   end
-  return { outgoing = { status = status, lines = lines, body = text, length = #text } }
+  return reply.ready({ status = status, lines = lines, body = text, length = #text })
 end
 
 --- The reply to what is no handshake; nil: it is one.
@@ -147,11 +148,11 @@ function M.websocket(request, f, options)
     return refused
   end
   local protocol = choose_protocol(request, options.protocols)
-  return { outgoing = {
+  return reply.ready({
     status = 101,
     lines = lines_of(request, protocol),
     take_over = server_of(f, options, protocol),
-  } }
+  })
 end
 
 return M
