@@ -365,6 +365,21 @@ describe("http.fetch", function()
     end, { max_per_host = 3 })
   end)
 
+  it("does not wait for ever for connections of responses that were dropped", function()
+    with_server(function()
+      return { body = function() return ("x"):rep(65536) end }
+    end, function(base, client)
+      for _ = 1, 2 do
+        assert.equal(200, await(client:fetch(base)).status) -- nobody has it any more
+      end
+      collectgarbage("stop")
+      local ok, response = pcall(await, tide.timeout(20000, client.fetch, client, base))
+      collectgarbage("restart")
+      assert.is_true(ok, tostring(response))
+      response:close()
+    end, { max_per_host = 2 })
+  end)
+
   it("has nothing to do with the loop when nobody waits", function()
     with_server(function()
       return { body = function() return ("x"):rep(65536) end }

@@ -29,13 +29,22 @@ function M.url(text, base)
   return engine.url(text, base)
 end
 
+local PATIENCE = 1000 -- ms
+
 -- Fields: _limits; _multi; _readable, while there are transfers; _timer and _due, when libcurl
--- wants to go on; _waiting: exchange -> true, _count of them; _closed.
+-- wants to go on; _waiting: exchange -> true, _count of them; _stall, a timer, and _patience, what
+-- it waits for; _closed.
 local Pool = {}
 Pool.__index = Pool
 
 function M.new(limits)
-  return setmetatable({ _limits = limits, _waiting = {}, _count = 0, _closed = false }, Pool)
+  return setmetatable({
+    _limits = limits,
+    _waiting = {},
+    _count = 0,
+    _patience = PATIENCE,
+    _closed = false,
+  }, Pool)
 end
 
 ---- what keeps it going ----
@@ -64,8 +73,31 @@ local function set_timer(self)
   end, ms):unref()
 end
 
+local function note_news(self)
+  self._patience = PATIENCE
+  if self._stall then
+    self._stall:close()
+    self._stall = nil
+  end
+end
+
+--- Responses that were dropped unread keep connections that others may wait for. Where nothing
+--- happens for a while they are looked for: who waits makes no garbage, so that nobody else would.
+local function watch_for_stall(self)
+  local most = math.min(self._limits.max_per_host, self._limits.max_connections)
+  if self._stall or self._count == 0 or self._multi:count() <= most then
+    return
+  end
+  self._stall = core.set_timeout(function()
+    self._stall, self._patience = nil, self._patience * 2
+    collectgarbage()
+    go_on(self)
+  end, self._patience):unref()
+end
+
 local function stop(self)
   stop_timer(self)
+  note_news(self)
   if self._readable then
     self._readable:close()
     self._readable = nil
@@ -76,12 +108,14 @@ end
 local function settle(self)
   local multi = self._multi
   for exchange in multi.next, multi do
+    note_news(self)
     exchange:on_news()
   end
   if multi:is_idle() then
     return stop(self)
   end
   set_timer(self)
+  watch_for_stall(self)
   if self._readable then
     self._readable:hold(self._count > 0)
   end
@@ -134,6 +168,7 @@ function Pool:hold(exchange)
     if self._count == 1 and self._readable then
       self._readable:hold(true)
     end
+    watch_for_stall(self)
   end
 end
 
