@@ -27,8 +27,11 @@ typedef struct readable {
     uv_poll_t uv;
 } readable;
 
+/* All of it is zero where there was no memory for its anchor. */
 static void release(tide_handle *handle) {
-    tide_list_remove(&((readable *)handle)->ready.link);
+    readable *r = (readable *)handle;
+    if (r->ready.link.next != NULL)
+        tide_list_remove(&r->ready.link);
 }
 
 static const tide_handle_type handle_type = {.class = METATABLE,
