@@ -277,7 +277,12 @@ local function write_text(self, request, text)
   if request.method == "HEAD" then
     return write(self, head .. connection .. self.server.sweep.date .. "\r\n") and kept, 0
   end
-  local ok = write(self, head .. connection .. self.server.sweep.date .. "\r\n" .. text)
+  local ok
+  if #text <= TOGETHER then
+    ok = write(self, head .. connection .. self.server.sweep.date .. "\r\n" .. text)
+  else
+    ok = write(self, head .. connection .. self.server.sweep.date .. "\r\n", text)
+  end
   return ok and kept, ok and #text or 0
 end
 
