@@ -220,7 +220,7 @@ install-test:
 # as core.lua: with a collection before each job, it would take as long as everything else together, and
 # so would tls.lua, which shakes hands in each run: the others try each fifth allocation of it.
 OOM_EVERY_release  := 3
-OOM_EVERY_asan     := 5
+OOM_EVERY_asan     := 7
 OOM_EVERY_gcstress := 7
 OOM_SCRIPTS := spec/host/core.lua spec/host/debug.lua spec/host/files.lua spec/host/process.lua \
 	spec/host/sockets.lua \
