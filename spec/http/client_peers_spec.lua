@@ -7,17 +7,12 @@ local http = require "moontide.http"
 local leak = require "spec.support.leak"
 local nginx = require "spec.support.nginx"
 local peers = require "spec.support.peers"
+local reason_of = require("spec.support.raised").failure
 
 local await = tide.await
 
 if not pcall(require, "moontide.http_core") then
   return
-end
-
-local function reason_of(promise)
-  local ok, reason = pcall(await, promise)
-  assert.is_false(ok)
-  return reason
 end
 
 local function over()

@@ -8,6 +8,7 @@ local fs = require "moontide.fs"
 local http = require "moontide.http"
 local leak = require "spec.support.leak"
 local raised = require("spec.support.raised").raised
+local reason_of = require("spec.support.raised").failure
 
 local await, sleep = tide.await, tide.sleep
 
@@ -61,13 +62,6 @@ local function told(options, path)
     result = await(await(client:fetch(base .. (path or "/"), options)):json())
   end)
   return result
-end
-
---- The reason that a promise is rejected with.
-local function reason_of(promise)
-  local ok, reason = pcall(await, promise)
-  assert.is_false(ok)
-  return reason
 end
 
 local function over()

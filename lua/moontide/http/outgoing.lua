@@ -111,24 +111,25 @@ function bodies.json(out, value)
   out.text, out.type = text, "application/json"
 end
 
+--- What is wrong with the table of that field, which mistake(value) looks at; or nil.
+local function problem_of(field, value, mistake)
+  local problem = type(value) ~= "table" and "table expected, got " .. type(value)
+    or mistake(value)
+  return problem and ("field '%s': %s"):format(field, problem)
+end
+
 function bodies.form(out, fields)
-  if type(fields) ~= "table" then
-    return "field 'form': table expected, got " .. type(fields)
-  end
-  local problem = form.mistake(fields)
+  local problem = problem_of("form", fields, form.mistake)
   if problem then
-    return "field 'form': " .. problem
+    return problem
   end
   out.text, out.type = form.encode(fields), "application/x-www-form-urlencoded"
 end
 
 function bodies.multipart(out, parts)
-  if type(parts) ~= "table" then
-    return "field 'multipart': table expected, got " .. type(parts)
-  end
-  local problem = form_data.mistake(parts)
+  local problem = problem_of("multipart", parts, form_data.mistake)
   if problem then
-    return "field 'multipart': " .. problem
+    return problem
   end
   local list, boundary = { table.unpack(parts) }, form_data.boundary()
   out.type = "multipart/form-data; boundary=" .. boundary
